@@ -1,1 +1,19 @@
-//! Skeleton.
+//! The twin: an EC2, an S3, an instance metadata service and a serial console on
+//! loopback that boot their instances in QEMU.
+//!
+//! Invariants: it listens on 127.0.0.1 only, checks the signature of each request, shares
+//! no code with the client crates, and leaves no QEMU process behind when it ends.
+
+mod config;
+mod daemon;
+mod doctor;
+mod error;
+mod pipe;
+mod status;
+
+pub use config::{Accel, Config, Firmware, GuestNetwork, Timing};
+pub use daemon::serve;
+pub use doctor::{Finding, doctor};
+pub use error::TwinError;
+pub use pipe::pipe;
+pub use status::{Status, status, stop};

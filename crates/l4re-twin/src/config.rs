@@ -1,0 +1,142 @@
+//! What a twin is told when it starts. Nothing here is read from the environment; the
+//! caller resolves directories, defaults and overrides.
+
+use std::time::Duration;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+/// Everything that one daemon needs to know. [`Config::new`] gives the desk's defaults.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The state directory: objects, instance records, consoles, credentials, the lock.
+    pub dir: Utf8PathBuf,
+    /// The daemon ends itself when no instance ran and no request came for so long.
+    /// `None`: never.
+    pub idle: Option<Duration>,
+    /// The region that the twin plays.
+    pub region: String,
+    /// How QEMU starts the program that bridges a guest's connection to the daemon: the
+    /// argv to which the daemon appends its own arguments. It must end in
+    /// [`crate::pipe`] with those arguments.
+    pub pipe_command: Vec<String>,
+    /// Which accelerator QEMU uses.
+    pub accel: Accel,
+    /// Programs and firmware files.
+    pub firmware: Firmware,
+    /// An arm64 iPXE EFI binary. Without one the twin follows the user-data script itself.
+    pub ipxe_arm64: Option<Utf8PathBuf>,
+    /// An x86_64 UEFI iPXE binary, instead of Debian's.
+    pub ipxe_x86_64_efi: Option<Utf8PathBuf>,
+    /// An instance gets its type's memory, but no more than this, in MiB.
+    pub max_memory_mib: u32,
+    /// An instance gets its type's vCPUs, but no more than this.
+    pub max_vcpus: u32,
+    /// What guests can reach besides the metadata service and the object store.
+    pub guest_network: GuestNetwork,
+    /// Whether the account's serial console access is on in a new state directory.
+    pub serial_console_access: bool,
+    /// How long state changes take.
+    pub timing: Timing,
+}
+
+/// Which accelerator QEMU uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Accel {
+    /// KVM where a probe shows that it works, else TCG.
+    #[default]
+    Auto,
+    /// KVM, unprobed.
+    Kvm,
+    /// TCG.
+    Tcg,
+}
+
+/// What guests can reach besides the metadata service and the object store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum GuestNetwork {
+    /// Nothing: not the host's other ports, not the outside world.
+    #[default]
+    Closed,
+    /// What the host itself can reach, by QEMU's user network.
+    Open,
+}
+
+/// How long state changes take, on top of what really happens.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Timing {
+    /// From the accepted launch or start to `running`.
+    pub pending: Duration,
+    /// The same for bare-metal types.
+    pub pending_metal: Duration,
+    /// From the accepted stop to `stopped`, and from terminate to `terminated`.
+    pub stopping: Duration,
+    /// For so long after a launch, calls that name the instance may not know it.
+    pub consistency: Duration,
+}
+
+/// Programs and firmware files. The defaults are where Debian puts them.
+#[derive(Debug, Clone)]
+pub struct Firmware {
+    /// Package `qemu-system-x86`.
+    pub qemu_x86_64: Utf8PathBuf,
+    /// Package `qemu-system-arm`.
+    pub qemu_aarch64: Utf8PathBuf,
+    /// UEFI code for x86_64, package `ovmf`.
+    pub ovmf_code: Utf8PathBuf,
+    /// Its empty variable store, package `ovmf`.
+    pub ovmf_vars: Utf8PathBuf,
+    /// UEFI code for arm64, package `qemu-efi-aarch64`.
+    pub aavmf_code: Utf8PathBuf,
+    /// Its empty variable store, package `qemu-efi-aarch64`.
+    pub aavmf_vars: Utf8PathBuf,
+    /// The UEFI iPXE for x86_64, package `ipxe`.
+    pub ipxe_efi: Utf8PathBuf,
+    /// The BIOS iPXE for the virtio network card, package `ipxe-qemu`.
+    pub ipxe_rom: Utf8PathBuf,
+    /// Ties QEMU's life to the daemon's, package `util-linux`.
+    pub setpriv: Utf8PathBuf,
+}
+
+impl Default for Firmware {
+    fn default() -> Self {
+        Self {
+            qemu_x86_64: "/usr/bin/qemu-system-x86_64".into(),
+            qemu_aarch64: "/usr/bin/qemu-system-aarch64".into(),
+            ovmf_code: "/usr/share/OVMF/OVMF_CODE.fd".into(),
+            ovmf_vars: "/usr/share/OVMF/OVMF_VARS.fd".into(),
+            aavmf_code: "/usr/share/AAVMF/AAVMF_CODE.fd".into(),
+            aavmf_vars: "/usr/share/AAVMF/AAVMF_VARS.fd".into(),
+            ipxe_efi: "/usr/lib/ipxe/ipxe.efi".into(),
+            ipxe_rom: "/usr/lib/ipxe/qemu/pxe-virtio.rom".into(),
+            setpriv: "/usr/bin/setpriv".into(),
+        }
+    }
+}
+
+impl Config {
+    /// The desk's defaults for a state directory and the pipe program's argv.
+    #[must_use]
+    pub fn new(dir: impl Into<Utf8PathBuf>, pipe_command: Vec<String>) -> Self {
+        Self {
+            dir: dir.into(),
+            idle: Some(Duration::from_secs(30 * 60)),
+            region: "eu-central-1".to_owned(),
+            pipe_command,
+            accel: Accel::Auto,
+            firmware: Firmware::default(),
+            ipxe_arm64: None,
+            ipxe_x86_64_efi: None,
+            max_memory_mib: 1024,
+            max_vcpus: 1,
+            guest_network: GuestNetwork::Closed,
+            serial_console_access: true,
+            timing: Timing::default(),
+        }
+    }
+
+    /// The UEFI iPXE binary for x86_64 that is in force.
+    #[must_use]
+    pub fn ipxe_efi(&self) -> &Utf8Path {
+        self.ipxe_x86_64_efi.as_deref().unwrap_or(&self.firmware.ipxe_efi)
+    }
+}
