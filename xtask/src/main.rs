@@ -1,2 +1,64 @@
-//! Skeleton.
-fn main() {}
+//! `cargo xtask`: the project's own tasks, the same ones for people and for CI.
+//!
+//! Users of `cargo l4re` never need this crate. It compiles in seconds, so that the first
+//! of two commands on a fresh machine answers at once. Exit codes are those of
+//! `cargo l4re`: 3 when something must be installed first, a child's own code otherwise.
+
+mod build;
+mod call;
+mod demo;
+mod environment;
+mod failure;
+mod gen_docs;
+mod project;
+mod setup;
+mod shell;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::project::Project;
+
+/// The project's own tasks.
+#[derive(Parser)]
+#[command(name = "xtask", bin_name = "cargo xtask", disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Install what a task needs, or say the one line that does
+    Setup(setup::Args),
+    /// Make the demo image, run it on the twin to `Hello World!` and stop it
+    Demo(demo::Args),
+    /// All that CI runs
+    Test(test::Args),
+    /// Check the layout: files, words, crates, documents
+    Tidy,
+    /// Write the command reference of the book from the commands' own help
+    Gen(gen_docs::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match dispatch(cli.task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failure::report(&error),
+    }
+}
+
+fn dispatch(task: Task) -> anyhow::Result<()> {
+    let project = Project::find()?;
+    match task {
+        Task::Setup(args) => setup::run(&project, &args),
+        Task::Demo(args) => demo::run(&project, &args),
+        Task::Test(args) => test::run(&project, &args),
+        Task::Tidy => tidy::run(&project),
+        Task::Gen(args) => gen_docs::run(&project, &args),
+    }
+}

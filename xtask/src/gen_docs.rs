@@ -1,0 +1,102 @@
+//! `cargo xtask gen`: the book's command reference, from what the commands say themselves.
+//!
+//! `--check` writes nothing and fails when the page is not what would be written.
+
+use anyhow::{Context, Result, bail};
+use camino::Utf8Path;
+
+use crate::build::{self, Profile};
+use crate::call::Call;
+use crate::project::Project;
+use crate::shell;
+
+/// What `cargo xtask gen` takes.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Write nothing; fail when the page has fallen behind
+    #[arg(long)]
+    check: bool,
+}
+
+const PAGE: &str = "docs/src/commands.md";
+const INTRODUCTION: &str = "# Commands
+
+This page is what `cargo l4re help` says; `cargo xtask gen` writes it.
+";
+
+/// `cargo xtask gen`.
+///
+/// # Errors
+/// With `--check`, that the page has fallen behind.
+pub(crate) fn run(project: &Project, args: &Args) -> Result<()> {
+    let binary = build::binary(project, Profile::Dev)?;
+    let page = page(&binary)?;
+    let path = project.root.join(PAGE);
+    if !args.check {
+        fs_err::write(&path, page)?;
+        shell::status("Wrote", PAGE);
+        return Ok(());
+    }
+    if fs_err::read_to_string(&path)? != page {
+        bail!("{PAGE} is not what the commands say; run `cargo xtask gen`");
+    }
+    shell::status("Checked", PAGE);
+    Ok(())
+}
+
+fn page(binary: &Utf8Path) -> Result<String> {
+    let top = help(binary, &[])?;
+    let mut page = format!("{INTRODUCTION}\n{}", section("cargo l4re", &top));
+    for command in commands(&top) {
+        let own = help(binary, &[&command]).with_context(|| format!("help of {command}"))?;
+        page += &format!("\n{}", section(&format!("cargo l4re {command}"), &own));
+        for below in commands(&own) {
+            let own = help(binary, &[&command, &below])?;
+            page += &format!("\n{}", section(&format!("cargo l4re {command} {below}"), &own));
+        }
+    }
+    Ok(page)
+}
+
+fn help(binary: &Utf8Path, words: &[&str]) -> Result<String> {
+    let argv = [binary.as_str(), "l4re"].into_iter().chain(words.iter().copied());
+    Call::new(argv.chain(["--help"])).env("COLUMNS", "90").env("NO_COLOR", "1").read()
+}
+
+fn section(name: &str, help: &str) -> String {
+    let lines: Vec<&str> = help.trim().lines().map(str::trim_end).collect();
+    format!("## {name}\n\n```text\n{}\n```\n", lines.join("\n"))
+}
+
+/// The commands that a help text lists, in its order.
+fn commands(help: &str) -> Vec<String> {
+    let list = help.lines().skip_while(|line| line.trim() != "Commands:").skip(1);
+    let list = list.take_while(|line| !line.trim().is_empty());
+    let names = list.filter_map(|line| {
+        let name = line.strip_prefix("  ")?;
+        (!name.starts_with(' ')).then(|| name.split_whitespace().next().map(str::to_owned))?
+    });
+    names.filter(|name| name != "help").collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_read_from_the_help_text() {
+        let help = "Do it\n\nUsage: x [OPTIONS]\n\nCommands:\n  efiimage  Build an image\n  \
+                    run       Deploy on\n            the desk\n  help      Print help\n\n\
+                    Options:\n  -q  Quiet\n";
+        assert_eq!(commands(help), ["efiimage", "run"]);
+        assert!(commands("Options:\n  -q\n").is_empty());
+    }
+
+    #[test]
+    fn a_section_has_no_trailing_blanks() {
+        assert_eq!(
+            section("cargo l4re ps", "List  \n\n"),
+            "## cargo l4re ps\n\n```text\nList\n```\n"
+        );
+    }
+}

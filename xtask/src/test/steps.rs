@@ -1,0 +1,131 @@
+//! The steps of the test run, in the order in which they run.
+//!
+//! The AWS crates cost most by far. They are compiled twice and no more: once as metadata,
+//! which clippy and rustdoc share, and once as code, which the build, the unit tests and
+//! the end-to-end tests share. That holds because every step names the whole workspace or
+//! needs no AWS crate, so that cargo chooses the same features for them each time.
+
+use anyhow::Result;
+use clap::ValueEnum;
+
+use crate::build::{self, Profile};
+use crate::call::Call;
+use crate::project::Project;
+use crate::setup::{self, Purpose};
+use crate::shell;
+use crate::test::count::Count;
+use crate::tidy;
+
+/// A step of the test run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Step {
+    /// Formatting
+    Fmt,
+    /// The layout check
+    Tidy,
+    /// What the tests need from the machine
+    Setup,
+    /// Lints, warnings being errors
+    Clippy,
+    /// The API's documentation, warnings being errors
+    Doc,
+    /// Everything compiled
+    Build,
+    /// Unit and snapshot tests
+    Unit,
+    /// End-to-end tests through the built binary
+    EndToEnd,
+}
+
+impl Step {
+    /// The word for `--only`.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Fmt => "fmt",
+            Self::Tidy => "tidy",
+            Self::Setup => "setup",
+            Self::Clippy => "clippy",
+            Self::Doc => "doc",
+            Self::Build => "build",
+            Self::Unit => "unit",
+            Self::EndToEnd => "end-to-end",
+        }
+    }
+
+    /// What the step does, as its heading.
+    pub(super) fn title(self) -> &'static str {
+        match self {
+            Self::Fmt => "fmt: formatting",
+            Self::Tidy => "tidy: layout, words, crates, documents",
+            Self::Setup => "setup: packages and the virtual environment",
+            Self::Clippy => "clippy: lints, warnings are errors",
+            Self::Doc => "doc: the API's documentation, warnings are errors",
+            Self::Build => "build: all crates and tests",
+            Self::Unit => "unit: unit and snapshot tests of all crates",
+            Self::EndToEnd => "end-to-end: the built binary, QEMU, other people's clients",
+        }
+    }
+
+    /// Runs the step; tests that were executed are added to `count`.
+    pub(super) fn run(self, project: &Project, count: &mut Count) -> Result<()> {
+        match self {
+            Self::Fmt => project.cargo(["fmt", "--all", "--check"]).run(),
+            Self::Tidy => tidy::run(project),
+            Self::Setup => setup::ensure(project, Purpose::Test),
+            Self::Clippy => project.cargo(CLIPPY).run(),
+            Self::Doc => project.cargo(DOC).env("RUSTDOCFLAGS", "-D warnings").run(),
+            Self::Build => project.cargo(BUILD).run(),
+            Self::Unit => unit(project, count),
+            Self::EndToEnd => end_to_end(project, count),
+        }
+    }
+}
+
+const CLIPPY: [&str; 7] =
+    ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
+const DOC: [&str; 6] =
+    ["doc", "--workspace", "--no-deps", "--document-private-items", "--locked", "--quiet"];
+const BUILD: [&str; 4] = ["build", "--workspace", "--all-targets", "--locked"];
+const UNIT: [&str; 5] = ["test", "--workspace", "--exclude=l4re-tests", "--locked", "--quiet"];
+const END_TO_END: [&str; 3] = ["test", "--package=l4re-tests", "--locked"];
+
+fn unit(project: &Project, count: &mut Count) -> Result<()> {
+    setup::ensure(project, Purpose::Test)?;
+    counted(&with_venv(project, project.cargo(UNIT)), count)
+}
+
+fn end_to_end(project: &Project, count: &mut Count) -> Result<()> {
+    setup::ensure(project, Purpose::Test)?;
+    let binary = build::binary(project, Profile::Dev)?;
+    let tests = with_venv(project, project.cargo(END_TO_END))
+        .env("L4RE_TEST_BINARY", binary)
+        .env("L4RE_TEST_TREE_AMD64", build::demo_tree(project, "amd64")?)
+        .env("L4RE_TEST_TREE_ARM64", build::demo_tree(project, "arm64")?);
+    counted(&tests, count)
+}
+
+fn with_venv(project: &Project, call: Call) -> Call {
+    call.env("L4RE_TEST_VENV", project.venv())
+}
+
+/// Runs test programs, showing their lines as they come and counting their tests.
+fn counted(tests: &Call, count: &mut Count) -> Result<()> {
+    tests.each_line(|line| {
+        count.take(line);
+        shell::result(line);
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_the_command_line() {
+        for step in Step::value_variants() {
+            let word = step.to_possible_value().unwrap();
+            assert_eq!(word.get_name(), step.name());
+            assert!(step.title().starts_with(&format!("{}: ", step.name())));
+        }
+    }
+}
