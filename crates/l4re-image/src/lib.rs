@@ -1,1 +1,22 @@
-//! Skeleton.
+//! L4Re build trees and boot images: find trees and entries, drive make, read images.
+//!
+//! Synchronous. Invariants of absence: nothing here touches the network, prints, or reads
+//! the environment; what the environment says comes in through arguments.
+
+mod arch;
+mod image;
+mod kconfig;
+mod make;
+mod modlist;
+mod nearest;
+mod tree;
+
+pub use arch::{Arch, Kind, UnknownArch};
+pub use image::{
+    Attribute, Check, CheckName, Image, ImageError, ImageInfo, Inspection, Module, ModuleKind,
+    Verdict, inspect, inspect_headers,
+};
+pub use make::{Cancel, Cause, Made, MakeError, MakeFailure, MakeRequest, make, make_argv};
+pub use modlist::{Entry, ListOptions};
+pub use nearest::nearest;
+pub use tree::{BuildTree, KernelTree, TreeError};

@@ -1,0 +1,12 @@
+//! Driving L4Re's make: what to ask it (pure), running it, and what its errors mean.
+
+mod cause;
+mod error;
+mod request;
+mod run;
+mod watch;
+
+pub use cause::Cause;
+pub use error::{MakeError, MakeFailure};
+pub use request::{MakeRequest, make_argv};
+pub use run::{Cancel, Made, make};

@@ -1,0 +1,9 @@
+//! Build trees: L4Re's and the kernel's, recognised by what is in them, never by name.
+
+mod build;
+mod error;
+mod kernel;
+
+pub use build::BuildTree;
+pub use error::TreeError;
+pub use kernel::KernelTree;
