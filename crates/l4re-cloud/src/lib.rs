@@ -1,1 +1,39 @@
-//! Skeleton.
+//! Publishes L4Re images to S3 and runs them on EC2, or on anything that speaks like it.
+//!
+//! Invariants of absence: never prints, reads no environment variable (the SDK's chain
+//! does), knows neither QEMU nor the twin beyond an endpoint. The only crate with `aws-*`.
+
+mod ami;
+mod connect;
+mod console;
+mod error;
+mod event;
+mod identity;
+mod instance;
+mod launch;
+mod lifecycle;
+mod plan;
+mod prepare;
+mod price;
+mod publish;
+mod script;
+mod serial;
+mod types;
+
+pub use ami::{AmiFacts, AmiOwner, IPXE_OWNER};
+pub use connect::{Cloud, ConnectOptions, Endpoint, Timeouts};
+pub use error::{CloudError, Denied, Running, Tried};
+pub use event::{Event, Events, silent};
+pub use identity::Identity;
+pub use instance::{Instance, InstanceFilter, InstanceState};
+pub use launch::{Attempt, LaunchOptions, Launched, Market, attempts};
+pub use plan::{
+    AccountFacts, BootPlan, Chain, HttpTokens, ImageFacts, KindChoice, PlanError, PlanOptions,
+    PlanWarning, best_kind, plan,
+};
+pub use prepare::{Place, PrepareOptions, Prepared, Subnet};
+pub use price::{PRICES_AS_OF, PRICES_REGION, Price, price};
+pub use publish::{Object, PublishOptions};
+pub use script::{AfterFailure, ScriptOptions, USER_DATA_LIMIT, script};
+pub use serial::{SerialEndpoint, SerialError, SerialStatus};
+pub use types::{BootMode, Hypervisor, InstanceTypeFacts};
