@@ -1,0 +1,46 @@
+//! What to follow for, and for how long.
+
+use std::time::Duration;
+
+use crate::expect::Expectations;
+use crate::phase::Start;
+
+/// How to follow a console.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct FollowOptions {
+    /// What must come and what must not.
+    pub expectations: Expectations,
+    /// Limit for the whole run.
+    pub timeout: Option<Duration>,
+    /// Limit for silence.
+    pub idle_timeout: Option<Duration>,
+    /// End at the application's first line when there is no expectation.
+    pub until_application: bool,
+    /// Where in the machine's life following starts.
+    pub start: Start,
+    /// End at final faults. Off for an attached terminal that wants to look around.
+    pub end_on_fault: bool,
+    /// Treat typed `~.`, `~?` and `~B` after a newline as commands.
+    pub escapes: bool,
+    /// Give hints when a boot stands still.
+    pub hints: bool,
+    /// Show doubled lines of the x86 UEFI bootstrapper undoubled.
+    pub undouble: bool,
+}
+
+impl Default for FollowOptions {
+    fn default() -> Self {
+        Self {
+            expectations: Expectations::default(),
+            timeout: None,
+            idle_timeout: None,
+            until_application: false,
+            start: Start::Boot,
+            end_on_fault: true,
+            escapes: false,
+            hints: true,
+            undouble: false,
+        }
+    }
+}

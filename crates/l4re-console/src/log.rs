@@ -1,0 +1,105 @@
+//! The raw record of a console.
+//!
+//! Invariant: bytes go to the file unbuffered and unchanged, so that the file is complete to
+//! the last byte read however the process ends.
+
+use std::io::Write as _;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use fs_err::File;
+
+/// A log file that takes every byte read.
+#[derive(Debug)]
+pub struct RawLog {
+    path: Utf8PathBuf,
+    file: File,
+    written: u64,
+}
+
+/// Why a log is not complete.
+#[derive(Debug, thiserror::Error)]
+#[error("log {path} is incomplete after {written} bytes: {source}")]
+pub struct LogError {
+    /// The file.
+    pub path: Utf8PathBuf,
+    /// Bytes that are in it.
+    pub written: u64,
+    /// The cause, for instance a full disk.
+    pub source: std::io::Error,
+}
+
+impl RawLog {
+    /// Makes or empties the file at `path`.
+    pub fn create(path: &Utf8Path) -> Result<Self, LogError> {
+        let file = File::create(path).map_err(|source| LogError {
+            path: path.to_owned(),
+            written: 0,
+            source,
+        })?;
+        Ok(Self { path: path.to_owned(), file, written: 0 })
+    }
+
+    /// Appends bytes.
+    pub fn append(&mut self, bytes: &[u8]) -> Result<(), LogError> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            match self.file.write(rest) {
+                Ok(0) => return Err(self.error(std::io::ErrorKind::WriteZero.into())),
+                Ok(count) => {
+                    self.written += count as u64;
+                    rest = &rest[count..];
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.error(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Utf8Path {
+        &self.path
+    }
+
+    /// Bytes written.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
+    fn error(&self, source: std::io::Error) -> LogError {
+        LogError { path: self.path.clone(), written: self.written, source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_is_in_the_file_at_once() {
+        let dir = camino_tempfile::tempdir().unwrap();
+        let path = dir.path().join("console.log");
+        let mut log = RawLog::create(&path).unwrap();
+        log.append(b"\x1b[31mraw\0").unwrap();
+        log.append(b"\xff\n").unwrap();
+        assert_eq!(fs_err::read(&path).unwrap(), b"\x1b[31mraw\0\xff\n");
+        assert_eq!(log.written(), 10);
+    }
+
+    #[test]
+    fn a_full_disk_is_said_with_the_path_and_the_bytes_that_made_it() {
+        let mut log = RawLog::create(Utf8Path::new("/dev/full")).unwrap();
+        let error = log.append(b"x").unwrap_err();
+        assert_eq!(error.written, 0);
+        assert_eq!(error.source.kind(), std::io::ErrorKind::StorageFull);
+        assert!(error.to_string().starts_with("log /dev/full is incomplete after 0 bytes"));
+    }
+
+    #[test]
+    fn a_path_that_cannot_be_made_is_an_error() {
+        let error = RawLog::create(Utf8Path::new("/nonexistent/x.log")).unwrap_err();
+        assert!(error.to_string().contains("/nonexistent/x.log"), "{error}");
+    }
+}

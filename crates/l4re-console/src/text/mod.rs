@@ -1,0 +1,1 @@
+//! Console bytes as lines of plain text.

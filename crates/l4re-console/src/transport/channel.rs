@@ -1,0 +1,195 @@
+//! The trait that every console transport implements, and what it hands over.
+//!
+//! Invariant: [`Transport::read`] is safe to cancel: a dropped read loses no byte.
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::host_key::HostKeyError;
+
+/// A boxed future, so that transports can be trait objects.
+pub type BoxFuture<'a, T> = futures::future::BoxFuture<'a, T>;
+
+/// How bytes came to be known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChunkKind {
+    /// Seen while they were printed.
+    Live,
+    /// Printed earlier and fetched afterwards: their time is the time of fetching.
+    Backlog,
+}
+
+/// Bytes in the order in which the machine printed them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chunk {
+    /// Never empty.
+    pub bytes: Bytes,
+    /// When they arrived.
+    pub at: Instant,
+    /// Live or fetched afterwards.
+    pub kind: ChunkKind,
+}
+
+/// A place in the stream where bytes were lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Gap {
+    /// How many bytes, where that can be known.
+    pub bytes: Option<u64>,
+}
+
+/// What a transport has to say beside bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// The live session ended and is being renewed.
+    Reconnecting {
+        /// Why the session ended.
+        reason: String,
+    },
+    /// A live session stands.
+    Connected,
+    /// No live session can be had now; bytes come from polling.
+    PolledOnly {
+        /// Why there is no session.
+        reason: String,
+    },
+}
+
+/// What one read brought.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// Bytes.
+    Chunk(Chunk),
+    /// Bytes are missing here.
+    Gap(Gap),
+    /// A change of state worth telling.
+    Notice(Notice),
+    /// The stream is at its end; no read will bring more.
+    End,
+}
+
+/// A source of console bytes and a sink for typed ones.
+pub trait Transport: Send {
+    /// Waits for the next bytes, a gap, a notice or the end.
+    ///
+    /// Cancelling loses nothing: what was not returned comes with the next read.
+    fn read(&mut self) -> BoxFuture<'_, Result<Received, TransportError>>;
+
+    /// Sends typed bytes to the machine.
+    fn write<'a>(&'a mut self, bytes: &'a [u8]) -> BoxFuture<'a, Result<(), TransportError>>;
+
+    /// Sends a break, which enters a debugger or a SysRq menu on some systems.
+    fn send_break(&mut self) -> BoxFuture<'_, Result<(), TransportError>>;
+
+    /// Ends the session in order. Reads after it give [`Received::End`].
+    fn close(&mut self) -> BoxFuture<'_, Result<(), TransportError>>;
+}
+
+/// Why a transport could not be opened or broke.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TransportError {
+    /// Nobody listens there.
+    #[error("{address}: connection refused")]
+    Refused {
+        /// Host and port, or the socket's path.
+        address: String,
+    },
+    /// No answer in time.
+    #[error("{address}: no answer within {seconds} s while {doing}")]
+    TimedOut {
+        /// Host and port, or the socket's path.
+        address: String,
+        /// The limit.
+        seconds: u64,
+        /// The step that took too long.
+        doing: &'static str,
+    },
+    /// The other side does not accept the key that was pushed for this session.
+    #[error("{address}: the key was refused for user {user}")]
+    KeyRefused {
+        /// Host and port.
+        address: String,
+        /// The SSH user.
+        user: String,
+    },
+    /// The host does not prove to be the expected one.
+    #[error("{address}: {source}")]
+    HostKey {
+        /// Host and port.
+        address: String,
+        /// What is wrong with its key.
+        source: HostKeyError,
+    },
+    /// Someone else holds the only session that the machine allows.
+    #[error("{address}: another session is attached: {detail}")]
+    SessionLimit {
+        /// Host and port.
+        address: String,
+        /// The other side's words.
+        detail: String,
+    },
+    /// The session ended without a close: network, session limit in time, restart.
+    #[error("{address}: the session was dropped: {detail}")]
+    Dropped {
+        /// Host and port, or the socket's path.
+        address: String,
+        /// The cause as far as it is known.
+        detail: String,
+    },
+    /// The transport cannot take input.
+    #[error("{what} cannot be written to")]
+    ReadOnly {
+        /// The kind of transport.
+        what: &'static str,
+    },
+    /// The transport has no break.
+    #[error("{what} has no break")]
+    NoBreak {
+        /// The kind of transport.
+        what: &'static str,
+    },
+    /// Polling the machine's output failed for good.
+    #[error("reading the console output: {0}")]
+    Poll(#[source] super::polled::PollError),
+    /// An I/O error.
+    #[error("{address}: {source}")]
+    Io {
+        /// Host and port, or a path.
+        address: String,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// The SSH protocol failed.
+    #[error("{address}: ssh: {detail}")]
+    Ssh {
+        /// Host and port.
+        address: String,
+        /// The cause.
+        detail: String,
+    },
+}
+
+impl TransportError {
+    /// Whether a new session may succeed where this one failed.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused { .. }
+                | Self::TimedOut { .. }
+                | Self::SessionLimit { .. }
+                | Self::Dropped { .. }
+                | Self::Io { .. }
+                | Self::Ssh { .. }
+        )
+    }
+}
+
+/// The typed form of a failed connect.
+pub(super) fn connect_error(address: &str, source: std::io::Error) -> TransportError {
+    let address = address.to_owned();
+    match source.kind() {
+        std::io::ErrorKind::ConnectionRefused => TransportError::Refused { address },
+        _ => TransportError::Io { address, source },
+    }
+}

@@ -1,0 +1,1 @@
+//! Finds where a window continues a stream.

@@ -1,0 +1,74 @@
+//! How a run ended.
+//!
+//! The binary maps these to exit codes: expected, application reached, left and a closed
+//! stream without open expectations are good; failed is 7, timed out and idle 8, crashed and
+//! looping 9, interrupted 130.
+
+use std::time::Duration;
+
+use crate::phase::{FaultKind, Phase, stage_seconds};
+
+/// The end of a run and its reason.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Verdict {
+    /// Every expectation was met, in order.
+    Expected,
+    /// The application's first line came and nothing more was asked for.
+    ApplicationReached,
+    /// A line that must not come came.
+    Failed {
+        /// The pattern as given.
+        pattern: String,
+        /// The line without escapes.
+        line: String,
+    },
+    /// The time limit of the whole run passed.
+    TimedOut {
+        /// The phase that the boot was in.
+        phase: Option<Phase>,
+        /// The limit.
+        #[serde(rename = "waited_s", serialize_with = "stage_seconds")]
+        waited: Duration,
+        /// The expectation that was still open.
+        missing: Option<String>,
+    },
+    /// Nothing was printed for the idle limit.
+    Idle {
+        /// The phase that the boot was in.
+        phase: Option<Phase>,
+        /// The limit.
+        #[serde(rename = "waited_s", serialize_with = "stage_seconds")]
+        waited: Duration,
+        /// The expectation that was still open.
+        missing: Option<String>,
+    },
+    /// Kernel, bootstrapper or an application died.
+    Crashed {
+        /// What kind of fault.
+        cause: FaultKind,
+        /// What it means, in a sentence.
+        explanation: String,
+        /// The lines around it, oldest first, without escapes.
+        lines: Vec<String>,
+    },
+    /// The bootstrapper's banner came again without a reboot being asked for.
+    Looping {
+        /// How many boots were seen.
+        boots: u32,
+        /// The lines before the banner, oldest first.
+        lines: Vec<String>,
+    },
+    /// The stream ended.
+    Closed {
+        /// Why, as the transport said it.
+        reason: String,
+        /// The expectation that was still open.
+        missing: Option<String>,
+    },
+    /// The user left with `~.`.
+    Left,
+    /// The run was cancelled, or nobody reads the output any more.
+    Interrupted,
+}
