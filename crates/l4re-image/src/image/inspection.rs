@@ -1,9 +1,9 @@
-//! What an image is and holds, as types: the result of [`inspect`].
+//! What an image is and holds, as types: the result of
+//! [`inspect`](super::inspect).
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8PathBuf;
 use serde::Serialize;
 
-use super::ImageError;
 use crate::arch::{Arch, Kind};
 
 /// An image file that was read and found to be one.
@@ -21,14 +21,6 @@ pub struct Image {
     pub sha256: String,
 }
 
-impl Image {
-    /// Reads the headers, checks them against the file, and sums its bytes.
-    pub fn open(path: &Utf8Path) -> Result<Self, ImageError> {
-        let _ = path;
-        unimplemented!()
-    }
-}
-
 /// All there is to know about an image.
 #[derive(Clone, Debug, Serialize)]
 pub struct Inspection {
@@ -40,7 +32,7 @@ pub struct Inspection {
     pub kind: Kind,
     /// Its size in bytes.
     pub size: u64,
-    /// The SHA-256 of its bytes; only from [`inspect`].
+    /// The SHA-256 of its bytes; only from [`inspect`](super::inspect).
     pub sha256: Option<String>,
     /// Whether the image proper is wrapped in a file of another width: amd64's multiboot form.
     pub wrapped: bool,
@@ -195,17 +187,4 @@ pub struct Check {
     pub verdict: Verdict,
     /// The finding in words.
     pub detail: String,
-}
-
-/// Reads an image, its modules and its checks, and sums its bytes.
-pub fn inspect(path: &Utf8Path) -> Result<Inspection, ImageError> {
-    let _ = path;
-    unimplemented!()
-}
-
-/// [`inspect`] without reading module contents: no sums, no `wants_el2`; well under a
-/// millisecond whatever the image's size.
-pub fn inspect_headers(path: &Utf8Path) -> Result<Inspection, ImageError> {
-    let _ = path;
-    unimplemented!()
 }

@@ -1,10 +1,18 @@
 //! Boot images: PE and ELF files, with L4Re's modules in them or without.
 
+mod checks;
+mod elf;
 mod error;
+mod file;
+mod info;
 mod inspection;
+mod layout;
+mod pe;
+mod read;
+mod sums;
 
 pub use error::ImageError;
 pub use inspection::{
     Attribute, Check, CheckName, Image, ImageInfo, Inspection, Module, ModuleKind, Verdict,
-    inspect, inspect_headers,
 };
+pub use read::{inspect, inspect_headers};

@@ -2,6 +2,7 @@
 
 mod cause;
 mod error;
+mod process;
 mod request;
 mod run;
 mod watch;
@@ -9,4 +10,5 @@ mod watch;
 pub use cause::Cause;
 pub use error::{MakeError, MakeFailure};
 pub use request::{MakeRequest, make_argv};
-pub use run::{Cancel, Made, make};
+pub use process::Cancel;
+pub use run::{Made, make};

@@ -1,6 +1,8 @@
 //! Module lists (`modules.list`): the line grammar, includes, and the entries in them.
 
+mod line;
 mod listing;
+mod source;
 
-pub use listing::{Entry, ListOptions};
 pub(crate) use listing::entries;
+pub use listing::{Entry, ListOptions};

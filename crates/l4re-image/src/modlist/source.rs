@@ -1,0 +1,126 @@
+//! A module list with what it includes, as one sequence of lines with their places.
+//!
+//! Invariant: includes that lead in circles or to absurdly many files end.
+
+use std::collections::BTreeMap;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::line::Line;
+use crate::tree::TreeError;
+
+/// More files than any list includes.
+const FILES: usize = 1024;
+
+/// A line with its place, and the comment lines right above it.
+#[derive(Clone, Debug)]
+pub(crate) struct Placed {
+    pub(crate) file: Utf8PathBuf,
+    /// From 1.
+    pub(crate) line: usize,
+    pub(crate) text: String,
+    pub(crate) comment: Option<String>,
+}
+
+/// A module list that was read.
+#[derive(Debug, Default)]
+pub(crate) struct Source {
+    pub(crate) lines: Vec<Placed>,
+    /// The first construct that only L4Re's own tools can evaluate, with its place.
+    pub(crate) beyond: Option<String>,
+}
+
+impl Source {
+    /// Reads `file` and its includes. `variables` are what `${NAME}` in an include means.
+    pub(crate) fn read(
+        file: &Utf8Path,
+        variables: &BTreeMap<&str, String>,
+    ) -> Result<Self, TreeError> {
+        let mut reader = Reader { source: Self::default(), variables, stack: Vec::new(), files: 0 };
+        let text = fs_err::read(file)?;
+        reader.file(file, &String::from_utf8_lossy(&text))?;
+        Ok(reader.source)
+    }
+
+    /// Remembers the first line that is beyond this reader.
+    pub(crate) fn note_beyond(&mut self, file: &Utf8Path, line: usize, what: &str) {
+        self.beyond.get_or_insert_with(|| format!("{file}:{line}: {what}"));
+    }
+}
+
+struct Reader<'a> {
+    source: Source,
+    variables: &'a BTreeMap<&'a str, String>,
+    /// The files that are being read, outermost first.
+    stack: Vec<Utf8PathBuf>,
+    files: usize,
+}
+
+impl Reader<'_> {
+    fn file(&mut self, file: &Utf8Path, text: &str) -> Result<(), TreeError> {
+        self.files += 1;
+        if self.files > FILES {
+            let file = self.stack.first().map_or(file, |first| first).to_owned();
+            return Err(TreeError::TooManyIncludes { file, limit: FILES });
+        }
+        self.stack.push(file.to_owned());
+        let mut comment: Vec<&str> = Vec::new();
+        for (line, text) in (1..).zip(text.lines()) {
+            match Line::parse(text) {
+                Some(parsed) if parsed.command.eq_ignore_ascii_case("include") => {
+                    self.include(file, line, &parsed)?;
+                }
+                Some(_) => {
+                    let comment = (!comment.is_empty()).then(|| comment.join("\n"));
+                    let (file, text) = (file.to_owned(), text.to_owned());
+                    self.source.lines.push(Placed { file, line, text, comment });
+                }
+                None => match text.trim_start().strip_prefix('#') {
+                    Some(text) => {
+                        comment.push(text.strip_prefix(' ').unwrap_or(text).trim_end());
+                        continue;
+                    }
+                    None => {}
+                },
+            }
+            comment.clear();
+        }
+        self.stack.pop();
+        Ok(())
+    }
+
+    fn include(&mut self, file: &Utf8Path, line: usize, parsed: &Line<'_>) -> Result<(), TreeError> {
+        // Conditions, code and patterns in an include line are L4Re's tools' to evaluate.
+        if !parsed.options.is_empty() || parsed.rest.contains(['*', '?', '{', '~', '\\', '"', '\'', ' ', '[']) {
+            match self.expand(parsed) {
+                Some(path) => return self.included(file, line, &path),
+                None => self.source.note_beyond(file, line, "an include that must be evaluated"),
+            }
+            return Ok(());
+        }
+        self.included(file, line, parsed.rest)
+    }
+
+    /// The path of an include with `${NAME}` in it; `None` when it is more than that.
+    fn expand(&self, parsed: &Line<'_>) -> Option<String> {
+        let (before, rest) = parsed.rest.split_once("${")?;
+        let (name, after) = rest.split_once('}')?;
+        let value = self.variables.get(name)?;
+        let path = format!("{before}{value}{after}");
+        let plain = !path.contains(['*', '?', '{', '~', '\\', '"', '\'', ' ', '[', '$']);
+        (plain && parsed.options.is_empty()).then_some(path)
+    }
+
+    fn included(&mut self, file: &Utf8Path, line: usize, path: &str) -> Result<(), TreeError> {
+        let folder = file.parent().unwrap_or(Utf8Path::new("."));
+        let included = folder.join(path);
+        if self.stack.contains(&included) {
+            return Ok(());
+        }
+        let text = fs_err::read(&included).map_err(|source| {
+            let (file, included) = (file.to_owned(), included.clone());
+            TreeError::Include { file, line, included, source }
+        })?;
+        self.file(&included, &String::from_utf8_lossy(&text))
+    }
+}
