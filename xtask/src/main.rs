@@ -4,6 +4,7 @@
 //! of two commands on a fresh machine answers at once. Exit codes are those of
 //! `cargo l4re`: 3 when something must be installed first, a child's own code otherwise.
 
+mod bench;
 mod build;
 mod call;
 mod demo;
@@ -40,6 +41,8 @@ enum Task {
     Test(test::Args),
     /// Check the layout: files, words, crates, documents
     Tidy,
+    /// Ratios against make, QEMU by hand and the aws command line
+    Bench(bench::Args),
     /// Write the command reference of the book from the commands' own help
     Gen(gen_docs::Args),
 }
@@ -59,6 +62,7 @@ fn dispatch(task: Task) -> anyhow::Result<()> {
         Task::Demo(args) => demo::run(&project, &args),
         Task::Test(args) => test::run(&project, &args),
         Task::Tidy => tidy::run(&project),
+        Task::Bench(args) => bench::run(&project, &args),
         Task::Gen(args) => gen_docs::run(&project, &args),
     }
 }
