@@ -120,6 +120,15 @@ pub enum TransportError {
         /// What is wrong with its key.
         source: HostKeyError,
     },
+    /// No session can be had at all: switched off, not permitted, none on this machine.
+    /// A [`super::Joined`] console goes on by polling.
+    #[error("{address}: {detail}")]
+    Unavailable {
+        /// Host and port, or the console's name.
+        address: String,
+        /// Why.
+        detail: String,
+    },
     /// Someone else holds the only session that the machine allows.
     #[error("{address}: another session is attached: {detail}")]
     SessionLimit {
