@@ -1,0 +1,130 @@
+//! The command line: flags that hold for every command, and the list of commands.
+//!
+//! Each command's own arguments stand beside its function in `commands/`. Flags before the
+//! name never arrive from Cargo, so the ones that Cargo has are here again.
+
+use camino::Utf8PathBuf;
+use clap::{Args, Parser, Subcommand};
+use l4re_image::Arch;
+
+use crate::commands;
+use crate::shell::MessageFormat;
+
+/// From an L4Re build tree to a running, watched and surely stopped system
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo-l4re",
+    bin_name = "cargo l4re",
+    version,
+    styles = clap_cargo::style::CLAP_STYLING,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 ok, 1 unexpected, 2 usage, 3 settings, 4 build, 5 image, 6 cloud, \
+                  7 expectation failed, 8 time-out, 9 guest crashed or loops, 101 cargo failed, \
+                  130 interrupted."
+)]
+pub struct Cli {
+    /// Flags of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags of every command.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Common options")]
+pub struct Global {
+    /// L4Re build tree for this call
+    #[arg(long, global = true, value_name = "DIR")]
+    pub tree: Option<Utf8PathBuf>,
+    /// Kernel build tree for this call
+    #[arg(long, global = true, value_name = "DIR")]
+    pub kernel: Option<Utf8PathBuf>,
+    /// Architecture, where several build trees are set: amd64, arm64, …
+    #[arg(long, global = true, value_name = "ARCH")]
+    pub arch: Option<Arch>,
+    /// A setting for this call, or a file of settings
+    #[arg(long, global = true, value_name = "KEY=VALUE|FILE")]
+    pub config: Vec<String>,
+    /// Package whose settings hold
+    #[arg(short, long, global = true, value_name = "NAME")]
+    pub package: Option<String>,
+    /// Path to Cargo.toml
+    #[arg(long, global = true, value_name = "PATH")]
+    pub manifest_path: Option<Utf8PathBuf>,
+    /// Say only what went wrong
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say also what is run, and why
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+    /// Colour: auto, always, never
+    #[arg(long, global = true, value_name = "WHEN")]
+    pub color: Option<clap::ColorChoice>,
+    /// How results are written
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "human")]
+    pub message_format: MessageFormat,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Build an EFI image
+    Efiimage(commands::build::Arguments),
+    /// Build an ELF image (multiboot on x86)
+    Elfimage(commands::build::Arguments),
+    /// List the entries that can be built
+    Entries(commands::entries::Arguments),
+    /// Say what an image is made of, and check it
+    Inspect(commands::inspect::Arguments),
+    /// Run on the desk: build, boot on the twin, show the console, stop at the end
+    Run(commands::run::Arguments),
+    /// Build, upload, launch on EC2 (or the twin), show the console
+    Deploy(commands::deploy::Arguments),
+    /// Show the console of an instance and type into it
+    Console(commands::console::Arguments),
+    /// List instances
+    Ps(commands::ps::Arguments),
+    /// Stop instances at once
+    Stop(commands::power::Arguments),
+    /// Start stopped instances
+    Start(commands::power::Arguments),
+    /// Reboot instances; iPXE fetches the image anew
+    Reboot(commands::power::Arguments),
+    /// Terminate instances
+    Rm(commands::power::Arguments),
+    /// Upload an image and print its presigned URL
+    Upload(commands::upload::Arguments),
+    /// Print the iPXE script that boots an image
+    Script(commands::script::Arguments),
+    /// The EC2 on the desk: start, stop, status, env
+    Twin(commands::twin::Arguments),
+    /// Print a completion script for a shell
+    Completions(commands::completions::Arguments),
+    /// What QEMU starts for a guest's connection
+    #[command(hide = true)]
+    TwinPipe(commands::twin::Pipe),
+}
+
+impl Cli {
+    /// Reads the command line. Cargo passes the subcommand's own name first; it is dropped.
+    pub fn read() -> Self {
+        let words = std::env::args_os().enumerate();
+        Self::parse_from(
+            words.filter(|(at, word)| *at != 1 || word != "l4re").map(|(_, word)| word),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

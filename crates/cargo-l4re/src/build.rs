@@ -1,0 +1,172 @@
+//! Building an image: which build tree, which entry, and make with its output shown.
+//!
+//! The tree is, in this order: `--tree`, the one that the working folder is in, the one that
+//! settings name for the architecture.
+
+use camino::{Utf8Path, Utf8PathBuf};
+use l4re_image::{
+    Arch, BuildTree, Cancel, Image, Inspection, KernelTree, Kind, ListOptions, Made, MakeRequest,
+};
+
+use crate::commands::Context;
+use crate::failure::Failure;
+use crate::interrupt::Interrupt;
+
+/// How many names a message lists before it stops.
+const NAMES_SHOWN: usize = 12;
+
+/// The build trees that a command works with.
+#[derive(Debug, Clone)]
+pub struct Workplace {
+    /// L4Re's build tree.
+    pub tree: BuildTree,
+    kernel: Option<Utf8PathBuf>,
+    platform: Option<String>,
+}
+
+impl Workplace {
+    /// Finds the build trees that the flags, the working folder and the settings name.
+    pub fn find(context: &Context) -> Result<Self, Failure> {
+        let folder = context.environment.folder();
+        let tree = match &context.global.tree {
+            Some(dir) => BuildTree::open(&folder.join(dir))?,
+            None => match BuildTree::find_upwards(folder)? {
+                Some(tree) => tree,
+                None => BuildTree::open(&tree_of_settings(context)?)?,
+            },
+        };
+        let set = context.settings.tree(tree.arch());
+        // Settings belong to the tree that they name; another one shares nothing with it
+        // but the architecture, and that is not enough for a kernel or platform to fit.
+        let named = set.build.as_deref().is_none_or(|build| same(build, tree.root()));
+        let flag = context.global.kernel.as_ref().map(|dir| folder.join(dir));
+        Ok(Self {
+            kernel: flag.or(set.kernel.filter(|_| named)),
+            platform: set.platform.filter(|_| named),
+            tree,
+        })
+    }
+
+    /// How entries are listed when these variables are given to make.
+    pub fn list_options(&self, variables: &[(String, String)]) -> ListOptions {
+        let last = |name| variables.iter().rev().find(|(key, _)| key == name);
+        ListOptions {
+            modules_list: last("MODULES_LIST").map(|(_, value)| value.into()),
+            platform: self.platform.clone(),
+            all_archs: false,
+        }
+    }
+
+    /// The entry that is meant: the one named, if it is there, or the only one there is.
+    pub fn entry(
+        &self,
+        name: Option<&str>,
+        variables: &[(String, String)],
+    ) -> Result<String, Failure> {
+        let options = self.list_options(variables);
+        let entries = self.tree.entries(&options)?;
+        let names = || entries.iter().map(|entry| entry.name.as_str());
+        let list = || options.modules_list.clone().unwrap_or_else(|| self.tree.modules_list());
+        match name {
+            Some(name) if names().any(|known| known == name) => Ok(name.to_owned()),
+            Some(name) => Err(Failure::NoEntry {
+                name: name.to_owned(),
+                list: list(),
+                nearest: l4re_image::nearest(name, names()).into_iter().map(Into::into).collect(),
+            }),
+            None if entries.len() == 1 => Ok(entries[0].name.clone()),
+            None => Err(Failure::WhichEntry {
+                list: list(),
+                count: entries.len(),
+                names: names().take(NAMES_SHOWN).collect::<Vec<_>>().join(", "),
+            }),
+        }
+    }
+
+    /// What make is asked for an image of `entry`.
+    pub fn request(
+        &self,
+        context: &Context,
+        kind: Kind,
+        entry: &str,
+        platform: Option<&str>,
+        variables: &[(String, String)],
+    ) -> Result<MakeRequest, Failure> {
+        let mut request = MakeRequest::new(self.tree.clone(), kind, entry);
+        request.platform = platform.map(str::to_owned).or_else(|| self.platform.clone());
+        request.kernel = self.kernel.as_deref().map(KernelTree::open).transpose()?;
+        request.search_path = context.environment.get("MODULE_SEARCH_PATH").map(str::to_owned);
+        request.vars = variables.to_vec();
+        request.verbose = context.shell.is_verbose();
+        Ok(request)
+    }
+}
+
+/// The build tree that settings name, for the architecture that is asked for.
+fn tree_of_settings(context: &Context) -> Result<Utf8PathBuf, Failure> {
+    let asked = asked_arch(context);
+    let mut trees = context.settings.trees();
+    trees.retain(|(arch, tree)| tree.build.is_some() && asked.is_none_or(|asked| asked == *arch));
+    match trees.as_slice() {
+        [] => Err(Failure::NoTree { folder: context.environment.folder().to_owned() }),
+        [(_, tree)] => Ok(tree.build.clone().unwrap_or_default()),
+        several => {
+            let arches = several.iter().map(|(arch, _)| arch.l4re()).collect::<Vec<_>>();
+            Err(Failure::WhichTree { arches: arches.join(", ") })
+        }
+    }
+}
+
+/// The architecture that a flag or a setting asks for.
+pub fn asked_arch(context: &Context) -> Option<Arch> {
+    context.global.arch.or_else(|| context.settings.find(|layer| layer.arch).map(|key| key.0))
+}
+
+fn same(a: &Utf8Path, b: &Utf8Path) -> bool {
+    match (a.canonicalize_utf8(), b.canonicalize_utf8()) {
+        (Ok(a), Ok(b)) => a == b,
+        _ => a == b,
+    }
+}
+
+/// Runs make with its output shown as it comes; Ctrl-C and `cancel` end make first.
+pub fn make(
+    context: &Context,
+    request: &MakeRequest,
+    cancel: &Cancel,
+    interrupt: &Interrupt,
+) -> Result<Made, Failure> {
+    let shell = &context.shell;
+    shell.status("Building", format_args!("{} ({})", request.entry, request.tree.root()));
+    shell.detail("Running", crate::shell::words(&l4re_image::make_argv(request)));
+    let on_interrupt = tokio::spawn({
+        let (interrupt, cancel) = (interrupt.clone(), cancel.clone());
+        async move {
+            interrupt.asked().await;
+            cancel.cancel();
+        }
+    });
+    let made = l4re_image::make(request, cancel, &mut |bytes| shell.passthrough(bytes));
+    on_interrupt.abort();
+    made.map_err(
+        |error| {
+            if interrupt.is_asked() { Failure::Interrupted } else { Failure::Make(error) }
+        },
+    )
+}
+
+/// An image in one line: `images/bootstrap_hello.efi (1.5 MiB, x86_64 EFI)`.
+pub fn describe(image: &Image) -> String {
+    let size = bytesize::ByteSize::b(image.size).display().iec();
+    format!("{} ({size}, {} {})", image.path, image.arch, image.kind)
+}
+
+/// An error if the image failed a check.
+pub fn sound(inspection: &Inspection) -> Result<(), Failure> {
+    let told = |check: &l4re_image::Check| format!("{:?}: {}", check.name, check.detail);
+    let failed: Vec<_> = inspection.failed().map(told).collect();
+    match failed.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::ImageChecks { path: inspection.path.clone(), failed }),
+    }
+}

@@ -1,0 +1,53 @@
+//! `cargo l4re console NAME`: the console of an instance, again.
+//!
+//! What was printed before is shown first, as far as EC2 kept it. Leaving (`~.` after a
+//! newline, or Ctrl-C) leaves the instance running.
+
+use std::sync::Arc;
+
+use clap::Args;
+use l4re_console::phase::Start;
+
+use super::Context;
+use super::flags::JudgeFlags;
+use crate::failure::Failure;
+use crate::instance::{self, Where};
+
+/// Arguments of `console`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Name or id of the instance
+    name: String,
+    /// Print what EC2 has kept of it, and leave
+    #[arg(long, conflicts_with_all = ["expect", "fail_on", "timeout", "idle_timeout", "log"])]
+    kept: bool,
+    #[command(flatten)]
+    end: Where,
+    #[command(flatten)]
+    judge: JudgeFlags,
+}
+
+/// Runs `console`.
+pub fn console(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failure> {
+    let runtime = context.runtime()?;
+    let ready = instance::connect(context, arguments.end)?;
+    let result = runtime.block_on(async {
+        let interrupt = context.interrupt()?;
+        let connection = ready.connect().await?;
+        let machine = connection.cloud.find(&arguments.name).await?;
+        if arguments.kept {
+            let bytes = connection.cloud.console_output(&machine.id, true).await?;
+            return Ok(instance::show_kept(context, &bytes)?);
+        }
+        let metal = machine.instance_type.contains("metal");
+        let mut attachment = arguments.judge.attachment(context, None, metal)?;
+        attachment.start = Start::Attached;
+        // A person who attaches to a crashed machine wants to look around.
+        attachment.end_on_fault = !context.shell.is_interactive();
+        let ending =
+            instance::attach(context, &connection, &machine, attachment, &interrupt).await?;
+        instance::judged(ending)
+    });
+    runtime.shutdown_background();
+    result
+}

@@ -1,0 +1,162 @@
+//! `cargo l4re deploy [ENTRY|IMAGE|URL]`: onto EC2 (or, with `--local`, the twin), attached.
+//!
+//! The instance runs on after the command unless `--rm` is given; its tags say until when.
+//! Ctrl-C detaches and says how to get back and what it costs.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use clap::Args;
+use l4re_cloud::Attempt;
+use serde_json::json;
+
+use super::Context;
+use super::flags::{ImageFlags, JudgeFlags, MachineFlags};
+use crate::failure::Failure;
+use crate::instance::{self, Connection, Ending, Launch, Money, Recipe, Source, Where};
+use crate::interrupt::Interrupt;
+use crate::target::Words;
+
+/// Arguments of `deploy`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    image: ImageFlags,
+    #[command(flatten)]
+    machine: MachineFlags,
+    #[command(flatten)]
+    end: Where,
+    /// Spot capacity first, on demand after
+    #[arg(long)]
+    spot: bool,
+    /// Bucket for the image
+    #[arg(long, value_name = "NAME")]
+    bucket: Option<String>,
+    /// Make the bucket if it does not exist
+    #[arg(long)]
+    make_bucket: bool,
+    /// Leave at once when the launch is accepted
+    #[arg(long, conflicts_with_all = ["expect", "fail_on", "timeout", "idle_timeout", "rm"])]
+    detach: bool,
+    /// Terminate the instance at the end
+    #[arg(long)]
+    rm: bool,
+    /// Say what would be done, and do nothing that changes anything
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    judge: JudgeFlags,
+}
+
+/// Runs `deploy`.
+pub fn deploy(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failure> {
+    let runtime = context.runtime()?;
+    let ready = instance::connect(context, arguments.end)?;
+    let result = runtime.block_on(async {
+        let interrupt = context.interrupt()?;
+        let words = Words::parse(&arguments.image.words, context.environment.folder())?;
+        let source =
+            Source::settle(context, words, arguments.image.platform.as_deref(), &interrupt)?;
+        ready.check_desk(context, source.arch())?;
+        let connection = ready.connect().await?;
+        let mut recipe = arguments.machine.recipe(context, &source, arguments.image.kind)?;
+        recipe.spot = arguments.spot;
+        recipe.make_bucket = arguments.make_bucket;
+        if let Some(bucket) = &arguments.bucket {
+            recipe.bucket = Some(bucket.clone());
+        }
+        if arguments.dry_run {
+            return rehearse(context, &connection, &source, &recipe, &interrupt).await;
+        }
+        to_console(context, arguments, &connection, &source, &recipe, &interrupt).await
+    });
+    runtime.shutdown_background();
+    result
+}
+
+async fn to_console(
+    context: &Arc<Context>,
+    arguments: &Arguments,
+    connection: &Connection,
+    source: &Source,
+    recipe: &Recipe,
+    interrupt: &Interrupt,
+) -> Result<(), Failure> {
+    let metal = arguments.machine.metal || recipe.types.iter().any(|name| name.contains("metal"));
+    let attachment = arguments.judge.attachment(context, source.entry(), metal)?;
+    let begin = Instant::now();
+    let launch = instance::launch(context, connection, source, recipe, interrupt).await?;
+    report(context, connection, &launch)?;
+    let machine = &launch.launched.instance;
+    if arguments.detach {
+        instance::ready_again(context, machine, connection.cloud.region(), connection.local);
+        return Ok(());
+    }
+    let ending = instance::attach(context, connection, machine, attachment, interrupt).await;
+    if arguments.rm {
+        super::run::remove(context, connection, machine, begin).await?;
+    } else {
+        instance::ready_again(context, machine, connection.cloud.region(), connection.local);
+    }
+    let ending: Ending = ending?;
+    instance::phases(context, &ending.report);
+    instance::judged(ending)
+}
+
+/// The accepted launch, for programs.
+fn report(context: &Context, connection: &Connection, launch: &Launch) -> Result<(), Failure> {
+    let machine = &launch.launched.instance;
+    let money = Money::of(&machine.instance_type, connection.cloud.region(), connection.local);
+    let message = json!({
+        "id": machine.id,
+        "name": machine.name,
+        "type": machine.instance_type,
+        "zone": machine.zone,
+        "expires": machine.expires,
+        "image": launch.image.sha256,
+        "dollars_per_hour": money.map(|money| money.per_hour),
+    });
+    Ok(context.shell.json("launched", &message)?)
+}
+
+/// `--dry-run`: the plan, the calls, the user data and the cost.
+async fn rehearse(
+    context: &Arc<Context>,
+    connection: &Connection,
+    source: &Source,
+    recipe: &Recipe,
+    interrupt: &Interrupt,
+) -> Result<(), Failure> {
+    let placed = instance::dry_run(context, connection, source, recipe, interrupt).await?;
+    let shell = &context.shell;
+    shell.status("Image", crate::build::describe(&placed.image));
+    for (at, attempt) in placed.attempts.iter().enumerate() {
+        let Attempt { plan, place, spot, .. } = attempt;
+        let zone = place.zone.as_deref().unwrap_or("any zone");
+        let market = if *spot { ", spot" } else { "" };
+        let region = connection.cloud.region();
+        let cost = Money::of(&plan.instance_type, region, connection.local)
+            .map(|money| format!(", {money}"))
+            .unwrap_or_default();
+        shell.result(format_args!(
+            "{}. RunInstances {} in {zone}{market}{cost}: {} ({})",
+            at + 1,
+            plan.instance_type,
+            plan.ami.id,
+            plan.ami.name,
+        ))?;
+    }
+    let Some(first) = placed.attempts.first() else { return Ok(()) };
+    for (key, value) in &first.tags {
+        shell.result(format_args!("   tag {key} = {value}"))?;
+    }
+    let script = instance::masked_script(&first.user_data);
+    shell.result(format_args!("\nUser data:\n{script}"))?;
+    let message = json!({
+        "types": placed.attempts.iter().map(|a| &a.plan.instance_type).collect::<Vec<_>>(),
+        "ami": first.plan.ami.id,
+        "tags": first.tags,
+        "user_data": script,
+    });
+    Ok(shell.json("plan", &message)?)
+}

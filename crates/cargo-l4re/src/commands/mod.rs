@@ -1,0 +1,168 @@
+//! One file per command: its arguments and the function that carries it out.
+//!
+//! Here: what they share ([`Context`]), and the way from the command line to an exit code.
+
+pub mod build;
+pub mod completions;
+pub mod console;
+pub mod deploy;
+pub mod entries;
+pub mod flags;
+pub mod inspect;
+pub mod power;
+pub mod ps;
+pub mod run;
+pub mod script;
+pub mod twin;
+pub mod upload;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anstream::ColorChoice;
+
+use crate::arguments::{Cli, Command, Global};
+use crate::environment::Environment;
+use crate::failure::Failure;
+use crate::interrupt::Interrupt;
+use crate::settings::{Settings, Sources};
+use crate::shell::{Diagnostic, Options, Shell, Verbosity};
+
+/// What every command works with.
+#[derive(Debug)]
+pub struct Context {
+    /// The process's surroundings.
+    pub environment: Environment,
+    /// All settings.
+    pub settings: Settings,
+    /// Output.
+    pub shell: Arc<Shell>,
+    /// The flags of every command.
+    pub global: Global,
+}
+
+impl Context {
+    /// The runtime of a command that talks to a network or watches for signals.
+    pub fn runtime(&self) -> Result<tokio::runtime::Runtime, Failure> {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        Ok(builder.worker_threads(2).enable_all().build()?)
+    }
+
+    /// The folder for downloads.
+    pub fn cache(&self) -> Result<camino::Utf8PathBuf, Failure> {
+        self.environment.cache_dir().ok_or(Failure::NoHome)
+    }
+
+    /// Begins to watch for Ctrl-C; to be called on the runtime.
+    pub fn interrupt(&self) -> Result<Interrupt, Failure> {
+        Ok(Interrupt::watch(self.shell.clone())?)
+    }
+}
+
+/// The whole program: reads the command line, carries it out, tells what went wrong.
+pub fn main() -> ExitCode {
+    let cli = Cli::read();
+    let environment = match Environment::read() {
+        Ok(environment) => environment,
+        Err(error) => return tell(&Shell::new(plain_options()), &Failure::Io(error)),
+    };
+    let shell = Arc::new(Shell::new(options(&cli.global, &environment)));
+    start_tracing(&environment);
+    match carry_out(cli, environment, &shell) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => tell(&shell, &failure),
+    }
+}
+
+fn carry_out(cli: Cli, environment: Environment, shell: &Arc<Shell>) -> Result<(), Failure> {
+    let Cli { global, command } = cli;
+    // The pipe runs once per connection of a guest: it needs no settings and must be quick.
+    if let Command::TwinPipe(arguments) = &command {
+        return twin::pipe(arguments);
+    }
+    let sources = Sources {
+        config: &global.config,
+        manifest: global.manifest_path.as_deref(),
+        package: global.package.as_deref(),
+    };
+    let settings = Settings::read(&environment, &sources)?;
+    let context = Arc::new(Context { environment, settings, shell: shell.clone(), global });
+    match &command {
+        Command::Efiimage(arguments) => build::build(&context, arguments, l4re_image::Kind::Efi),
+        Command::Elfimage(arguments) => build::build(&context, arguments, l4re_image::Kind::Elf),
+        Command::Entries(arguments) => entries::entries(&context, arguments),
+        Command::Inspect(arguments) => inspect::inspect(&context, arguments),
+        Command::Run(arguments) => run::run(&context, arguments),
+        Command::Deploy(arguments) => deploy::deploy(&context, arguments),
+        Command::Console(arguments) => console::console(&context, arguments),
+        Command::Ps(arguments) => ps::ps(&context, arguments),
+        Command::Stop(arguments) => power::power(&context, arguments, power::Action::Stop),
+        Command::Start(arguments) => power::power(&context, arguments, power::Action::Start),
+        Command::Reboot(arguments) => power::power(&context, arguments, power::Action::Reboot),
+        Command::Rm(arguments) => power::power(&context, arguments, power::Action::Remove),
+        Command::Upload(arguments) => upload::upload(&context, arguments),
+        Command::Script(arguments) => script::script(&context, arguments),
+        Command::Twin(arguments) => twin::twin(&context, arguments),
+        Command::Completions(arguments) => completions::completions(&context, arguments),
+        Command::TwinPipe(arguments) => twin::pipe(arguments),
+    }
+}
+
+/// Shows a failure and turns it into the process's exit code.
+fn tell(shell: &Shell, failure: &Failure) -> ExitCode {
+    if failure.is_closed_pipe() {
+        return ExitCode::SUCCESS;
+    }
+    let diagnostic: Diagnostic = failure.diagnostic();
+    if !failure.is_told() {
+        shell.error(&diagnostic);
+    }
+    ExitCode::from(diagnostic.code)
+}
+
+/// Output as the flags and Cargo's own variables want it.
+fn options(global: &Global, environment: &Environment) -> Options {
+    let variable = |name: &str| environment.get(name);
+    let verbosity = match (global.quiet, global.verbose) {
+        (true, _) => Verbosity::Quiet,
+        (_, true) => Verbosity::Verbose,
+        _ if variable("CARGO_TERM_QUIET") == Some("true") => Verbosity::Quiet,
+        _ if variable("CARGO_TERM_VERBOSE") == Some("true") => Verbosity::Verbose,
+        _ => Verbosity::Normal,
+    };
+    let named = global.color.map(|choice| match choice {
+        clap::ColorChoice::Auto => "auto",
+        clap::ColorChoice::Always => "always",
+        clap::ColorChoice::Never => "never",
+    });
+    let color = match named.or(variable("CARGO_TERM_COLOR")) {
+        Some("always") => ColorChoice::Always,
+        Some("never") => ColorChoice::Never,
+        _ if variable("NO_COLOR").is_some() => ColorChoice::Never,
+        _ => ColorChoice::Auto,
+    };
+    let progress = match variable("CARGO_TERM_PROGRESS_WHEN") {
+        Some("never") => false,
+        Some("always") => true,
+        _ => !environment.is_ci() && variable("TERM") != Some("dumb"),
+    };
+    Options { verbosity, format: global.message_format, color, progress }
+}
+
+/// Output before anything is known.
+fn plain_options() -> Options {
+    Options {
+        verbosity: Verbosity::Normal,
+        format: crate::shell::MessageFormat::Human,
+        color: ColorChoice::Auto,
+        progress: false,
+    }
+}
+
+/// `CARGO_L4RE_LOG=debug` shows what the libraries trace, on stderr.
+fn start_tracing(environment: &Environment) {
+    if let Some(filter) = environment.get("CARGO_L4RE_LOG") {
+        let filter = tracing_subscriber::EnvFilter::new(filter);
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    }
+}

@@ -1,0 +1,127 @@
+//! `cargo l4re ps`: the instances that carry our tags, from any machine.
+
+use std::sync::Arc;
+
+use clap::Args;
+use jiff::{SignedDuration, Timestamp};
+use l4re_cloud::{Instance, InstanceFilter};
+use serde_json::json;
+
+use super::Context;
+use crate::failure::Failure;
+use crate::instance::{self, Money, Where};
+use crate::shell::Table;
+
+/// Arguments of `ps`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    end: Where,
+    /// Terminated ones too, as long as EC2 shows them
+    #[arg(short, long)]
+    all: bool,
+    /// Only those of this owner
+    #[arg(long, value_name = "NAME")]
+    owner: Option<String>,
+}
+
+/// Runs `ps`.
+pub fn ps(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failure> {
+    let runtime = context.runtime()?;
+    let ready = instance::connect(context, arguments.end)?;
+    runtime.block_on(async {
+        let connection = ready.connect().await?;
+        let filter = InstanceFilter {
+            owner: arguments.owner.clone(),
+            dead: arguments.all,
+            ..InstanceFilter::default()
+        };
+        let machines = connection.cloud.list(&filter).await?;
+        let region = connection.cloud.region();
+        let now = Timestamp::now();
+        let headings = ["NAME", "STATE", "TYPE", "ZONE", "AGE", "EXPIRES", "$/H", "OWNER", "ID"];
+        let mut table = Table::new(&headings);
+        for machine in &machines {
+            let money = Money::of(&machine.instance_type, region, connection.local);
+            context.shell.json("instance", &message(machine, money))?;
+            table.row(row(machine, money, now));
+        }
+        match machines.is_empty() {
+            true => context.shell.status("None", "no instances"),
+            false => context.shell.result(table)?,
+        }
+        Ok(())
+    })
+}
+
+fn row(machine: &Instance, money: Option<Money>, now: Timestamp) -> [String; 9] {
+    let dash = || "-".to_owned();
+    let text = |value: &Option<String>| value.clone().unwrap_or_else(dash);
+    let since = machine.created.or(machine.launched);
+    [
+        text(&machine.name),
+        machine.state.to_string(),
+        machine.instance_type.clone(),
+        text(&machine.zone),
+        since.map_or_else(dash, |since| coarse(now.duration_since(since))),
+        machine.expires.map_or_else(dash, |expires| until(expires.duration_since(now))),
+        money.map_or_else(dash, |money| format!("{:.3}", money.per_hour)),
+        text(&machine.owner),
+        machine.id.clone(),
+    ]
+}
+
+fn until(left: SignedDuration) -> String {
+    match left.is_negative() {
+        true => "expired".to_owned(),
+        false => format!("in {}", coarse(left)),
+    }
+}
+
+/// A time in its two largest units: `2h05m`, `3m12s`, `9s`.
+fn coarse(time: SignedDuration) -> String {
+    let seconds = time.as_secs().unsigned_abs();
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, minutes) => format!("{minutes}m{:02}s", seconds % 60),
+        (0, hours, minutes) => format!("{hours}h{minutes:02}m"),
+        (days, hours, _) => format!("{days}d{hours:02}h"),
+    }
+}
+
+fn message(machine: &Instance, money: Option<Money>) -> serde_json::Value {
+    json!({
+        "id": machine.id,
+        "name": machine.name,
+        "state": machine.state.ec2(),
+        "state_reason": machine.reason,
+        "type": machine.instance_type,
+        "arch": machine.arch,
+        "zone": machine.zone,
+        "launched": machine.launched,
+        "created": machine.created,
+        "expires": machine.expires,
+        "owner": machine.owner,
+        "image": machine.image,
+        "public_ip": machine.public_ip,
+        "private_ip": machine.private_ip,
+        "spot": machine.spot_request.is_some(),
+        "dollars_per_hour": money.map(|money| money.per_hour),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_in_two_units() {
+        let text = |seconds| coarse(SignedDuration::from_secs(seconds));
+        assert_eq!(text(9), "9s");
+        assert_eq!(text(192), "3m12s");
+        assert_eq!(text(7500), "2h05m");
+        assert_eq!(text(90_000), "1d01h");
+        assert_eq!(until(SignedDuration::from_secs(-1)), "expired");
+    }
+}

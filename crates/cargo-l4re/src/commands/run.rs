@@ -1,0 +1,85 @@
+//! `cargo l4re run [ENTRY|IMAGE|URL]`: on the desk, from build to verdict.
+//!
+//! Builds, boots on the twin by the same path as on EC2, shows the console, and terminates
+//! the instance at the end, whatever the end is.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use l4re_cloud::{Instance, InstanceState};
+
+use super::Context;
+use super::flags::{ImageFlags, JudgeFlags, MachineFlags};
+use crate::failure::Failure;
+use crate::instance::{self, Connection, Source, Where};
+use crate::interrupt::Interrupt;
+use crate::target::Words;
+
+/// Time within which a terminated instance must be gone.
+const END_LIMIT: Duration = Duration::from_secs(20);
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    image: ImageFlags,
+    #[command(flatten)]
+    machine: MachineFlags,
+    #[command(flatten)]
+    judge: JudgeFlags,
+}
+
+/// Runs `run`.
+pub fn run(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failure> {
+    let runtime = context.runtime()?;
+    let ready = instance::connect(context, Where { local: true })?;
+    let result = runtime.block_on(async {
+        let interrupt = context.interrupt()?;
+        let words = Words::parse(&arguments.image.words, context.environment.folder())?;
+        let source =
+            Source::settle(context, words, arguments.image.platform.as_deref(), &interrupt)?;
+        ready.check_desk(context, source.arch())?;
+        let connection = ready.connect().await?;
+        to_verdict(context, arguments, &connection, &source, &interrupt).await
+    });
+    runtime.shutdown_background();
+    result
+}
+
+async fn to_verdict(
+    context: &Arc<Context>,
+    arguments: &Arguments,
+    connection: &Connection,
+    source: &Source,
+    interrupt: &Interrupt,
+) -> Result<(), Failure> {
+    let metal = arguments.machine.metal;
+    let attachment = arguments.judge.attachment(context, source.entry(), metal)?;
+    let recipe = arguments.machine.recipe(context, source, arguments.image.kind)?;
+    let begin = Instant::now();
+    let launch = instance::launch(context, connection, source, &recipe, interrupt).await?;
+    let machine = &launch.launched.instance;
+    let ending = instance::attach(context, connection, machine, attachment, interrupt).await;
+    // First of all the machine's end; what the console said can wait.
+    let ended = remove(context, connection, machine, begin).await;
+    let ending = ending?;
+    instance::phases(context, &ending.report);
+    ended?;
+    instance::judged(ending)
+}
+
+/// Terminates an instance and waits until it is gone.
+pub async fn remove(
+    context: &Context,
+    connection: &Connection,
+    machine: &Instance,
+    begin: Instant,
+) -> Result<(), Failure> {
+    connection.cloud.terminate(machine).await?;
+    connection.cloud.wait_for(&machine.id, InstanceState::Terminated, END_LIMIT).await?;
+    let name = machine.name.as_deref().unwrap_or(&machine.id);
+    let after = begin.elapsed().as_secs_f64();
+    context.shell.status("Stopped", format_args!("{name} ({}) after {after:.1} s", machine.id));
+    Ok(())
+}

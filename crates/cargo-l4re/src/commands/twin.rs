@@ -1,0 +1,231 @@
+//! `cargo l4re twin`: the EC2 on the desk.
+//!
+//! `run` and `--local` start it when it does not run, and it ends itself when it has had
+//! nothing to do for a while; these commands are for the rest. `serve` is the daemon itself,
+//! in the foreground.
+
+use std::os::unix::process::CommandExt;
+use std::time::{Duration, Instant};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use clap::{Args, Subcommand};
+use l4re_image::Arch;
+use l4re_twin::{Config, Status};
+
+use super::Context;
+use crate::failure::Failure;
+use crate::settings::{Accel, Span};
+
+/// Time within which the daemon must be ready.
+const START_LIMIT: Duration = Duration::from_secs(20);
+/// Time within which it must have ended.
+const STOP_LIMIT: Duration = Duration::from_secs(20);
+/// How often its state is looked at meanwhile.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Arguments of `twin`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Start the twin, if it does not run
+    Start,
+    /// Stop the twin and every instance on it
+    Stop,
+    /// Say whether it runs, and where
+    Status,
+    /// Print the variables that point any AWS client at it, for a shell's `eval`
+    Env,
+    /// Be the twin, in the foreground
+    Serve(Serve),
+}
+
+/// What a daemon is told by the command that starts it.
+#[derive(Debug, Args)]
+struct Serve {
+    /// Folder of its state
+    #[arg(long, value_name = "DIR")]
+    dir: Option<Utf8PathBuf>,
+}
+
+/// Arguments of the program that QEMU starts per connection.
+#[derive(Debug, Args)]
+pub struct Pipe {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    words: Vec<String>,
+}
+
+/// Runs `twin`.
+pub fn twin(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
+    match &arguments.action {
+        Action::Start => {
+            let running = l4re_twin::status(&dir(context)?)?.is_some();
+            let status = ensure(context)?;
+            let verb = if running { "Running" } else { "Started" };
+            context.shell.status(verb, describe(&status));
+            report(context, &status)
+        }
+        Action::Stop => {
+            let stopped = l4re_twin::stop(&dir(context)?, STOP_LIMIT)?;
+            context.shell.status(
+                "Stopped",
+                if stopped { "the twin and its instances" } else { "nothing: no twin was running" },
+            );
+            Ok(())
+        }
+        Action::Status => match l4re_twin::status(&dir(context)?)? {
+            Some(status) => {
+                context.shell.result(describe(&status))?;
+                report(context, &status)
+            }
+            None => {
+                context.shell.result("no twin is running")?;
+                Ok(context.shell.json("twin", &serde_json::json!({ "running": false }))?)
+            }
+        },
+        Action::Env => {
+            let status = ensure(context)?;
+            Ok(context.shell.raw(env_lines(&status).as_bytes())?)
+        }
+        Action::Serve(serve) => serve_here(context, serve),
+    }
+}
+
+/// Runs the hidden `twin-pipe`.
+pub fn pipe(pipe: &Pipe) -> Result<(), Failure> {
+    Ok(l4re_twin::pipe(&pipe.words)?)
+}
+
+/// The twin's state folder.
+fn dir(context: &Context) -> Result<Utf8PathBuf, Failure> {
+    let set = context.settings.find(|layer| layer.twin.dir.clone());
+    let default = || context.environment.state_dir().map(|dir| dir.join("twin"));
+    set.or_else(default).ok_or(Failure::NoHome)
+}
+
+/// What the settings make of a twin.
+pub fn config(context: &Context) -> Result<Config, Failure> {
+    let program = context.environment.program().to_string();
+    let mut config = Config::new(dir(context)?, vec![program, "twin-pipe".to_owned()]);
+    let settings = &context.settings;
+    if let Some(Span(idle)) = settings.find(|layer| layer.twin.idle) {
+        config.idle = Some(idle);
+    }
+    config.accel = match settings.find(|layer| layer.twin.accel) {
+        Some(Accel::Kvm) => l4re_twin::Accel::Kvm,
+        Some(Accel::Tcg) => l4re_twin::Accel::Tcg,
+        Some(Accel::Auto) | None => l4re_twin::Accel::Auto,
+    };
+    config.ipxe_arm64 = settings.ipxe(Arch::Arm64);
+    config.ipxe_x86_64_efi = settings.ipxe(Arch::X86_64);
+    Ok(config)
+}
+
+/// The running twin, started if there is none.
+pub fn ensure(context: &Context) -> Result<Status, Failure> {
+    let dir = dir(context)?;
+    if let Some(status) = l4re_twin::status(&dir)? {
+        if status.version != env!("CARGO_PKG_VERSION") {
+            context.shell.warn(format_args!(
+                "the twin that runs is of version {}; `cargo l4re twin stop` ends it",
+                status.version
+            ));
+        }
+        return Ok(status);
+    }
+    start(context, &dir)
+}
+
+/// Starts a daemon and waits until it is ready.
+fn start(context: &Context, dir: &Utf8Path) -> Result<Status, Failure> {
+    let log = dir.join("daemon.log");
+    let failed = |source| Failure::TwinStart { log: log.clone(), source };
+    fs_err::create_dir_all(dir).map_err(failed)?;
+    let output = fs_err::File::create(&log).map_err(failed)?.into_file();
+    let argv = serve_argv(context, dir);
+    context.shell.detail("Running", crate::shell::words(&argv));
+    let daemon = duct::cmd(&argv[0], &argv[1..])
+        .stdin_null()
+        .stderr_to_stdout()
+        .stdout_file(output)
+        .unchecked()
+        // A group of its own: the Ctrl-C that ends a run must not end the twin.
+        .before_spawn(|command| {
+            command.process_group(0);
+            Ok(())
+        })
+        .start()
+        .map_err(failed)?;
+    let deadline = Instant::now() + START_LIMIT;
+    loop {
+        if let Some(status) = l4re_twin::status(dir)? {
+            return Ok(status);
+        }
+        // Another command may have started one at the same moment: its daemon holds the
+        // lock, ours ends, and the next look finds the other.
+        let ended = daemon.try_wait().map_err(failed)?.is_some();
+        if Instant::now() > deadline || (ended && l4re_twin::status(dir)?.is_none()) {
+            let said = fs_err::read_to_string(&log).unwrap_or_default();
+            let why = if ended { "it ended at once" } else { "it was not ready in time" };
+            let text = format!("{why}: {}", said.trim_end());
+            return Err(failed(std::io::Error::other(text)));
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+/// The argv of the daemon: the same settings, whatever the folder and its files say later.
+fn serve_argv(context: &Context, dir: &Utf8Path) -> Vec<String> {
+    let mut argv = vec![context.environment.program().to_string()];
+    argv.extend(["twin", "serve", "--dir", dir.as_str()].map(str::to_owned));
+    for word in &context.global.config {
+        argv.extend(["--config".to_owned(), word.clone()]);
+    }
+    argv
+}
+
+fn serve_here(context: &Context, serve: &Serve) -> Result<(), Failure> {
+    let mut config = config(context)?;
+    if let Some(dir) = &serve.dir {
+        config.dir = context.environment.folder().join(dir);
+    }
+    context.runtime()?.block_on(async {
+        let interrupt = context.interrupt()?;
+        Ok(l4re_twin::serve(config, async move { interrupt.asked().await }).await?)
+    })
+}
+
+fn describe(status: &Status) -> String {
+    format!(
+        "twin at {} ({}, {}, process {})",
+        status.endpoint, status.region, status.accel, status.pid
+    )
+}
+
+/// The twin for programs, without its secret.
+fn report(context: &Context, status: &Status) -> Result<(), Failure> {
+    let value = serde_json::json!({
+        "running": true,
+        "endpoint": status.endpoint,
+        "region": status.region,
+        "pid": status.pid,
+        "accel": status.accel,
+        "serial_console": status.serial_console,
+        "version": status.version,
+    });
+    Ok(context.shell.json("twin", &value)?)
+}
+
+/// Lines for `eval`, in POSIX shell.
+fn env_lines(status: &Status) -> String {
+    let Status { endpoint, region, access_key_id, secret_access_key, .. } = status;
+    format!(
+        "export AWS_ENDPOINT_URL='{endpoint}'\nexport AWS_ACCESS_KEY_ID='{access_key_id}'\n\
+         export AWS_SECRET_ACCESS_KEY='{secret_access_key}'\nexport AWS_REGION='{region}'\n\
+         export AWS_DEFAULT_REGION='{region}'\nunset AWS_PROFILE AWS_SESSION_TOKEN\n"
+    )
+}

@@ -1,0 +1,64 @@
+//! `cargo l4re upload [ENTRY|IMAGE]`: the image into the bucket, its presigned URL on stdout.
+
+use std::sync::Arc;
+
+use clap::Args;
+use serde_json::json;
+
+use super::Context;
+use super::flags::{ImageFlags, MachineFlags};
+use crate::failure::Failure;
+use crate::instance::{self, Source, Where};
+use crate::settings::Span;
+use crate::target::Words;
+
+/// Arguments of `upload`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    image: ImageFlags,
+    #[command(flatten)]
+    end: Where,
+    /// Bucket for the image
+    #[arg(long, value_name = "NAME")]
+    bucket: Option<String>,
+    /// Make the bucket if it does not exist
+    #[arg(long)]
+    make_bucket: bool,
+    /// How long the URL is valid (at most 7 days)
+    #[arg(long, value_name = "TIME")]
+    ttl: Option<Span>,
+}
+
+/// Runs `upload`.
+pub fn upload(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failure> {
+    let runtime = context.runtime()?;
+    let ready = instance::connect(context, arguments.end)?;
+    let result = runtime.block_on(async {
+        let interrupt = context.interrupt()?;
+        let words = Words::parse(&arguments.image.words, context.environment.folder())?;
+        let source =
+            Source::settle(context, words, arguments.image.platform.as_deref(), &interrupt)?;
+        let connection = ready.connect().await?;
+        let flags = MachineFlags { ttl: arguments.ttl, ..MachineFlags::default() };
+        let mut recipe = flags.recipe(context, &source, arguments.image.kind)?;
+        recipe.make_bucket = arguments.make_bucket;
+        if let Some(bucket) = &arguments.bucket {
+            recipe.bucket = Some(bucket.clone());
+        }
+        let uploaded = instance::upload(context, &connection, &source, &recipe, &interrupt).await?;
+        let object = &uploaded.object;
+        context.shell.result(&object.url)?;
+        let message = json!({
+            "bucket": object.bucket,
+            "key": object.key,
+            "url": object.url,
+            "expires": object.expires,
+            "sha256": uploaded.image.sha256,
+            "reused": object.reused,
+        });
+        Ok(context.shell.json("object", &message)?)
+    });
+    runtime.shutdown_background();
+    result
+}

@@ -1,0 +1,100 @@
+//! The process environment, read once and in this file only.
+//!
+//! Everything else gets an [`Environment`] handed down, so that a test can give its own and
+//! a reader can find every variable that counts: `CARGO_L4RE_*` (settings, see
+//! `settings::layer`), Cargo's own (`CARGO`, `CARGO_TERM_*`, `NO_COLOR`), `CI`, and the XDG
+//! base directories. AWS variables are read by the SDK's own chain, never here.
+
+#![expect(clippy::disallowed_methods, reason = "this is the one file that reads the environment")]
+
+use std::collections::BTreeMap;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+/// Prefix of the variables that are settings.
+pub const SETTINGS_PREFIX: &str = "CARGO_L4RE_";
+
+/// A snapshot of the variables, the working folder and the program's own path.
+#[derive(Debug, Clone)]
+pub struct Environment {
+    variables: BTreeMap<String, String>,
+    folder: Utf8PathBuf,
+    program: Utf8PathBuf,
+}
+
+impl Environment {
+    /// Reads the environment of this process. Variables that are not UTF-8 are left out:
+    /// none of ours can be.
+    pub fn read() -> std::io::Result<Self> {
+        let utf8 = |path: std::path::PathBuf| {
+            Utf8PathBuf::from_path_buf(path).map_err(|path| {
+                let text = format!("the path {} is not UTF-8", path.display());
+                std::io::Error::new(std::io::ErrorKind::InvalidInput, text)
+            })
+        };
+        let variables = std::env::vars_os()
+            .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        let folder = utf8(std::env::current_dir()?)?;
+        let program = utf8(std::env::current_exe()?)?;
+        Ok(Self { variables, folder, program })
+    }
+
+    /// A variable's value; an empty one counts as unset, as Cargo has it.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// The variables that name settings, without their prefix.
+    pub fn settings(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.variables
+            .iter()
+            .filter_map(|(key, value)| Some((key.strip_prefix(SETTINGS_PREFIX)?, value.as_str())))
+            .filter(|(_, value)| !value.is_empty())
+    }
+
+    /// The working folder.
+    pub fn folder(&self) -> &Utf8Path {
+        &self.folder
+    }
+
+    /// The path of the running program, for starting it again as a daemon or a pipe.
+    pub fn program(&self) -> &Utf8Path {
+        &self.program
+    }
+
+    /// Whether this runs in a CI job.
+    pub fn is_ci(&self) -> bool {
+        self.get("CI").is_some_and(|value| value != "false" && value != "0")
+    }
+
+    /// The user's name, for the owner tag of what is launched.
+    pub fn user(&self) -> &str {
+        self.get("USER").or_else(|| self.get("LOGNAME")).unwrap_or("unknown")
+    }
+
+    /// `$XDG_STATE_HOME/cargo-l4re`: logs and the twin's state. `None` without a home.
+    pub fn state_dir(&self) -> Option<Utf8PathBuf> {
+        let base = match self.get("XDG_STATE_HOME") {
+            Some(dir) => Utf8PathBuf::from(dir),
+            None => Utf8PathBuf::from(self.get("HOME")?).join(".local/state"),
+        };
+        Some(base.join("cargo-l4re"))
+    }
+
+    /// `$XDG_CACHE_HOME/cargo-l4re`: downloads that can be had again. `None` without a home.
+    pub fn cache_dir(&self) -> Option<Utf8PathBuf> {
+        let base = match self.get("XDG_CACHE_HOME") {
+            Some(dir) => Utf8PathBuf::from(dir),
+            None => Utf8PathBuf::from(self.get("HOME")?).join(".cache"),
+        };
+        Some(base.join("cargo-l4re"))
+    }
+
+    /// An environment made of the given variables, for tests.
+    #[cfg(test)]
+    pub fn of(folder: &Utf8Path, variables: &[(&str, &str)]) -> Self {
+        let variables = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        Self { variables, folder: folder.to_owned(), program: "cargo-l4re".into() }
+    }
+}

@@ -1,0 +1,252 @@
+//! Every way in which a command can fail, its exit code, and what to do about it.
+//!
+//! Libraries say what happened; here it becomes an exit code (stable: CI relies on them) and
+//! hints that name the command to type.
+
+mod hint;
+
+use camino::Utf8PathBuf;
+use l4re_cloud::CloudError;
+use l4re_console::expect::PatternError;
+use l4re_console::log::LogError;
+use l4re_console::verdict::Verdict;
+use l4re_image::{ImageError, MakeError, TreeError};
+
+use crate::download::DownloadError;
+use crate::settings::SettingsError;
+use crate::shell::{Diagnostic, Place};
+use crate::target::TooMany;
+
+/// Exit code after Ctrl-C.
+pub const INTERRUPTED: u8 = 130;
+
+mod code {
+    pub(super) const UNEXPECTED: u8 = 1;
+    pub(super) const USAGE: u8 = 2;
+    pub(super) const SETTINGS: u8 = 3;
+    pub(super) const BUILD: u8 = 4;
+    pub(super) const IMAGE: u8 = 5;
+    pub(super) const CLOUD: u8 = 6;
+    pub(super) const EXPECTATION: u8 = 7;
+    pub(super) const TIME_OUT: u8 = 8;
+    pub(super) const CRASHED: u8 = 9;
+    pub(super) const CARGO: u8 = 101;
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// More than one target.
+    #[error(transparent)]
+    TooMany(#[from] TooMany),
+    /// A flag's value that does not do.
+    #[error("{0}")]
+    Usage(String),
+    /// Settings.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// No build tree is named and none is around.
+    #[error("no L4Re build tree: {folder} is not in one, and no setting names one")]
+    NoTree {
+        /// The working folder.
+        folder: Utf8PathBuf,
+    },
+    /// Several build trees are set and nothing says which.
+    #[error("several build trees are set ({arches}) and nothing says which one is meant")]
+    WhichTree {
+        /// Their architectures.
+        arches: String,
+    },
+    /// A build tree that cannot be used.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// No entry was named, and there is not just one.
+    #[error("no entry is named, and {list} has {count}")]
+    WhichEntry {
+        /// The module list.
+        list: Utf8PathBuf,
+        /// How many entries it has.
+        count: usize,
+        /// The first of them.
+        names: String,
+    },
+    /// An entry that is not there.
+    #[error("no entry `{name}` in {list}")]
+    NoEntry {
+        /// The name given.
+        name: String,
+        /// The module list.
+        list: Utf8PathBuf,
+        /// The nearest names.
+        nearest: Vec<String>,
+    },
+    /// Make failed; its own lines were shown before.
+    #[error(transparent)]
+    Make(#[from] MakeError),
+    /// An image that cannot be used.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// A URL that could not be fetched.
+    #[error(transparent)]
+    Download(#[from] DownloadError),
+    /// EC2, S3, or the twin in their place.
+    #[error(transparent)]
+    Cloud(#[from] CloudError),
+    /// The twin itself.
+    #[error(transparent)]
+    Twin(#[from] l4re_twin::TwinError),
+    /// The twin did not start.
+    #[error("the twin did not start (log: {log})")]
+    TwinStart {
+        /// Its log.
+        log: Utf8PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Programs or firmware that an instance on the desk needs.
+    #[error("the desk cannot boot {arch} instances: {missing} missing", missing = files(.missing))]
+    DeskLacks {
+        /// The architecture.
+        arch: String,
+        /// What is missing.
+        missing: Vec<l4re_twin::Finding>,
+    },
+    /// The console's end is not a good one. It was told already.
+    #[error("{}", sentence(.verdict))]
+    Verdict {
+        /// The verdict.
+        verdict: Box<Verdict>,
+        /// The raw log.
+        log: Utf8PathBuf,
+    },
+    /// An expression that is none.
+    #[error(transparent)]
+    Pattern(#[from] PatternError),
+    /// The console's log cannot be made.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// An image that is readable but not sound.
+    #[error("{path} fails {}", count(.failed.len(), "check"))]
+    ImageChecks {
+        /// The image.
+        path: Utf8PathBuf,
+        /// The checks.
+        failed: Vec<String>,
+    },
+    /// Neither HOME nor the XDG variables say where state may be kept.
+    #[error("no folder for state: neither XDG_STATE_HOME nor HOME is set")]
+    NoHome,
+    /// The user asked to end.
+    #[error("interrupted")]
+    Interrupted,
+    /// Something of this machine.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+fn files(missing: &[l4re_twin::Finding]) -> String {
+    missing.iter().map(|finding| finding.file.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+/// A verdict as an error message.
+fn sentence(verdict: &Verdict) -> String {
+    let still = |missing: &Option<String>| match missing {
+        Some(pattern) => format!("; `{pattern}` was not seen"),
+        None => String::new(),
+    };
+    let phase = |phase: &Option<l4re_console::phase::Phase>| match phase {
+        Some(phase) => format!(" in {phase}"),
+        None => " without any output".to_owned(),
+    };
+    match verdict {
+        Verdict::Failed { pattern, line } => format!("`{pattern}` was seen: {line}"),
+        Verdict::TimedOut { phase: at, waited, missing } => {
+            format!("time-out after {} s{}{}", waited.as_secs(), phase(at), still(missing))
+        }
+        Verdict::Idle { phase: at, waited, missing } => {
+            format!("no output for {} s{}{}", waited.as_secs(), phase(at), still(missing))
+        }
+        Verdict::Crashed { cause, explanation, .. } => format!("{}: {explanation}", cause.name()),
+        Verdict::Looping { boots, .. } => format!("reboot loop: {boots} boots were seen"),
+        Verdict::Closed { reason, missing } => {
+            format!("the console ended ({reason}){}", still(missing))
+        }
+        Verdict::Interrupted => "interrupted".to_owned(),
+        other => format!("{other:?}"),
+    }
+}
+
+impl Failure {
+    /// Whether stdout was closed by its reader, on which to end quietly.
+    pub fn is_closed_pipe(&self) -> bool {
+        matches!(self, Self::Io(error) if error.kind() == std::io::ErrorKind::BrokenPipe)
+    }
+
+    /// Whether the user has seen it already.
+    pub fn is_told(&self) -> bool {
+        self.exit_code() == INTERRUPTED
+    }
+
+    /// The exit code.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::TooMany(_) | Self::Usage(_) | Self::Pattern(_) => code::USAGE,
+            Self::Settings(SettingsError::Metadata(_)) => code::CARGO,
+            Self::Settings(_) | Self::NoTree { .. } | Self::WhichTree { .. } | Self::NoHome => {
+                code::SETTINGS
+            }
+            Self::Make(MakeError::Cancelled)
+            | Self::Download(DownloadError::Interrupted)
+            | Self::Interrupted => INTERRUPTED,
+            Self::Make(MakeError::Image(_) | MakeError::Check { .. })
+            | Self::Image(_)
+            | Self::ImageChecks { .. } => code::IMAGE,
+            Self::Tree(_) | Self::WhichEntry { .. } | Self::NoEntry { .. } | Self::Make(_) => {
+                code::BUILD
+            }
+            Self::Cloud(_)
+            | Self::Twin(_)
+            | Self::TwinStart { .. }
+            | Self::DeskLacks { .. }
+            | Self::Download(_) => code::CLOUD,
+            Self::Verdict { verdict, .. } => verdict_code(verdict),
+            Self::Io(_) | Self::Log(_) => code::UNEXPECTED,
+        }
+    }
+
+    /// The error as it is shown.
+    pub fn diagnostic(&self) -> Diagnostic {
+        let mut diagnostic = Diagnostic::of(self);
+        diagnostic.code = self.exit_code();
+        diagnostic.help = hint::of(self);
+        match self {
+            Self::Settings(SettingsError::Content { place, text, span, .. }) => {
+                let (name, text, span) = (place.clone(), text.clone(), span.clone());
+                diagnostic.place = Some(Place { name, text, span });
+            }
+            Self::ImageChecks { failed, .. } => diagnostic.causes.extend(failed.iter().cloned()),
+            Self::Verdict { verdict, log } => {
+                if let Verdict::Crashed { lines, .. } | Verdict::Looping { lines, .. } = &**verdict
+                {
+                    diagnostic.causes.push(format!("around it:\n{}", lines.join("\n")));
+                }
+                diagnostic.causes.push(format!("the whole console is in {log}"));
+            }
+            _ => {}
+        }
+        diagnostic
+    }
+}
+
+fn verdict_code(verdict: &Verdict) -> u8 {
+    match verdict {
+        Verdict::TimedOut { .. } | Verdict::Idle { .. } => code::TIME_OUT,
+        Verdict::Crashed { .. } | Verdict::Looping { .. } => code::CRASHED,
+        Verdict::Interrupted => INTERRUPTED,
+        _ => code::EXPECTATION,
+    }
+}

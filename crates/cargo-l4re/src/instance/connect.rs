@@ -1,0 +1,91 @@
+//! The connection: to AWS by the SDK's own chain, or to the twin by its status file.
+
+use clap::Args;
+use l4re_cloud::{Cloud, ConnectOptions, Endpoint, SerialEndpoint, Timeouts};
+use l4re_image::Arch;
+
+use super::narrate;
+use crate::commands::{Context, twin};
+use crate::failure::Failure;
+
+/// Poll interval of states on the desk, where nothing is throttled.
+const DESK_POLL: std::time::Duration = std::time::Duration::from_millis(100);
+
+/// Which end a command talks to.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Where {
+    /// Use the twin on this desk instead of AWS
+    #[arg(long)]
+    pub local: bool,
+}
+
+/// A connection and what is particular to its end.
+#[derive(Clone)]
+pub struct Connection {
+    /// The client.
+    pub cloud: Cloud,
+    /// Whether it is the twin.
+    pub local: bool,
+}
+
+/// Settles on the end; starts the twin if it is meant and does not run.
+///
+/// To be called outside the runtime, as it waits; [`Ready::connect`] is for inside.
+pub fn connect(context: &Context, end: Where) -> Result<Ready, Failure> {
+    let set = context.settings.find(|layer| layer.local).unwrap_or(false);
+    let mut options = ConnectOptions {
+        fetch_endpoint: context.settings.find(|layer| layer.fetch_endpoint.clone()),
+        events: narrate::events(context.shell.clone()),
+        ..ConnectOptions::default()
+    };
+    let local = end.local || set;
+    if local {
+        let status = twin::ensure(context)?;
+        let (host, port) = status.serial_console.rsplit_once(':').unwrap_or_default();
+        options.endpoint = Some(Endpoint {
+            url: status.endpoint,
+            access_key: status.access_key_id,
+            secret_key: status.secret_access_key,
+            session_token: None,
+            region: status.region,
+        });
+        options.fetch_endpoint.get_or_insert(status.fetch_endpoint);
+        options.serial = Some(SerialEndpoint {
+            host: host.to_owned(),
+            port: port.parse().unwrap_or_default(),
+            fingerprints: vec![status.serial_console_fingerprint],
+        });
+        options.timeouts = Timeouts { poll: DESK_POLL, ..Timeouts::default() };
+    }
+    Ok(Ready { options, local })
+}
+
+/// A connection that is settled and not yet made.
+#[derive(Debug)]
+pub struct Ready {
+    options: ConnectOptions,
+    local: bool,
+}
+
+impl Ready {
+    /// Makes the connection.
+    pub async fn connect(self) -> Result<Connection, Failure> {
+        let cloud = Cloud::connect(self.options).await?;
+        Ok(Connection { cloud, local: self.local })
+    }
+
+    /// Says what the desk lacks for instances of an architecture, before anything is built.
+    pub fn check_desk(&self, context: &Context, arch: Arch) -> Result<(), Failure> {
+        if !self.local {
+            return Ok(());
+        }
+        let mut missing = l4re_twin::doctor(&twin::config(context)?);
+        missing.retain(|finding| {
+            finding.architecture.is_empty() || arch.ec2() == Some(finding.architecture)
+        });
+        match missing.is_empty() {
+            true => Ok(()),
+            false => Err(Failure::DeskLacks { arch: arch.to_string(), missing }),
+        }
+    }
+}

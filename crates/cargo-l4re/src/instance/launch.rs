@@ -1,0 +1,248 @@
+//! From a target to an accepted launch.
+//!
+//! Lookups run while the image is built; then it is uploaded, the plan is made, and one call
+//! launches. Whatever was launched is handed back even when the user wants to end, so that
+//! the caller can stop it: no path out of here loses a machine.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use l4re_cloud::{
+    Attempt, Chain, ImageFacts, LaunchOptions, Launched, Market, Object, PlanOptions,
+    PrepareOptions, Prepared, PublishOptions,
+};
+use l4re_image::{Arch, Cancel, Image, Kind};
+
+use super::connect::Connection;
+use super::source::Source;
+use crate::commands::Context;
+use crate::failure::Failure;
+use crate::interrupt::Interrupt;
+
+/// What is to be launched, from flags and settings.
+#[derive(Debug, Clone)]
+pub struct Recipe {
+    /// The instance's name.
+    pub name: String,
+    /// Types to try.
+    pub types: Vec<String>,
+    /// Kind of image, if the user insists.
+    pub kind: Option<Kind>,
+    /// Time to live.
+    pub ttl: Duration,
+    /// Spot capacity.
+    pub spot: bool,
+    /// Bucket, if one is set.
+    pub bucket: Option<String>,
+    /// Whether to make the bucket.
+    pub make_bucket: bool,
+    /// The image's command line.
+    pub command_line: Option<String>,
+}
+
+/// A launch that was accepted, and what it runs.
+pub struct Launch {
+    /// The launch.
+    pub launched: Launched,
+    /// The image.
+    pub image: Image,
+}
+
+/// An image in the store.
+pub struct Uploaded {
+    /// The image.
+    pub image: Image,
+    /// Where it is.
+    pub object: Object,
+}
+
+/// A launch as it would be made.
+pub struct Placed {
+    /// The image.
+    pub image: Image,
+    /// The calls, in the order in which they would be tried.
+    pub attempts: Vec<Attempt>,
+}
+
+/// Builds or takes the image, uploads it, and launches it.
+pub async fn launch(
+    context: &Arc<Context>,
+    connection: &Connection,
+    source: &Source,
+    recipe: &Recipe,
+    interrupt: &Interrupt,
+) -> Result<Launch, Failure> {
+    let (prepared, image) = prepare(context, connection, source, recipe, interrupt).await?;
+    let facts = facts(&image);
+    let options = launch_options(context, recipe);
+    let plan = prepared.plan(&facts, &options.plan).map_err(l4re_cloud::CloudError::from)?;
+    context
+        .shell
+        .status("Planning", chain_sentence(plan.chain, &plan.instance_type, &plan.ami.name));
+    for warning in &plan.warnings {
+        context.shell.warn(warning);
+    }
+    let object = publish(context, connection, recipe, &image, interrupt).await?;
+    if interrupt.is_asked() {
+        return Err(Failure::Interrupted);
+    }
+    // Not cancelled by Ctrl-C: a call that is under way may launch a machine all the same.
+    let launched = connection.cloud.launch(&prepared, &facts, &object, &options).await?;
+    Ok(Launch { launched, image })
+}
+
+/// What [`launch`] would do: nothing is uploaded and nothing is launched.
+pub async fn dry_run(
+    context: &Arc<Context>,
+    connection: &Connection,
+    source: &Source,
+    recipe: &Recipe,
+    interrupt: &Interrupt,
+) -> Result<Placed, Failure> {
+    let (prepared, image) = prepare(context, connection, source, recipe, interrupt).await?;
+    let facts = facts(&image);
+    let options = publish_options(context, connection, recipe);
+    let object = connection.cloud.object_for(&facts, &options).await?;
+    let options = launch_options(context, recipe);
+    let attempts = l4re_cloud::attempts(&prepared, &facts, &object, &options, Timestamp::now())?;
+    Ok(Placed { image, attempts })
+}
+
+/// Builds or takes the image and uploads it.
+pub async fn upload(
+    context: &Arc<Context>,
+    connection: &Connection,
+    source: &Source,
+    recipe: &Recipe,
+    interrupt: &Interrupt,
+) -> Result<Uploaded, Failure> {
+    let kind = recipe.kind.or(source.kind()).unwrap_or(Kind::Efi);
+    let image = build(context, source, kind, interrupt).await?;
+    let object = publish(context, connection, recipe, &image, interrupt).await?;
+    Ok(Uploaded { image, object })
+}
+
+async fn publish(
+    context: &Context,
+    connection: &Connection,
+    recipe: &Recipe,
+    image: &Image,
+    interrupt: &Interrupt,
+) -> Result<Object, Failure> {
+    let (facts, options) = (facts(image), publish_options(context, connection, recipe));
+    tokio::select! {
+        object = connection.cloud.publish(&image.path, &facts, &options) => Ok(object?),
+        () = interrupt.asked() => Err(Failure::Interrupted),
+    }
+}
+
+/// Looks everything up and builds the image, at the same time where the kind of image does
+/// not depend on what the lookups find.
+async fn prepare(
+    context: &Arc<Context>,
+    connection: &Connection,
+    source: &Source,
+    recipe: &Recipe,
+    interrupt: &Interrupt,
+) -> Result<(Prepared, Image), Failure> {
+    let options = PrepareOptions {
+        name: recipe.name.clone(),
+        types: recipe.types.clone(),
+        ..PrepareOptions::default()
+    };
+    let lookups = async {
+        tokio::select! {
+            prepared = connection.cloud.prepare(&options) => Ok(prepared?),
+            () = interrupt.asked() => Err(Failure::Interrupted),
+        }
+    };
+    let settled = recipe.kind.or(source.kind()).or(match source.arch() {
+        Arch::X86_64 => None,
+        _ => Some(Kind::Efi),
+    });
+    if let Some(kind) = settled {
+        let (prepared, image) = tokio::try_join!(lookups, build(context, source, kind, interrupt))?;
+        return Ok((free(prepared)?, image));
+    }
+    let prepared = free(lookups.await?)?;
+    let choice = prepared.best_kind(source.arch());
+    if let Some(why) = &choice.why {
+        context.shell.note(why);
+    }
+    let image = build(context, source, choice.kind, interrupt).await?;
+    Ok((prepared, image))
+}
+
+/// Refuses a name that is taken, before anything is uploaded.
+fn free(prepared: Prepared) -> Result<Prepared, Failure> {
+    match &prepared.running {
+        Some(running) => {
+            Err(l4re_cloud::CloudError::AlreadyRunning(Box::new(running.clone())).into())
+        }
+        None => Ok(prepared),
+    }
+}
+
+/// Builds on a thread that may wait. Dropped (because a lookup failed), it ends make.
+async fn build(
+    context: &Arc<Context>,
+    source: &Source,
+    kind: Kind,
+    interrupt: &Interrupt,
+) -> Result<Image, Failure> {
+    let (context, source, interrupt) = (context.clone(), source.clone(), interrupt.clone());
+    let guard = CancelOnDrop(Cancel::default());
+    let cancel = guard.0.clone();
+    let building = move || source.image(&context, kind, &cancel, &interrupt);
+    let image = tokio::task::spawn_blocking(building).await.map_err(std::io::Error::other)?;
+    drop(guard);
+    image
+}
+
+struct CancelOnDrop(Cancel);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+fn facts(image: &Image) -> ImageFacts {
+    ImageFacts {
+        arch: image.arch,
+        kind: image.kind,
+        size: image.size,
+        sha256: image.sha256.clone(),
+    }
+}
+
+fn publish_options(context: &Context, connection: &Connection, recipe: &Recipe) -> PublishOptions {
+    PublishOptions {
+        bucket: recipe.bucket.clone(),
+        // On the desk a bucket costs nothing and nobody else sees it.
+        make_bucket: recipe.make_bucket || connection.local,
+        valid_for: recipe.ttl,
+        https: context.settings.find(|layer| layer.https).unwrap_or(false),
+    }
+}
+
+fn launch_options(context: &Context, recipe: &Recipe) -> LaunchOptions {
+    let owner = context.settings.find(|layer| layer.owner.clone());
+    LaunchOptions {
+        owner: Some(owner.unwrap_or_else(|| context.environment.user().to_owned())),
+        expires: Some(Timestamp::now() + recipe.ttl),
+        market: if recipe.spot { Market::SpotThenOnDemand } else { Market::OnDemand },
+        plan: PlanOptions::default(),
+        command_line: recipe.command_line.clone(),
+        ..LaunchOptions::default()
+    }
+}
+
+fn chain_sentence(chain: Chain, instance_type: &str, ami: &str) -> String {
+    let how = match chain {
+        Chain::OfficialEfi | Chain::OwnEfi => "UEFI, iPXE, EFI image",
+        Chain::OfficialBios => "BIOS, iPXE, multiboot ELF image",
+    };
+    format!("{instance_type}: {how} ({ami})")
+}

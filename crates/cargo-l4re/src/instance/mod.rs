@@ -1,0 +1,16 @@
+//! Instances from here: the connection to EC2 or the twin, launching, and the console.
+//!
+//! There is one path. The twin differs in its endpoints and in nothing else.
+
+mod attach;
+mod connect;
+mod launch;
+mod narrate;
+mod source;
+mod summary;
+
+pub use self::attach::{Attachment, Ending, attach, judged, show_kept};
+pub use self::connect::{Connection, Where, connect};
+pub use self::launch::{Launch, Recipe, dry_run, launch, upload};
+pub use self::source::Source;
+pub use self::summary::{Money, masked_script, phases, ready_again};

@@ -1,0 +1,111 @@
+//! What the cloud crate tells while it works, as status lines, bars and JSON.
+
+use std::sync::{Arc, Mutex};
+
+use indicatif::ProgressBar;
+use l4re_cloud::{Event, Events, InstanceState};
+use serde_json::json;
+
+use crate::shell::Shell;
+
+/// A receiver of events that writes to the shell.
+pub fn events(shell: Arc<Shell>) -> Events {
+    let narrator = Narrator { shell, upload: Mutex::new(None), waiting: Mutex::new(None) };
+    Arc::new(move |event| narrator.tell(event))
+}
+
+struct Narrator {
+    shell: Arc<Shell>,
+    upload: Mutex<Option<ProgressBar>>,
+    waiting: Mutex<Option<ProgressBar>>,
+}
+
+impl Narrator {
+    fn tell(&self, event: Event) {
+        let shell = &self.shell;
+        match event {
+            Event::UploadStarted { bucket, key, size, .. } => {
+                let bytes = bytesize::ByteSize::b(size).display().iec();
+                shell.status("Uploading", format_args!("{bytes} to s3://{bucket}/{key}"));
+                put(&self.upload, Some(shell.progress().bytes("Uploading", size)));
+            }
+            Event::UploadProgress { sent, .. } => {
+                if let Ok(slot) = self.upload.lock()
+                    && let Some(bar) = slot.as_ref()
+                {
+                    bar.set_position(sent);
+                }
+            }
+            Event::Uploaded { key, size, elapsed } => {
+                put(&self.upload, None);
+                self.json("upload", json!({
+                    "key": key, "size": size, "elapsed_s": elapsed.as_secs_f64(), "reused": false,
+                }));
+            }
+            Event::UploadSkipped { key } => {
+                shell.status("Unchanged", format_args!("{key} is there already"));
+                self.json("upload", json!({ "key": key, "reused": true }));
+            }
+            Event::BucketMade { bucket } => {
+                shell.status("Made", format_args!("bucket {bucket}"));
+            }
+            Event::Launching { instance_type, zone, spot } => {
+                let market = if spot { ", spot" } else { "" };
+                let zone = zone.map(|zone| format!(" in {zone}")).unwrap_or_default();
+                shell.status("Launching", format_args!("{instance_type}{zone}{market}"));
+            }
+            Event::NoCapacity { instance_type, zone, code } => {
+                let zone = zone.unwrap_or_else(|| "any zone".to_owned());
+                shell.warn(format_args!("{instance_type} in {zone}: {code}; trying the next"));
+            }
+            Event::Launched { id, instance_type, zone, adopted } => {
+                let verb = if adopted { "Found" } else { "Launched" };
+                shell.status(verb, format_args!("{id} ({instance_type})"));
+                self.json(
+                    "instance",
+                    json!({
+                        "id": id, "type": instance_type, "zone": zone, "adopted": adopted,
+                    }),
+                );
+            }
+            Event::StateChanged { id, state, elapsed } => self.state(&id, state, elapsed),
+            Event::Waiting { id, state, .. } => {
+                if let Ok(mut slot) = self.waiting.lock() {
+                    slot.get_or_insert_with(|| {
+                        shell.progress().waiting("Waiting", format!("{id} is {state}"))
+                    });
+                }
+            }
+            Event::Unknown { call, effect } => {
+                shell.detail("Unknown", format_args!("{call} is not supported here: {effect}"));
+            }
+            Event::Warning { text } => shell.warn(text),
+            _ => {}
+        }
+    }
+
+    fn state(&self, id: &str, state: InstanceState, elapsed: std::time::Duration) {
+        put(&self.waiting, None);
+        self.shell.detail("State", format_args!("{id} is {state}"));
+        self.json(
+            "state",
+            json!({
+                "id": id, "state": state.ec2(), "elapsed_s": elapsed.as_secs_f64(),
+            }),
+        );
+    }
+
+    /// A JSON line; a closed pipe ends the command at its next result.
+    fn json(&self, reason: &str, value: serde_json::Value) {
+        let _ = self.shell.json(reason, &value);
+    }
+}
+
+/// Puts a bar into its slot and takes the one that was there off the screen.
+fn put(slot: &Mutex<Option<ProgressBar>>, bar: Option<ProgressBar>) {
+    if let Ok(mut slot) = slot.lock()
+        && let Some(old) = std::mem::replace(&mut *slot, bar)
+    {
+        old.finish_and_clear();
+    }
+}

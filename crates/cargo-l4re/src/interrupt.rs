@@ -1,0 +1,62 @@
+//! Ctrl-C and its kin: the first asks the running step to end cleanly, the second leaves.
+//!
+//! SIGINT, SIGTERM and SIGHUP count alike, so that a closed terminal or a CI job's end stops
+//! what runs as surely as a key does.
+
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::failure::INTERRUPTED;
+use crate::shell::Shell;
+
+/// Tells whether the user wants to end.
+#[derive(Debug, Clone)]
+pub struct Interrupt {
+    asked: watch::Receiver<bool>,
+}
+
+impl Interrupt {
+    /// Begins to watch for signals on the current runtime.
+    pub fn watch(shell: Arc<Shell>) -> std::io::Result<Self> {
+        let mut int = signal(SignalKind::interrupt())?;
+        let mut term = signal(SignalKind::terminate())?;
+        let mut hup = signal(SignalKind::hangup())?;
+        let (tell, asked) = watch::channel(false);
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    _ = int.recv() => {}
+                    _ = term.recv() => {}
+                    _ = hup.recv() => {}
+                }
+                if tell.send_replace(true) {
+                    leave();
+                }
+                shell.status("Interrupted", "cleaning up; once more to leave at once");
+            }
+        });
+        Ok(Self { asked })
+    }
+
+    /// Whether it was asked for already.
+    pub fn is_asked(&self) -> bool {
+        *self.asked.borrow()
+    }
+
+    /// Resolves when it is asked for.
+    pub async fn asked(&self) {
+        let mut asked = self.asked.clone();
+        // The sender lives as long as the runtime; when it is gone nobody can ask any more.
+        if asked.wait_for(|asked| *asked).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the user asked twice: guards had their chance")]
+fn leave() -> ! {
+    crate::terminal::restore();
+    std::process::exit(i32::from(INTERRUPTED))
+}

@@ -1,0 +1,172 @@
+//! Settings: layers in order of precedence, and where each value comes from.
+//!
+//! Flag > `CARGO_L4RE_*` > `l4re.toml` (nearest upwards) > `[package.metadata.l4re]` >
+//! `[workspace.metadata.l4re]` > default. Flags that have a key of their own arrive here as
+//! `--config`; the rest are the commands' affair. Unknown keys are errors in every layer.
+
+mod environment;
+mod error;
+mod files;
+mod layer;
+
+use std::time::Duration;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use l4re_image::Arch;
+
+pub use self::error::SettingsError;
+pub use self::layer::{Accel, Entry, Layer, Span, Tree};
+use crate::environment::Environment;
+
+/// Time to live of an instance where no setting says otherwise.
+const DEFAULT_TTL: Duration = Duration::from_secs(2 * 60 * 60);
+
+/// Where a layer comes from, for messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// `--config` on the command line.
+    CommandLine,
+    /// `CARGO_L4RE_*`.
+    Environment,
+    /// A file.
+    File(Utf8PathBuf),
+    /// `[package.metadata.l4re]` of a manifest.
+    Package(Utf8PathBuf),
+    /// `[workspace.metadata.l4re]` of a manifest.
+    Workspace(Utf8PathBuf),
+}
+
+/// All layers that hold for one call, the strongest first.
+#[derive(Debug, Default)]
+pub struct Settings {
+    layers: Vec<(Origin, Layer)>,
+}
+
+/// What the command line says about where settings are.
+#[derive(Debug, Default)]
+pub struct Sources<'a> {
+    /// The words after `--config`.
+    pub config: &'a [String],
+    /// `--manifest-path`.
+    pub manifest: Option<&'a Utf8Path>,
+    /// `--package`.
+    pub package: Option<&'a str>,
+}
+
+impl Settings {
+    /// Reads every layer.
+    pub fn read(environment: &Environment, sources: &Sources<'_>) -> Result<Self, SettingsError> {
+        let mut layers = Vec::new();
+        for word in sources.config.iter().rev() {
+            layers.push(files::config_word(word, environment.folder())?);
+        }
+        if let Some(layer) = environment::layer(environment)? {
+            layers.push((Origin::Environment, layer));
+        }
+        layers.extend(files::nearest_file(environment.folder())?);
+        layers.extend(files::manifests(environment, sources)?);
+        Ok(Self { layers })
+    }
+
+    /// The strongest layer's value.
+    pub fn find<'a, T>(&'a self, field: impl Fn(&'a Layer) -> Option<T>) -> Option<T> {
+        self.layers.iter().find_map(|(_, layer)| field(layer))
+    }
+
+    /// The build trees that are set, merged field by field, with their architectures.
+    pub fn trees(&self) -> Vec<(Arch, Tree)> {
+        let mut keys: Vec<_> =
+            self.layers.iter().flat_map(|(_, layer)| layer.tree.keys().copied()).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let tree = |key| Tree {
+            build: self.find(|layer| layer.tree.get(&key)?.build.clone()),
+            kernel: self.find(|layer| layer.tree.get(&key)?.kernel.clone()),
+            platform: self.find(|layer| layer.tree.get(&key)?.platform.clone()),
+        };
+        keys.into_iter().map(|key| (key.0, tree(key))).collect()
+    }
+
+    /// The build trees set for one architecture.
+    pub fn tree(&self, arch: Arch) -> Tree {
+        let mut trees = self.trees().into_iter();
+        trees.find(|(key, _)| *key == arch).map(|(_, tree)| tree).unwrap_or_default()
+    }
+
+    /// The instance types to try for a class and architecture, best first.
+    pub fn machine(&self, arch: Arch, metal: bool) -> Vec<String> {
+        let key = layer::ArchKey(arch);
+        let set = self.find(|layer| {
+            let map = if metal { &layer.machine.metal } else { &layer.machine.virtual_ };
+            map.get(&key).cloned()
+        });
+        set.unwrap_or_else(|| {
+            let default: &[&str] = match (arch, metal) {
+                (Arch::Arm64, true) => &["m7g.metal", "c7g.metal", "c6g.metal"],
+                (Arch::Arm64, false) => &["c7g.medium", "m7g.medium"],
+                (Arch::X86_64, true) => &["c5.metal", "m5.metal"],
+                (Arch::X86_64, false) => &["c7i-flex.large", "m7i-flex.large"],
+                _ => &[],
+            };
+            default.iter().map(|&name| name.to_owned()).collect()
+        })
+    }
+
+    /// The iPXE binary that the twin uses for an architecture, if one is set.
+    pub fn ipxe(&self, arch: Arch) -> Option<Utf8PathBuf> {
+        self.find(|layer| layer.twin.ipxe.get(&layer::ArchKey(arch)).cloned())
+    }
+
+    /// What is set for an entry.
+    pub fn entry(&self, name: &str) -> Option<&Entry> {
+        self.find(|layer| layer.entry.iter().find(|entry| entry.name == name))
+    }
+
+    /// The bucket, if one is set.
+    pub fn bucket(&self) -> Option<&str> {
+        self.find(|layer| layer.bucket.as_deref())
+    }
+
+    /// Time to live of what is launched.
+    pub fn ttl(&self) -> Duration {
+        self.find(|layer| layer.ttl).map_or(DEFAULT_TTL, |span| span.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use camino_tempfile::tempdir;
+
+    use super::*;
+
+    #[test]
+    fn layers_in_order() {
+        let dir = tempdir().unwrap();
+        let manifest = "[package]\nname = \"a\"\n[package.metadata.l4re]\nttl = \"3h\"\n\
+                        bucket = \"of-package\"\n[workspace]\n[workspace.metadata.l4re]\n\
+                        ttl = \"4h\"\nowner = \"of-workspace\"\n";
+        fs_err::write(dir.path().join("Cargo.toml"), manifest).unwrap();
+        fs_err::write(dir.path().join("l4re.toml"), "bucket = \"of-file\"\n").unwrap();
+        let environment = Environment::of(dir.path(), &[("CARGO_L4RE_TTL", "5h")]);
+        let settings = Settings::read(&environment, &Sources::default()).unwrap();
+        assert_eq!(settings.ttl(), Duration::from_secs(5 * 3600));
+        assert_eq!(settings.bucket(), Some("of-file"));
+        assert_eq!(settings.find(|layer| layer.owner.as_deref()), Some("of-workspace"));
+
+        let config = ["ttl=\"1h\"".to_owned()];
+        let sources = Sources { config: &config, ..Sources::default() };
+        let settings = Settings::read(&environment, &sources).unwrap();
+        assert_eq!(settings.ttl(), Duration::from_secs(3600));
+    }
+
+    #[test]
+    fn a_tree_is_merged_field_by_field() {
+        let dir = tempdir().unwrap();
+        fs_err::write(dir.path().join("l4re.toml"), "[tree.amd64]\nbuild = \"b\"\n").unwrap();
+        let environment = Environment::of(dir.path(), &[("CARGO_L4RE_TREE_X86_64_KERNEL", "/k")]);
+        let settings = Settings::read(&environment, &Sources::default()).unwrap();
+        let tree = settings.tree(Arch::X86_64);
+        assert_eq!(tree.build, Some(dir.path().join("b")));
+        assert_eq!(tree.kernel.as_deref(), Some(Utf8Path::new("/k")));
+    }
+}

@@ -1,0 +1,118 @@
+//! Errors in the shape of rustc's, which editors' `$rustc` matchers read.
+//!
+//! An error with a place shows the line it stands on; one without is a headline with its
+//! causes. Either way notes and what to type follow as `= note:` and `= help:`.
+
+use std::error::Error;
+use std::ops::Range;
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use serde::Serialize;
+
+/// An error as it is shown.
+#[derive(Debug, Default, Serialize)]
+pub struct Diagnostic {
+    /// What went wrong, in one line.
+    pub message: String,
+    /// Why, from near to far.
+    pub causes: Vec<String>,
+    /// Where, if it stands in a text.
+    #[serde(skip)]
+    pub place: Option<Place>,
+    /// What to do about it.
+    pub help: Vec<String>,
+    /// Exit code of the process.
+    pub code: u8,
+}
+
+/// A place in a text.
+#[derive(Debug)]
+pub struct Place {
+    /// Path of the file, or the name of the flag or variable.
+    pub name: String,
+    /// The text.
+    pub text: String,
+    /// Bytes of it that are meant; `None` when only the place as a whole is known.
+    pub span: Option<Range<usize>>,
+}
+
+impl Diagnostic {
+    /// The diagnostic of an error with its chain of sources.
+    ///
+    /// A source that only repeats what its parent says (a transparent wrapper) is left out.
+    pub fn of(error: &dyn Error) -> Self {
+        let message = error.to_string();
+        let mut causes: Vec<String> = Vec::new();
+        let mut next = error.source();
+        while let Some(cause) = next {
+            let text = cause.to_string();
+            if !message.contains(&text) && !causes.contains(&text) {
+                causes.push(text);
+            }
+            next = cause.source();
+        }
+        Self { message, causes, ..Self::default() }
+    }
+
+    /// The text, with styles that the stream strips where they do not belong.
+    pub fn render(&self) -> String {
+        let mut group = match &self.place {
+            Some(Place { name, text, span: Some(span) }) => {
+                let span = clamp(span, text);
+                let snippet =
+                    Snippet::source(text).path(name).annotation(AnnotationKind::Primary.span(span));
+                Level::ERROR.primary_title(&self.message).element(snippet)
+            }
+            Some(Place { name, .. }) => {
+                Group::with_title(Level::ERROR.primary_title(&self.message))
+                    .element(Level::NOTE.message(format!("in {name}")))
+            }
+            None => Group::with_title(Level::ERROR.primary_title(&self.message)),
+        };
+        for cause in &self.causes {
+            group = group.element(Level::NOTE.message(cause));
+        }
+        for help in &self.help {
+            group = group.element(Level::HELP.message(help));
+        }
+        Renderer::styled().render(&[group])
+    }
+}
+
+/// A span that lies within the text, on character borders.
+fn clamp(span: &Range<usize>, text: &str) -> Range<usize> {
+    let border = |at: usize| {
+        let mut at = at.min(text.len());
+        while !text.is_char_boundary(at) {
+            at -= 1;
+        }
+        at
+    };
+    border(span.start)..border(span.end.max(span.start))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plain(diagnostic: &Diagnostic) -> String {
+        anstream::adapter::strip_str(&diagnostic.render()).to_string()
+    }
+
+    #[test]
+    fn a_place_is_clickable() {
+        let place = Place {
+            name: "l4re.toml".into(),
+            text: "ttl = \"1h\"\nbuckett = 1\n".into(),
+            span: Some(11..18),
+        };
+        let diagnostic =
+            Diagnostic { message: "unknown".into(), place: Some(place), ..Diagnostic::default() };
+        assert!(plain(&diagnostic).contains("--> l4re.toml:2:1"), "{}", plain(&diagnostic));
+    }
+
+    #[test]
+    fn spans_beyond_the_text_are_cut() {
+        assert_eq!(clamp(&(1..99), "äb"), 0..3);
+    }
+}
