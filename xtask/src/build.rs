@@ -3,7 +3,7 @@
 //! Cargo and make decide what must be done again; asking them costs a second at most.
 
 use anyhow::{Context, Result};
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
 
 use crate::call::Call;
@@ -28,21 +28,36 @@ pub(crate) fn binary(project: &Project, profile: Profile) -> Result<Utf8PathBuf>
 }
 
 /// Makes the demo tree for `arch`, as L4Re spells it, and gives its path.
+///
+/// As with L4Re, the first call of make lays a build tree out and a second one, in it,
+/// builds. One that was not laid out to the end, or for another checkout, is made anew.
 pub(crate) fn demo_tree(project: &Project, arch: &str) -> Result<Utf8PathBuf> {
+    let source = project.demo_source();
     let tree = project.target.join("demo").join(arch);
-    fs_err::create_dir_all(&tree)?;
+    if !belongs_to(&tree, &source) {
+        if tree.exists() {
+            fs_err::remove_dir_all(&tree)?;
+        }
+        fs_err::create_dir_all(project.target.join("demo"))?;
+        Call::new(lay_out_argv(&source, &tree, arch)).read()?;
+    }
     shell::status("Making", &format!("the demo tree for {arch} in {tree}"));
-    let make = Call::new([
-        "make",
-        "--silent",
-        "--no-print-directory",
-        "-C",
-        project.demo_source().as_str(),
-        &format!("B={tree}"),
-        &format!("T={arch}"),
-    ]);
-    make.run().with_context(|| format!("making the demo tree for {arch}"))?;
+    let make = Call::new(["make", "--silent", "--no-print-directory", "-C", tree.as_str()]);
+    let lines = make.read().with_context(|| format!("making the demo tree for {arch}"))?;
+    lines.lines().filter(|line| line.contains("warning")).for_each(shell::say);
     Ok(tree)
+}
+
+fn lay_out_argv(source: &Utf8Path, tree: &Utf8Path, arch: &str) -> Vec<String> {
+    let words = ["make", "--silent", "--no-print-directory", "-C", source.as_str()];
+    let argv = words.into_iter().map(str::to_owned);
+    argv.chain([format!("B={tree}"), format!("T={arch}")]).collect()
+}
+
+/// Whether `tree` was laid out for `source`; the link to it is what is made last.
+fn belongs_to(tree: &Utf8Path, source: &Utf8Path) -> bool {
+    let link = tree.join("source").canonicalize_utf8();
+    matches!((link, source.canonicalize_utf8()), (Ok(link), Ok(source)) if link == source)
 }
 
 fn build_arguments(profile: Profile) -> Vec<&'static str> {
@@ -72,5 +87,24 @@ mod tests {
         let library = r#"{"target":{"name":"l4re-image"},"executable":null}"#;
         assert_eq!(executable(library), None);
         assert_eq!(executable("not JSON"), None);
+    }
+
+    #[test]
+    fn a_tree_that_is_not_there_or_not_ours_is_made_anew() {
+        let folder = camino_tempfile::tempdir().unwrap();
+        let (source, tree) = (folder.path().join("s"), folder.path().join("t"));
+        fs_err::create_dir_all(&source).unwrap();
+        assert!(!belongs_to(&tree, &source));
+        fs_err::create_dir_all(&tree).unwrap();
+        assert!(!belongs_to(&tree, &source));
+        std::os::unix::fs::symlink(&source, tree.join("source")).unwrap();
+        assert!(belongs_to(&tree, &source));
+        assert!(!belongs_to(&tree, folder.path()));
+    }
+
+    #[test]
+    fn a_tree_is_laid_out_as_with_l4re() {
+        let argv = lay_out_argv(Utf8Path::new("/s"), Utf8Path::new("/t"), "arm64");
+        assert_eq!(argv.join(" "), "make --silent --no-print-directory -C /s B=/t T=arm64");
     }
 }
