@@ -9,7 +9,6 @@ mod kconfig;
 mod make;
 mod modlist;
 mod nearest;
-mod real_tree;
 mod tree;
 
 pub use arch::{Arch, Kind, UnknownArch};

@@ -56,7 +56,8 @@ impl Contents {
 
 /// Where the magic of the image info is.
 fn find_info(file: &ImageFile) -> Result<Option<u64>, ImageError> {
-    let mut buffer = vec![0; 256 * 1024];
+    let size = usize::try_from(file.len()).unwrap_or(usize::MAX).min(256 * 1024);
+    let mut buffer = vec![0; size.max(INFO_MAGIC.len() + 1)];
     let mut at = 0;
     loop {
         let count = file.fill(&mut buffer, at)?;
@@ -126,8 +127,9 @@ impl Reader<'_> {
         self.magic("module header magic", at, &header, HEADER_MAGIC)?;
         let fields = Fields::little(&header);
         let count = u64::from(fields.u32(32));
-        let cmdline = self.string("command line offset", at, at + 40, fields.u64(40))?;
-        let first = self.target("module table offset", at, at + 48, fields.u64(48))?;
+        let end = at + HEADER_SIZE;
+        let cmdline = self.string("command line offset", (at, end), at + 40, fields.u64(40))?;
+        let first = self.behind("module table offset", (at, end), at + 48, fields.u64(48))?;
         let layout = if version == 1 { MODULE_V1 } else { MODULE_V2 };
         let table = self.file.bytes("module table", first, count * layout.size)?;
         let modules = table
@@ -147,9 +149,9 @@ impl Reader<'_> {
         self.magic("module magic", at, entry, MODULE_MAGIC)?;
         let fields = Fields::little(entry);
         let flags = if layout.start == 36 { fields.u32(32).into() } else { fields.u64(32) };
-        let start = layout.start;
+        let (start, end) = (layout.start, at + layout.size);
         let mut text = |field, offset: usize| {
-            self.string(field, at, at + offset as u64, fields.u64(offset))
+            self.string(field, (at, end), at + offset as u64, fields.u64(offset))
         };
         let name = text("module name offset", start + 16)?;
         let cmdline = text("module command line offset", start + 24)?;
@@ -163,7 +165,8 @@ impl Reader<'_> {
                 self.attributes(place)?
             }
         };
-        let data = self.target("module start", at, at + start as u64, fields.u64(start))?;
+        let data =
+            self.behind("module start", (at, end), at + start as u64, fields.u64(start))?;
         let size = fields.u32(start + 8).into();
         self.file.within("module data", data, size)?;
         Ok(Module {
@@ -209,15 +212,31 @@ impl Reader<'_> {
             .ok_or_else(|| self.file.bad(field, field_at, offset, "leads out of the file"))
     }
 
+    /// The place that an offset leads to from a structure, given by its start and end, to
+    /// what lies behind it.
+    fn behind(
+        &self,
+        field: &'static str,
+        structure: (u64, u64),
+        field_at: u64,
+        offset: u64,
+    ) -> Result<u64, ImageError> {
+        let place = self.target(field, structure.0, field_at, offset)?;
+        match place >= structure.1 {
+            true => Ok(place),
+            false => Err(self.file.bad(field, field_at, offset, "does not lead behind its structure")),
+        }
+    }
+
     /// A string that ends with a zero byte.
     fn string(
         &mut self,
         field: &'static str,
-        base: u64,
+        structure: (u64, u64),
         field_at: u64,
         offset: u64,
     ) -> Result<String, ImageError> {
-        let mut place = self.target(field, base, field_at, offset)?;
+        let mut place = self.behind(field, structure, field_at, offset)?;
         let mut bytes = Vec::new();
         loop {
             let mut piece = [0; 256];

@@ -16,3 +16,8 @@ pub use inspection::{
     Attribute, Check, CheckName, Image, ImageInfo, Inspection, Module, ModuleKind, Verdict,
 };
 pub use read::{inspect, inspect_headers};
+
+#[cfg(test)]
+pub(crate) mod sample;
+#[cfg(test)]
+mod tests;
