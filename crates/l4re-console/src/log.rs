@@ -85,7 +85,7 @@ mod tests {
         log.append(b"\x1b[31mraw\0").unwrap();
         log.append(b"\xff\n").unwrap();
         assert_eq!(fs_err::read(&path).unwrap(), b"\x1b[31mraw\0\xff\n");
-        assert_eq!(log.written(), 10);
+        assert_eq!(log.written(), 11);
     }
 
     #[test]

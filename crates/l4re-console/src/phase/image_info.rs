@@ -10,6 +10,8 @@ pub struct ImageInfo {
     pub created: Option<String>,
     /// `Bootstrap build info`.
     pub bootstrap_built: Option<String>,
-    /// `sha256=` of a `l4re: verify` mark.
+    /// The sum of the image that the boot script fetches: `image=` of `l4re: start`.
     pub sha256: Option<String>,
+    /// What comparing the sum gave: `sum=` of `l4re: verify` (`ok`, `unchecked`, `unknown`).
+    pub verified: Option<String>,
 }

@@ -1,1 +1,300 @@
-//! Looks at one line.
+//! Says what one line of plain text means.
+//!
+//! Wording: bootstrap `startup.cc`, `efi-support.cc`, `libc_support+.cc`; fiasco `kip.cpp`,
+//! `kernel_panic.cc`, `terminate.cpp`, `thread-ia32.cpp`, `jdb_core.cpp`; l4re-core moe,
+//! ned, sigma0, `l4re_itas`; iPXE `src/core/main.c`, `usr/ifmgmt.c`, `usr/imgmgmt.c`.
+
+use std::sync::LazyLock;
+
+use regex::bytes::Regex;
+
+use super::{FaultKind, Mark, Phase};
+
+/// What a line means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Meaning {
+    Phase(Phase),
+    /// Only worth something while iPXE runs; its words are common ones.
+    IpxePhase(Phase),
+    Banner,
+    /// Lines from now on may be the application's.
+    RootTaskStarts,
+    Sequence(String),
+    Created(String),
+    BootstrapBuilt(String),
+    Mark(Mark),
+    Fault(FaultKind, String),
+    /// The bootstrapper waits for a key after a panic; the line before says why.
+    BootstrapWaits,
+}
+
+impl Meaning {
+    /// Whether the rest of the line cannot take back what its beginning means.
+    pub(super) fn holds_for_partial_lines(&self) -> bool {
+        match self {
+            Self::Phase(_) | Self::IpxePhase(_) | Self::BootstrapWaits => true,
+            Self::Fault(kind, _) => *kind != FaultKind::ApplicationExit,
+            _ => false,
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Place {
+    Start,
+    Anywhere,
+    Whole,
+}
+
+#[derive(Clone, Copy)]
+enum Rule {
+    Phase(Phase),
+    IpxePhase(Phase),
+    Banner,
+    RootTaskStarts,
+    Sequence,
+    Created,
+    BootstrapBuilt,
+    Mark,
+    IpxeError,
+    Fault(FaultKind, &'static str),
+    BootstrapWaits,
+}
+
+const EL2: &str = "the kernel is built for EL2: use a metal instance, or a kernel without CPU_VIRT";
+const PAGES: &str = "bootstrap wants a fixed address that the firmware still holds";
+const MODULES: &str = "the image cannot be laid out in memory: check its modules and their sizes";
+const KEY_WAIT: &str = "the bootstrapper gave up and waits for a key";
+const KERNEL: &str = "the kernel gave up";
+const JDB: &str = "the kernel debugger waits at its prompt";
+const TRAP: &str = "a thread died of an exception that nobody handles";
+const ROOT: &str = "the root task, the root pager or ned died";
+const EXIT: &str = "an application ended with an error";
+
+/// Needle, where it stands in the line, and what it means. The first that fits counts.
+const RULES: &[(&str, Place, Rule)] = {
+    use FaultKind::{
+        ApplicationExit, BootstrapPanic, Debugger, KernelPanic, RootTaskDied, UnhandledException,
+    };
+    use Place::{Anywhere, Start, Whole};
+    use Rule::Fault;
+    &[
+        ("l4re: ", Start, Rule::Mark),
+        ("ipxe.org/", Anywhere, Rule::IpxeError),
+        ("BdsDxe: ", Start, Rule::Phase(Phase::Firmware)),
+        ("SeaBIOS (version", Start, Rule::Phase(Phase::Firmware)),
+        ("UEFI firmware (version", Start, Rule::Phase(Phase::Firmware)),
+        ("NOTICE:  BL", Start, Rule::Phase(Phase::Firmware)),
+        ("iPXE initialising devices", Anywhere, Rule::Phase(Phase::Ipxe)),
+        ("iPXE ", Start, Rule::Phase(Phase::Ipxe)),
+        ("Configuring (net", Start, Rule::IpxePhase(Phase::Network)),
+        ("Waiting for link-up on net", Start, Rule::IpxePhase(Phase::Network)),
+        ("net0: ", Start, Rule::IpxePhase(Phase::Network)),
+        ("http://", Start, Rule::IpxePhase(Phase::Download)),
+        ("https://", Start, Rule::IpxePhase(Phase::Download)),
+        ("tftp://", Start, Rule::IpxePhase(Phase::Download)),
+        ("EFI: L4::Bootstrap", Start, Rule::Phase(Phase::Bootstrap)),
+        ("L4 Bootstrapper", Whole, Rule::Banner),
+        ("L4Image sequence info:", Start, Rule::Sequence),
+        ("L4Image creation info:", Start, Rule::Created),
+        ("Bootstrap build info:", Start, Rule::BootstrapBuilt),
+        ("Starting kernel ", Start, Rule::Phase(Phase::Kernel)),
+        ("Welcome to the L4Re Microkernel!", Start, Rule::Phase(Phase::Kernel)),
+        ("Welcome to Fiasco", Start, Rule::Phase(Phase::Kernel)),
+        ("SIGMA0: Hello!", Start, Rule::Phase(Phase::Sigma0)),
+        ("MOE: Hello world", Start, Rule::Phase(Phase::Moe)),
+        ("MOE: Starting:", Start, Rule::RootTaskStarts),
+        ("L4Re is configured for EL2 mode", Anywhere, Fault(BootstrapPanic, EL2)),
+        ("EFI: AllocatePages failed", Anywhere, Fault(BootstrapPanic, PAGES)),
+        ("EFI: ExitBootServices failed", Anywhere, Fault(BootstrapPanic, PAGES)),
+        ("EFI: Neither ACPI nor DTB found", Anywhere, Fault(BootstrapPanic, KEY_WAIT)),
+        ("No kernel module available", Anywhere, Fault(BootstrapPanic, MODULES)),
+        ("Not enough free memory to load binary", Anywhere, Fault(BootstrapPanic, MODULES)),
+        ("This is an invalid binary, fix it", Anywhere, Fault(BootstrapPanic, MODULES)),
+        ("Could not gather load section infos", Anywhere, Fault(BootstrapPanic, MODULES)),
+        ("Can't load module (", Anywhere, Fault(BootstrapPanic, MODULES)),
+        ("Binary outside memory", Anywhere, Fault(BootstrapPanic, MODULES)),
+        ("region overlap", Whole, Fault(BootstrapPanic, MODULES)),
+        ("could not find kernel info page", Anywhere, Fault(BootstrapPanic, MODULES)),
+        ("Cannot boot kernel with incompatible", Anywhere, Fault(BootstrapPanic, MODULES)),
+        ("No platform found, hangup", Anywhere, Fault(BootstrapPanic, KEY_WAIT)),
+        ("Key press reboots...", Start, Rule::BootstrapWaits),
+        ("Panic: ", Start, Fault(KernelPanic, KERNEL)),
+        ("Kernel panic", Anywhere, Fault(KernelPanic, KERNEL)),
+        ("DOUBLE FAULT!", Start, Fault(KernelPanic, KERNEL)),
+        ("Return reboots, \"k\"", Start, Fault(KernelPanic, KERNEL)),
+        ("Press any key to reboot.", Start, Fault(KernelPanic, KERNEL)),
+        ("Unhandled in-kernel fault", Anywhere, Fault(KernelPanic, KERNEL)),
+        ("jdb: ", Start, Fault(Debugger, JDB)),
+        ("jdb# ", Start, Fault(Debugger, JDB)),
+        ("Unhandled exception", Anywhere, Fault(UnhandledException, TRAP)),
+        ("unhandled exception", Anywhere, Fault(UnhandledException, TRAP)),
+        ("Unhandled trap", Anywhere, Fault(UnhandledException, TRAP)),
+        ("Unhandled page fault", Anywhere, Fault(UnhandledException, TRAP)),
+        ("unhandled read page fault", Anywhere, Fault(UnhandledException, TRAP)),
+        ("unhandled write page fault", Anywhere, Fault(UnhandledException, TRAP)),
+        ("l4re_itas: FATAL: ", Anywhere, Fault(UnhandledException, TRAP)),
+        ("FATAL exception in MOE", Anywhere, Fault(RootTaskDied, ROOT)),
+        ("MOE: is terminating", Anywhere, Fault(RootTaskDied, ROOT)),
+        ("MOE: FATAL: ", Anywhere, Fault(RootTaskDied, ROOT)),
+        ("Ned: FATAL: ", Anywhere, Fault(RootTaskDied, ROOT)),
+        ("FATAL: Sigma0 terminated", Anywhere, Fault(RootTaskDied, ROOT)),
+        ("FATAL: ", Start, Fault(RootTaskDied, ROOT)),
+        ("exiting with ", Anywhere, Fault(ApplicationExit, EXIT)),
+        ("exited with ", Anywhere, Fault(ApplicationExit, EXIT)),
+    ]
+};
+
+/// Needles of lines that bootstrap may print doubled, by their first and last rule.
+const DOUBLED: std::ops::RangeInclusive<&str> = "EFI: L4::Bootstrap"..="Key press reboots...";
+
+/// Finds lines that are worth a closer look. Only literals, so that it runs at the speed of
+/// a multi-string search.
+pub(super) static WORTH_A_LOOK: LazyLock<Regex> = LazyLock::new(|| {
+    let mut needles: Vec<String> = RULES.iter().map(|(text, ..)| regex::escape(text)).collect();
+    let place = |needle| RULES.iter().position(|(text, ..)| *text == needle).unwrap_or(0);
+    for (text, ..) in &RULES[place(*DOUBLED.start())..=place(*DOUBLED.end())] {
+        let doubled: String = text.chars().flat_map(|c| [c, c]).collect();
+        needles.push(regex::escape(&doubled));
+    }
+    #[expect(clippy::expect_used, reason = "escaped literals are a valid pattern")]
+    Regex::new(&needles.join("|")).expect("literals")
+});
+
+/// What `line`, plain and undoubled, means.
+pub(super) fn meaning(line: &[u8]) -> Option<Meaning> {
+    let line = line.trim_ascii();
+    RULES.iter().find_map(|(needle, place, rule)| {
+        let needle = needle.as_bytes();
+        let at = match place {
+            Place::Start => line.starts_with(needle.trim_ascii_end()).then_some(0),
+            Place::Whole => (line == needle).then_some(0),
+            Place::Anywhere => memchr::memmem::find(line, needle),
+        }?;
+        apply(*rule, line, &line[(at + needle.len()).min(line.len())..])
+    })
+}
+
+/// The phase of iPXE that a line shows which also holds an error.
+pub(super) fn ipxe_phase(line: &[u8]) -> Option<Phase> {
+    RULES.iter().find_map(|(needle, _, rule)| match rule {
+        Rule::IpxePhase(phase) if line.starts_with(needle.as_bytes()) => Some(*phase),
+        _ => None,
+    })
+}
+
+fn apply(rule: Rule, line: &[u8], rest: &[u8]) -> Option<Meaning> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes.trim_ascii()).into_owned();
+    Some(match rule {
+        Rule::Phase(phase) => Meaning::Phase(phase),
+        Rule::IpxePhase(phase) => Meaning::IpxePhase(phase),
+        Rule::Banner => Meaning::Banner,
+        Rule::RootTaskStarts => Meaning::RootTaskStarts,
+        Rule::Sequence => Meaning::Sequence(text(rest).trim_start_matches('#').to_owned()),
+        Rule::Created => Meaning::Created(text(rest)),
+        Rule::BootstrapBuilt => Meaning::BootstrapBuilt(text(rest)),
+        Rule::Mark => Meaning::Mark(Mark::parse(line)?),
+        Rule::IpxeError => {
+            let code = super::ipxe_error::code(rest)?;
+            Meaning::Fault(FaultKind::Ipxe, super::explain(code).to_owned())
+        }
+        Rule::Fault(FaultKind::ApplicationExit, explanation) => {
+            exited_with_error(line, rest)
+                .then(|| Meaning::Fault(FaultKind::ApplicationExit, explanation.to_owned()))?
+        }
+        Rule::Fault(kind, explanation) => Meaning::Fault(kind, explanation.to_owned()),
+        Rule::BootstrapWaits => Meaning::BootstrapWaits,
+    })
+}
+
+/// `L4Re: rom/x exiting with 1`, `MOE: task 0x1 exited with 1`: only these two speakers, and
+/// only with another code than 0.
+fn exited_with_error(line: &[u8], code: &[u8]) -> bool {
+    (line.starts_with(b"L4Re") || line.starts_with(b"MOE: task"))
+        && code.first().is_some_and(|&digit| digit != b'0')
+}
+
+/// Whether a line after the root task's start comes from the system and not from an
+/// application.
+pub(super) fn from_system(line: &[u8]) -> bool {
+    const SPEAKERS: [&[u8]; 10] = [
+        b"MOE", b"Ned", b"SIGMA0", b"KERNEL", b"CPU", b"l4re_itas", b"L4Re", b"l4re:",
+        b"FATAL:", b"jdb",
+    ];
+    SPEAKERS.iter().any(|speaker| line.starts_with(speaker))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(line: &str) -> Option<FaultKind> {
+        match meaning(line.as_bytes()) {
+            Some(Meaning::Fault(kind, _)) => Some(kind),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn every_needle_is_found_by_the_first_look() {
+        for (needle, ..) in RULES {
+            assert!(WORTH_A_LOOK.is_match(needle.as_bytes()), "{needle}");
+        }
+        assert!(WORTH_A_LOOK.is_match(b"LL44  BBoooottssttrraappppeerr"));
+        assert!(WORTH_A_LOOK.is_match(b"    LL44IImmaaggee  sseeqquueennccee  iinnffoo::  ##11"));
+        assert!(WORTH_A_LOOK.is_match(b"EEFFII::  AAllllooccaatteePPaaggeess  ffaaiilleedd"));
+        assert!(!WORTH_A_LOOK.is_match(b"Hello World!"));
+    }
+
+    #[test]
+    fn phases_are_known_by_their_lines() {
+        let cases: [(&str, Meaning); 8] = [
+            ("iPXE initialising devices...", Meaning::Phase(Phase::Ipxe)),
+            ("Configuring (net0 52:54:00:12:34:56)......", Meaning::IpxePhase(Phase::Network)),
+            ("http://10.0.0.1/x.efi... ok", Meaning::IpxePhase(Phase::Download)),
+            ("L4 Bootstrapper", Meaning::Banner),
+            ("  Starting kernel fiasco at 0000000000300930", Meaning::Phase(Phase::Kernel)),
+            ("SIGMA0: Hello!", Meaning::Phase(Phase::Sigma0)),
+            ("MOE: Starting: rom/hello ", Meaning::RootTaskStarts),
+            ("  L4Image sequence info: #17", Meaning::Sequence("17".into())),
+        ];
+        for (line, want) in cases {
+            assert_eq!(meaning(line.as_bytes()), Some(want), "{line}");
+        }
+        assert_eq!(meaning(b"L4 Bootstrapper is waiting for key input to continue..."), None);
+        assert_eq!(meaning(b"say iPXE is here"), None);
+    }
+
+    #[test]
+    fn faults_are_known_by_their_lines() {
+        let cases = [
+            ("EFI: AllocatePages failed: 14", FaultKind::BootstrapPanic),
+            ("Panic: Unable to map local APIC", FaultKind::KernelPanic),
+            ("Return reboots, \"k\" enters L4 kernel debugger...", FaultKind::KernelPanic),
+            ("jdb:", FaultKind::Debugger),
+            ("L4Re: rom/x: Unhandled exception: PC=0x1 PFA=0x0", FaultKind::UnhandledException),
+            ("FATAL exception in MOE:", FaultKind::RootTaskDied),
+            ("FATAL: L4::Runtime_error: no such file", FaultKind::RootTaskDied),
+            ("L4Re: rom/x exiting with 1", FaultKind::ApplicationExit),
+            ("MOE: task [C:109000] exited with 2", FaultKind::ApplicationExit),
+            ("Permission denied (https://ipxe.org/020c618f)", FaultKind::Ipxe),
+        ];
+        for (line, kind) in cases {
+            assert_eq!(fault(line), Some(kind), "{line}");
+        }
+    }
+
+    #[test]
+    fn harmless_lines_mean_nothing() {
+        for line in [
+            "Hello World!",
+            "L4Re: rom/x exiting with 0",
+            "the child exited with 3",
+            "see http://ipxe.org/ for help",
+            "l4re: something else",
+            "Don't Panic: read the manual",
+        ] {
+            assert_eq!(fault(line), None, "{line}");
+        }
+    }
+}

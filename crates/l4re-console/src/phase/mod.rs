@@ -2,6 +2,7 @@
 //!
 //! Invariant: recognition is a function of the bytes, not of how they were cut into chunks.
 
+mod context;
 mod fault;
 mod hint;
 mod image_info;
@@ -16,6 +17,6 @@ pub use hint::{HintClock, hint_for, usual_limit};
 pub use image_info::ImageInfo;
 pub use ipxe_error::{IpxeError, explain};
 pub use mark::{Mark, MarkStage};
-pub use recogniser::{ApplicationLine, Recogniser, Sighting, Start};
+pub use recogniser::{ApplicationLine, LineRecogniser, Recogniser, Sighting, Start};
 pub(crate) use stage::seconds as stage_seconds;
 pub use stage::{Phase, PhaseTime, PhaseTimes};

@@ -1,1 +1,10 @@
-//! Console bytes as lines of plain text.
+//! Console bytes as lines of plain text, for recognition and expectations.
+
+mod lines;
+mod plain;
+mod undouble;
+
+pub(crate) use lines::{OVERLAP, split_line};
+pub use lines::{Block, BlockEnd, Lines, MAX_LINE};
+pub use plain::Plain;
+pub use undouble::undouble;
