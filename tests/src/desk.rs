@@ -1,0 +1,135 @@
+//! A desk: a home, state, cache and twin that no other test shares.
+
+use std::time::Duration;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use camino_tempfile::{Utf8TempDir, tempdir};
+
+use crate::command::{Output, Running, wait_for_text};
+use crate::given;
+
+/// Limit for a call that boots nothing.
+const CALL_LIMIT: Duration = Duration::from_secs(60);
+
+/// A desk. Its twin is stopped and its files are removed when it is dropped.
+#[derive(Debug)]
+pub struct Desk {
+    dir: Utf8TempDir,
+    variables: Vec<(String, String)>,
+}
+
+impl Desk {
+    /// A new desk; nothing runs yet.
+    pub fn new() -> Self {
+        Self { dir: tempdir().unwrap(), variables: Vec::new() }
+    }
+
+    /// The working folder of its calls.
+    pub fn dir(&self) -> &Utf8Path {
+        self.dir.path()
+    }
+
+    /// The same with a variable set for all calls.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl AsRef<str>) -> Self {
+        self.variables.push((name.to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// Writes a file in the working folder and gives its path.
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> Utf8PathBuf {
+        let path = self.dir().join(name);
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        fs_err::write(&path, content).unwrap();
+        path
+    }
+
+    /// Calls `cargo l4re` and waits for its end, no longer than a call without a boot takes.
+    #[track_caller]
+    pub fn l4re(&self, words: &[&str]) -> Output {
+        self.start(words).wait(CALL_LIMIT)
+    }
+
+    /// Starts `cargo l4re`.
+    pub fn start(&self, words: &[&str]) -> Running {
+        let mut argv = vec!["l4re"];
+        argv.extend(words);
+        self.start_program(&given("L4RE_TEST_BINARY"), &argv)
+    }
+
+    /// Starts any program with this desk's surroundings and no others.
+    pub fn start_program(&self, program: &Utf8Path, words: &[&str]) -> Running {
+        let home = self.dir().join("home");
+        fs_err::create_dir_all(&home).unwrap();
+        let mut call = duct::cmd(program.as_str(), words)
+            .dir(self.dir())
+            .env("HOME", &home)
+            .env("XDG_STATE_HOME", home.join("state"))
+            .env("XDG_CACHE_HOME", home.join("cache"))
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env("USER", "tester");
+        for name in ["AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_REGION", "CI", "NO_COLOR", "V"] {
+            call = call.env_remove(name);
+        }
+        for (name, value) in &self.variables {
+            call = call.env(name, value);
+        }
+        Running::start(call, format!("{program} {}", words.join(" ")))
+    }
+
+    /// Calls a client that others wrote from the tests' virtual environment, pointed at this
+    /// desk's twin.
+    #[track_caller]
+    pub fn aws(&self, words: &[&str]) -> Output {
+        let environment = self.l4re(&["twin", "env"]).code(0).stdout;
+        let mut desk = Self { dir: tempdir().unwrap(), variables: self.variables.clone() };
+        for line in environment.lines() {
+            if let Some((name, value)) =
+                line.strip_prefix("export ").and_then(|rest| rest.split_once('='))
+            {
+                desk = desk.with(name, value.trim_matches('\''));
+            }
+        }
+        let aws = given("L4RE_TEST_VENV").join("bin/aws");
+        desk.start_program(&aws, words).wait(CALL_LIMIT)
+    }
+
+    /// Waits until the console log of a run has the text, and gives what it has then.
+    #[track_caller]
+    pub fn wait_for_log(&self, name: &str, text: &str, limit: Duration) -> String {
+        wait_for_text(&self.dir().join(name), text, limit)
+    }
+
+    /// Processes of QEMU that belong to this desk, by their command lines.
+    pub fn machines(&self) -> Vec<String> {
+        let ours =
+            |line: &String| line.contains("qemu-system") && line.contains(self.dir().as_str());
+        let processes = fs_err::read_dir("/proc").unwrap().filter_map(Result::ok);
+        processes
+            .filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok())
+            .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
+            .filter(ours)
+            .collect()
+    }
+}
+
+impl Default for Desk {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        // A desk on which no twin was started has none to stop, and that is no error.
+        if self.dir().join("home/state").exists() && !std::thread::panicking() {
+            self.l4re(&["twin", "stop"]);
+            let left = self.machines();
+            assert!(left.is_empty(), "QEMU outlived its twin: {left:?}");
+        } else if std::thread::panicking() {
+            let mut call = duct::cmd(given("L4RE_TEST_BINARY").as_str(), ["l4re", "twin", "stop"]);
+            call = call.env("XDG_STATE_HOME", self.dir().join("home/state"));
+            let _ = call.dir(self.dir()).stdout_null().stderr_null().unchecked().run();
+        }
+    }
+}

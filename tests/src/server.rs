@@ -1,0 +1,50 @@
+//! The emulator that others wrote, as a server on loopback.
+
+use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use crate::command::Running;
+use crate::{Desk, given};
+
+/// Time within which the server must answer.
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// A moto server. Stopped when dropped.
+#[derive(Debug)]
+pub struct Moto {
+    _server: Running,
+    url: String,
+}
+
+impl Moto {
+    /// Starts one for a desk.
+    ///
+    /// # Panics
+    /// When it does not answer in time.
+    pub fn start(desk: &Desk) -> Self {
+        let port = free_port();
+        let program = given("L4RE_TEST_VENV").join("bin/moto_server");
+        let words = ["-H", "127.0.0.1", "-p", &port.to_string()].map(str::to_owned);
+        let words: Vec<_> = words.iter().map(String::as_str).collect();
+        let server = desk.start_program(&program, &words);
+        let deadline = Instant::now() + START_LIMIT;
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(Instant::now() < deadline, "moto does not listen on port {port}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Self { _server: server, url: format!("http://127.0.0.1:{port}") }
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+/// A port that nobody listens on.
+///
+/// # Panics
+/// When there is none.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}

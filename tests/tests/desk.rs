@@ -1,0 +1,139 @@
+//! Instances on the twin: boots to a verdict, and the life of a deployed one.
+
+use std::time::Duration;
+
+use l4re_tests::{Desk, given};
+
+/// Limit for a boot under emulation on a busy machine.
+const BOOT: Duration = Duration::from_secs(240);
+
+fn amd64() -> String {
+    given("L4RE_TEST_TREE_AMD64").to_string()
+}
+
+fn run(desk: &Desk, words: &[&str]) -> l4re_tests::Output {
+    let mut all = vec!["run"];
+    all.extend(words);
+    all.extend(["--timeout", "3m"]);
+    desk.start(&all).wait(BOOT)
+}
+
+#[test]
+fn x86_64_by_uefi_and_ipxe() {
+    let desk = Desk::new();
+    let words = ["hello", "--tree", &amd64(), "--expect", "Hello World!"];
+    let output = run(&desk, &words).code(0);
+    let output = output.prints("stand-in").prints("Hello World!").prints("iPXE").says("UEFI, iPXE");
+    for phase in ["firmware", "iPXE", "download", "bootstrap", "kernel", "moe", "application"] {
+        assert!(output.stderr.contains(phase), "no {phase} in\n{}", output.stderr);
+    }
+    output.says("Stopped");
+    assert!(desk.machines().is_empty());
+    desk.l4re(&["ps", "--local"]).code(0).says("no instances");
+}
+
+#[test]
+fn x86_64_metal_by_bios_and_multiboot() {
+    let desk = Desk::new();
+    let words = ["hello", "--metal", "--tree", &amd64(), "--expect", "Hello World!"];
+    let output = run(&desk, &words).code(0).prints("Hello World!");
+    output.says("BIOS, iPXE, multiboot").says("UEFI");
+}
+
+#[test]
+fn arm64_by_uefi() {
+    let desk = Desk::new();
+    let tree = given("L4RE_TEST_TREE_ARM64").to_string();
+    let words = ["hello", "--tree", &tree, "--expect", "Hello World!"];
+    run(&desk, &words).code(0).prints("Hello World!").prints("user-data script");
+}
+
+#[test]
+fn the_life_of_an_instance() {
+    let desk = Desk::new();
+    let tree = amd64();
+    let words = ["deploy", "hello", "--local", "--detach", "--tree", &tree, "--ttl", "1h"];
+    desk.start(&words).wait(BOOT).code(0).says("cargo l4re console --local hello");
+    let output = desk.l4re(&["ps", "--local", "--message-format", "json"]).code(0);
+    let instance = output.message("instance");
+    assert_eq!(instance["name"], "hello");
+    assert_eq!(instance["owner"], "tester");
+    assert!(instance["expires"].is_string());
+    let id = instance["id"].as_str().unwrap().to_owned();
+
+    // The name is taken until the instance is gone.
+    desk.l4re(&words).code(6).says("already running").says("cargo l4re rm");
+
+    let words = ["console", "--local", "hello", "--expect", "Hello World!", "--timeout", "3m"];
+    desk.start(&words).wait(BOOT).code(0).prints("Hello World!");
+
+    // The aws command line sees what we see.
+    let query = "Reservations[].Instances[].[InstanceId,State.Name]";
+    let words = ["ec2", "describe-instances", "--query", query, "--output", "text"];
+    desk.aws(&words).code(0).prints(&id).prints("running");
+
+    desk.l4re(&["stop", "--local", "hello"]).code(0).says("Stopped");
+    desk.l4re(&["ps", "--local"]).code(0).prints("stopped");
+    assert!(desk.machines().is_empty());
+    desk.l4re(&["start", "--local", "hello"]).code(0).says("Started");
+    let words = ["ec2", "terminate-instances", "--instance-ids", &id, "--output", "text"];
+    desk.aws(&words).code(0);
+    desk.l4re(&["ps", "--local"]).code(0).says("no instances");
+    desk.l4re(&["rm", "--local", "hello"]).code(6).says("no instance named `hello`");
+}
+
+#[test]
+fn verdicts_have_their_exit_codes() {
+    let desk = Desk::new();
+    let tree = amd64();
+    let boot = |entry: &str, more: &[&str]| {
+        let mut words = vec!["run", entry, "--metal", "--tree", &tree];
+        words.extend(more);
+        desk.start(&words).wait(BOOT)
+    };
+    boot("panic", &["--expect", "never", "--timeout", "3m"]).code(9).says("panic");
+    boot("reboot-loop", &["--expect", "never", "--timeout", "3m"]).code(9).says("reboot loop");
+    boot("hello", &["--fail-on", "Hello", "--timeout", "3m"]).code(7).says("was seen");
+    let output = boot("silent", &["--expect", "never", "--timeout", "20s"]).code(8);
+    output.says("time-out").says("`never` was not seen");
+    assert!(desk.machines().is_empty());
+}
+
+#[test]
+fn ctrl_c_leaves_no_machine() {
+    let desk = Desk::new();
+    let tree = amd64();
+    let words = ["run", "hello", "--metal", "--tree", &tree, "--log", "console.log"];
+    let running = desk.start(&words);
+    desk.wait_for_log("console.log", "iPXE", BOOT);
+    assert_eq!(desk.machines().len(), 1);
+    running.interrupt();
+    running.wait(Duration::from_secs(30)).code(130);
+    assert!(desk.machines().is_empty());
+    desk.l4re(&["ps", "--local"]).code(0).says("no instances");
+}
+
+#[test]
+fn an_efi_image_is_refused_on_x86_metal_before_anything_is_launched() {
+    let desk = Desk::new();
+    let path = desk.l4re(&["efiimage", "hello", "--tree", &amd64()]).code(0).stdout;
+    let output = desk.l4re(&["run", "--metal", path.trim()]).code(6);
+    output.says("no UEFI").says("elfimage");
+    desk.l4re(&["ps", "--local", "--all"]).code(0).says("no instances");
+}
+
+#[test]
+fn an_image_of_another_architecture_is_refused() {
+    let desk = Desk::new();
+    let path = desk.l4re(&["efiimage", "hello", "--tree", &amd64()]).code(0).stdout;
+    let words = ["run", "--type", "m7g.metal", path.trim()];
+    desk.l4re(&words).code(6).says("x86_64").says("arm64");
+}
+
+#[test]
+fn user_data_over_the_limit_is_refused() {
+    let desk = Desk::new();
+    let long = "x".repeat(20_000);
+    let words = ["run", "hello", "--tree", &amd64(), "--command-line", &long];
+    desk.l4re(&words).code(6).says("16384");
+}
