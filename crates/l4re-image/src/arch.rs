@@ -176,7 +176,9 @@ impl fmt::Display for Arch {
 
 /// A word that names no architecture that L4Re knows.
 #[derive(Debug, thiserror::Error)]
-#[error("unknown architecture `{0}`: known are amd64, arm64, x86, arm, mips, mips64, riscv32, riscv64")]
+#[error(
+    "unknown architecture `{0}`: known are amd64, arm64, x86, arm, mips, mips64, riscv32, riscv64"
+)]
 pub struct UnknownArch(pub String);
 
 impl FromStr for Arch {

@@ -165,8 +165,7 @@ impl Reader<'_> {
                 self.attributes(place)?
             }
         };
-        let data =
-            self.behind("module start", (at, end), at + start as u64, fields.u64(start))?;
+        let data = self.behind("module start", (at, end), at + start as u64, fields.u64(start))?;
         let size = fields.u32(start + 8).into();
         self.file.within("module data", data, size)?;
         Ok(Module {
@@ -224,7 +223,9 @@ impl Reader<'_> {
         let place = self.target(field, structure.0, field_at, offset)?;
         match place >= structure.1 {
             true => Ok(place),
-            false => Err(self.file.bad(field, field_at, offset, "does not lead behind its structure")),
+            false => {
+                Err(self.file.bad(field, field_at, offset, "does not lead behind its structure"))
+            }
         }
     }
 

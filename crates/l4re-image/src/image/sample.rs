@@ -217,7 +217,9 @@ fn elf32_header(machine: u16, segments: u16, sections_at: u32, sections: u16) ->
     let mut file = ident(1);
     [2, machine].iter().for_each(|&n| put16(&mut file, n));
     [1, TEXT as u32, 52, sections_at, 0].iter().for_each(|&n| put32(&mut file, n));
-    [52, 32, segments, 40, sections, sections.saturating_sub(1)].iter().for_each(|&n| put16(&mut file, n));
+    [52, 32, segments, 40, sections, sections.saturating_sub(1)]
+        .iter()
+        .for_each(|&n| put16(&mut file, n));
     file
 }
 

@@ -97,10 +97,8 @@ pub(super) fn of_line(line: &str) -> Option<Cause> {
         .or_else(|| compile(line))
         .or_else(|| line.contains("No space left on device").then_some(Cause::DiskFull))
         .or_else(|| {
-            (line.trim_end() == "Could not find").then(|| Cause::MissingModule {
-                file: String::new(),
-                searched: Vec::new(),
-            })
+            (line.trim_end() == "Could not find")
+                .then(|| Cause::MissingModule { file: String::new(), searched: Vec::new() })
         })
 }
 

@@ -9,6 +9,9 @@ mod watch;
 
 pub use cause::Cause;
 pub use error::{MakeError, MakeFailure};
-pub use request::{MakeRequest, make_argv};
 pub use process::Cancel;
+pub use request::{MakeRequest, make_argv};
 pub use run::{Made, make};
+
+#[cfg(test)]
+mod tests;

@@ -247,10 +247,11 @@ mod tests {
     fn cancel_ends_the_whole_group() {
         let cancel = Cancel::default();
         let mut seen = Vec::new();
-        let result = run(&sh("bash -c 'sleep 60 & echo $!; wait'; echo never"), &cancel, &mut |b| {
-            seen.extend_from_slice(b);
-            cancel.cancel();
-        });
+        let result =
+            run(&sh("bash -c 'sleep 60 & echo $!; wait'; echo never"), &cancel, &mut |b| {
+                seen.extend_from_slice(b);
+                cancel.cancel();
+            });
         assert!(matches!(result, Err(MakeError::Cancelled)));
         let pid = String::from_utf8(seen).unwrap().trim().parse().unwrap();
         assert!(gone(pid));
@@ -260,9 +261,10 @@ mod tests {
     #[test]
     fn a_group_that_ignores_the_request_is_killed() {
         let cancel = Cancel::default();
-        let result = run(&sh("trap '' TERM; echo up; while :; do sleep 1; done"), &cancel, &mut |_| {
-            cancel.cancel();
-        });
+        let result =
+            run(&sh("trap '' TERM; echo up; while :; do sleep 1; done"), &cancel, &mut |_| {
+                cancel.cancel();
+            });
         assert!(matches!(result, Err(MakeError::Cancelled)));
     }
 

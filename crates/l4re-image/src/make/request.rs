@@ -61,7 +61,8 @@ impl MakeRequest {
     /// Where make puts the image, unless a Makeconf.local of the user's says otherwise.
     pub fn image_path(&self) -> Utf8PathBuf {
         let base = self.var("IMAGE_BASENAME").unwrap_or("bootstrap");
-        let coverage = if self.var("COVERAGE").is_some_and(|v| !v.is_empty()) { ".cov" } else { "" };
+        let coverage =
+            if self.var("COVERAGE").is_some_and(|v| !v.is_empty()) { ".cov" } else { "" };
         let name = format!("{base}_{}.{}{coverage}", self.entry, self.kind.suffix());
         self.image_dir().join(name)
     }

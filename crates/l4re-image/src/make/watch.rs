@@ -72,22 +72,31 @@ impl Watch {
     }
 }
 
-/// The last line that speaks of an error and is not make's own summary of it; without one the
-/// last line at all.
+/// The last line that starts with `Error`, else the last that speaks of one, else the last at
+/// all; make's own lines, which only say that something failed, come after all others.
 fn last_error(tail: &VecDeque<String>) -> Cause {
     let lines = || tail.iter().rev().map(|line| line.trim()).filter(|line| !line.is_empty());
-    let summary = |line: &&str| line.starts_with("make") && line.contains("Error ");
+    let others = || lines().filter(|line| !is_of_make(line));
+    let starts = |line: &&str| line.to_lowercase().starts_with("error");
     let speaks = |line: &&str| {
         let line = line.to_lowercase();
-        ["error", "***", "cannot", "could not", "fail"].iter().any(|word| line.contains(word))
+        ["error", "cannot", "could not", "invalid", "fail"].iter().any(|word| line.contains(word))
     };
-    let message = lines()
-        .filter(|line| !summary(line))
-        .find(speaks)
-        .or_else(|| lines().find(|line| !summary(line)))
+    let message = others()
+        .find(starts)
+        .or_else(|| others().find(speaks))
+        .or_else(|| lines().find(|line| line.contains("*** ") && !line.contains("] Error ")))
+        .or_else(|| others().next())
         .or_else(|| lines().next())
         .unwrap_or("it printed nothing");
     Cause::Other { message: message.to_owned() }
+}
+
+/// Whether make itself printed the line: `make[1]: …`.
+fn is_of_make(line: &str) -> bool {
+    let Some(rest) = line.strip_prefix("make") else { return false };
+    let level = rest.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    level.map_or(rest, |(_, rest)| rest).starts_with(": ")
 }
 
 /// The line without the SGR sequences that compilers and L4Re colour it with.
@@ -171,6 +180,16 @@ mod tests {
         let other = cause("boom: failed here\n\nmake: *** [Makefile:3: all] Error 2").0;
         assert_eq!(other.to_string(), "boom: failed here");
         assert_eq!(cause("").0.to_string(), "it printed nothing");
+        let grammar = cause(
+            "make[1]: Entering directory '/l4'\n/tmp/a.list:2: Invalid type \"bogus\"\n\
+             make[1]: *** [Makefile:767: efiimage] Error 1\nmake[1]: Leaving directory '/l4'\n",
+        );
+        assert_eq!(grammar.0.to_string(), "/tmp/a.list:2: Invalid type \"bogus\"");
+        let unwritable = cause(
+            "Error: Could not open '/x.tmp': No such file or directory\nCall trace:\n\
+             EFI.pm:414 (L4::Image::Utils::error)\nmake: *** [Makefile:6: a] Error 2\n",
+        );
+        assert!(unwritable.0.to_string().starts_with("Error: Could not open"));
     }
 
     #[test]

@@ -46,10 +46,8 @@ pub(crate) fn entries(tree: &BuildTree, options: &ListOptions) -> Result<Vec<Ent
     let variables = variables(tree, options);
     let mut source = Source::read(&file, &variables)?;
     let lines = std::mem::take(&mut source.lines);
-    let mut entries: Vec<Entry> = lines
-        .iter()
-        .filter_map(|placed| entry(tree, options, placed, &mut source))
-        .collect();
+    let mut entries: Vec<Entry> =
+        lines.iter().filter_map(|placed| entry(tree, options, placed, &mut source)).collect();
     if let Some(reason) = source.beyond {
         let names = evaluated(tree, &file, &variables, reason)?;
         let known = |name: &String| entries.iter().any(|entry| entry.name == *name);
@@ -67,10 +65,7 @@ pub(crate) fn entries(tree: &BuildTree, options: &ListOptions) -> Result<Vec<Ent
 }
 
 /// The file that make would read (`set_ml` in L4Re's Makefile, `search_file` in ModList.pm).
-pub(crate) fn list_file(
-    tree: &BuildTree,
-    options: &ListOptions,
-) -> Result<Utf8PathBuf, TreeError> {
+pub(crate) fn list_file(tree: &BuildTree, options: &ListOptions) -> Result<Utf8PathBuf, TreeError> {
     let Some(name) = options.modules_list.clone() else { return Ok(tree.modules_list()) };
     if name.is_absolute() && name.is_file() {
         return Ok(name);
@@ -109,8 +104,7 @@ fn entry(
     let fits = |words: &Option<Vec<&str>>, own: &str| {
         words.as_ref().is_none_or(|words| words.contains(&own))
     };
-    let for_tree = fits(&archs, tree.arch().l4re())
-        && fits(&bits, &tree.arch().bits().to_string());
+    let for_tree = fits(&archs, tree.arch().l4re()) && fits(&bits, &tree.arch().bits().to_string());
     if !(for_tree || options.all_archs) {
         return None;
     }

@@ -6,3 +6,6 @@ mod source;
 
 pub(crate) use listing::entries;
 pub use listing::{Entry, ListOptions};
+
+#[cfg(test)]
+mod tests;

@@ -75,13 +75,12 @@ impl Reader<'_> {
                     let (file, text) = (file.to_owned(), text.to_owned());
                     self.source.lines.push(Placed { file, line, text, comment });
                 }
-                None => match text.trim_start().strip_prefix('#') {
-                    Some(text) => {
+                None => {
+                    if let Some(text) = text.trim_start().strip_prefix('#') {
                         comment.push(text.strip_prefix(' ').unwrap_or(text).trim_end());
                         continue;
                     }
-                    None => {}
-                },
+                }
             }
             comment.clear();
         }
@@ -89,26 +88,33 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn include(&mut self, file: &Utf8Path, line: usize, parsed: &Line<'_>) -> Result<(), TreeError> {
-        // Conditions, code and patterns in an include line are L4Re's tools' to evaluate.
-        if !parsed.options.is_empty() || parsed.rest.contains(['*', '?', '{', '~', '\\', '"', '\'', ' ', '[']) {
-            match self.expand(parsed) {
-                Some(path) => return self.included(file, line, &path),
-                None => self.source.note_beyond(file, line, "an include that must be evaluated"),
+    fn include(
+        &mut self,
+        file: &Utf8Path,
+        line: usize,
+        parsed: &Line<'_>,
+    ) -> Result<(), TreeError> {
+        match self.path_of(parsed) {
+            Some(path) => self.included(file, line, &path),
+            None => {
+                self.source.note_beyond(file, line, "an include that must be evaluated");
+                Ok(())
             }
-            return Ok(());
         }
-        self.included(file, line, parsed.rest)
     }
 
-    /// The path of an include with `${NAME}` in it; `None` when it is more than that.
-    fn expand(&self, parsed: &Line<'_>) -> Option<String> {
-        let (before, rest) = parsed.rest.split_once("${")?;
-        let (name, after) = rest.split_once('}')?;
-        let value = self.variables.get(name)?;
-        let path = format!("{before}{value}{after}");
-        let plain = !path.contains(['*', '?', '{', '~', '\\', '"', '\'', ' ', '[', '$']);
-        (plain && parsed.options.is_empty()).then_some(path)
+    /// The path in an include, `${NAME}` replaced; `None` with conditions, code or patterns,
+    /// which are L4Re's tools' to evaluate.
+    fn path_of(&self, parsed: &Line<'_>) -> Option<String> {
+        let path = match parsed.rest.split_once("${") {
+            Some((before, rest)) => {
+                let (name, after) = rest.split_once('}')?;
+                format!("{before}{}{after}", self.variables.get(name)?)
+            }
+            None => parsed.rest.to_owned(),
+        };
+        let special = |c: char| c.is_whitespace() || "*?{}~\\\"'[$".contains(c);
+        (parsed.options.is_empty() && !path.contains(special)).then_some(path)
     }
 
     fn included(&mut self, file: &Utf8Path, line: usize, path: &str) -> Result<(), TreeError> {

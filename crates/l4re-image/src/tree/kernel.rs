@@ -80,9 +80,8 @@ impl KernelTree {
 
 fn arch(config: &Kconfig) -> Option<Arch> {
     let wide = config.is_set("BIT64");
-    let by_width = |name, narrow, broad| {
-        config.is_set(name).then_some(if wide { broad } else { narrow })
-    };
+    let by_width =
+        |name, narrow, broad| config.is_set(name).then_some(if wide { broad } else { narrow });
     by_width("AMD64", Arch::X86_64, Arch::X86_64)
         .or_else(|| by_width("IA32", Arch::X86, Arch::X86))
         .or_else(|| by_width("ARM", Arch::Arm, Arch::Arm64))

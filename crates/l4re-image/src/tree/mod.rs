@@ -7,3 +7,8 @@ mod kernel;
 pub use build::BuildTree;
 pub use error::TreeError;
 pub use kernel::KernelTree;
+
+#[cfg(test)]
+pub(crate) mod sample;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,74 @@
+//! The crate against real L4Re build trees, where `L4RE_TREE_AMD64` or `L4RE_TREE_ARM64` names
+//! one that is built (and `L4RE_KERNEL_AMD64`, `L4RE_KERNEL_ARM64` its kernel, where the tree
+//! does not know it). Without them these tests have nothing to do.
+
+use std::sync::Mutex;
+
+use camino::Utf8PathBuf;
+use l4re_image::{
+    Arch, BuildTree, Cancel, Cause, KernelTree, Kind, ListOptions, MakeError, MakeRequest,
+    TreeError, Verdict, inspect, make,
+};
+
+#[expect(clippy::disallowed_methods, reason = "a test is told by its environment what to test")]
+fn named(kind: &str, arch: &str) -> Option<Utf8PathBuf> {
+    std::env::var(format!("L4RE_{kind}_{arch}")).ok().map(Utf8PathBuf::from)
+}
+
+type Named = (BuildTree, Option<KernelTree>);
+
+/// Two makes in one tree, with different settings, would rebuild under each other's feet.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// The trees that there are, with their kernels.
+fn trees() -> Result<Vec<Named>, TreeError> {
+    let open = |arch| {
+        let tree = BuildTree::open(&named("TREE", arch)?);
+        let kernel = named("KERNEL", arch).map(|dir| KernelTree::open(&dir)).transpose();
+        Some(tree.and_then(|tree| Ok((tree, kernel?))))
+    };
+    ["AMD64", "ARM64"].into_iter().filter_map(open).collect()
+}
+
+#[test]
+fn hello_is_built_and_sound() {
+    let _alone = ONE_AT_A_TIME.lock();
+    for (tree, kernel) in trees().unwrap() {
+        let entries = tree.entries(&ListOptions::default()).unwrap();
+        assert!(entries.iter().any(|entry| entry.name == "hello"));
+        for kind in [Kind::Elf, Kind::Efi] {
+            let mut request = MakeRequest::new(tree.clone(), kind, "hello");
+            request.kernel = kernel.clone();
+            let made = make(&request, &Cancel::default(), &mut |_| {}).unwrap();
+            assert_eq!((made.image.arch, made.image.kind), (tree.arch(), kind));
+            assert_eq!(made.standard.is_some(), kind == Kind::Efi);
+            let seen = inspect(&made.image.path).unwrap();
+            assert!(seen.checks.iter().all(|c| matches!(c.verdict, Verdict::Pass | Verdict::Skip)));
+            assert_eq!(seen.platform.as_deref(), tree.platform());
+            assert_eq!(seen.wants_el2.is_some(), tree.arch() == Arch::Arm64);
+            if let (Some(kernel), Some(el2)) = (&kernel, seen.wants_el2) {
+                assert_eq!(kernel.wants_el2(), Some(el2));
+            }
+        }
+    }
+}
+
+#[test]
+fn what_goes_wrong_is_understood() {
+    let _alone = ONE_AT_A_TIME.lock();
+    for (tree, kernel) in trees().unwrap() {
+        let mut request = MakeRequest::new(tree, Kind::Efi, "helo");
+        request.kernel = kernel;
+        let cause = |request: &MakeRequest| match make(request, &Cancel::default(), &mut |_| {}) {
+            Err(MakeError::Failed(failure)) => failure.cause,
+            other => panic!("{other:?}"),
+        };
+        let Cause::UnknownEntry { name, known } = cause(&request) else { panic!("entry") };
+        assert_eq!(name, "helo");
+        assert!(known.contains(&"hello".to_owned()));
+        request.platform = Some("no_such_platform".to_owned());
+        let Cause::UnknownPlatform { name, available } = cause(&request) else { panic!("PT") };
+        assert_eq!(name, "no_such_platform");
+        assert!(available.iter().any(|name| Some(name.as_str()) == request.tree.platform()));
+    }
+}
