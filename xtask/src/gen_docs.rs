@@ -21,7 +21,8 @@ pub(crate) struct Args {
 const PAGE: &str = "docs/src/commands.md";
 const INTRODUCTION: &str = "# Commands
 
-This page is what `cargo l4re help` says; `cargo xtask gen` writes it.
+This page is what the commands say of themselves; `cargo xtask gen` writes it. The common
+options hold for every command and stand only here.
 ";
 
 /// `cargo xtask gen`.
@@ -29,15 +30,22 @@ This page is what `cargo l4re help` says; `cargo xtask gen` writes it.
 /// # Errors
 /// With `--check`, that the page has fallen behind.
 pub(crate) fn run(project: &Project, args: &Args) -> Result<()> {
-    let binary = build::binary(project, Profile::Dev)?;
-    let page = page(&binary)?;
-    let path = project.root.join(PAGE);
-    if !args.check {
-        fs_err::write(&path, page)?;
-        shell::status("Wrote", PAGE);
-        return Ok(());
+    if args.check {
+        return check(project);
     }
-    if fs_err::read_to_string(&path)? != page {
+    let page = page(&build::binary(project, Profile::Dev)?)?;
+    fs_err::write(project.root.join(PAGE), page)?;
+    shell::status("Wrote", PAGE);
+    Ok(())
+}
+
+/// Whether the page is what would be written.
+///
+/// # Errors
+/// That it has fallen behind.
+pub(crate) fn check(project: &Project) -> Result<()> {
+    let page = page(&build::binary(project, Profile::Dev)?)?;
+    if fs_err::read_to_string(project.root.join(PAGE))? != page {
         bail!("{PAGE} is not what the commands say; run `cargo xtask gen`");
     }
     shell::status("Checked", PAGE);
@@ -49,10 +57,11 @@ fn page(binary: &Utf8Path) -> Result<String> {
     let mut page = format!("{INTRODUCTION}\n{}", section("cargo l4re", &top));
     for command in commands(&top) {
         let own = help(binary, &[&command]).with_context(|| format!("help of {command}"))?;
-        page += &format!("\n{}", section(&format!("cargo l4re {command}"), &own));
+        page += &format!("\n{}", section(&format!("cargo l4re {command}"), own_part(&own)));
         for below in commands(&own) {
             let own = help(binary, &[&command, &below])?;
-            page += &format!("\n{}", section(&format!("cargo l4re {command} {below}"), &own));
+            let name = format!("cargo l4re {command} {below}");
+            page += &format!("\n{}", section(&name, own_part(&own)));
         }
     }
     Ok(page)
@@ -60,12 +69,17 @@ fn page(binary: &Utf8Path) -> Result<String> {
 
 fn help(binary: &Utf8Path, words: &[&str]) -> Result<String> {
     let argv = [binary.as_str(), "l4re"].into_iter().chain(words.iter().copied());
-    Call::new(argv.chain(["--help"])).env("COLUMNS", "90").env("NO_COLOR", "1").read()
+    Call::new(argv.chain(["-h"])).env("COLUMNS", "90").env("NO_COLOR", "1").read()
 }
 
 fn section(name: &str, help: &str) -> String {
     let lines: Vec<&str> = help.trim().lines().map(str::trim_end).collect();
     format!("## {name}\n\n```text\n{}\n```\n", lines.join("\n"))
+}
+
+/// A help text without the options that all commands have.
+fn own_part(help: &str) -> &str {
+    help.split("\nCommon options:").next().unwrap_or(help)
 }
 
 /// The commands that a help text lists, in its order.
@@ -90,6 +104,13 @@ mod tests {
                     Options:\n  -q  Quiet\n";
         assert_eq!(commands(help), ["efiimage", "run"]);
         assert!(commands("Options:\n  -q\n").is_empty());
+    }
+
+    #[test]
+    fn common_options_stand_only_once() {
+        let help = "List\n\nOptions:\n  -a\n\nCommon options:\n  -q\n";
+        assert_eq!(own_part(help), "List\n\nOptions:\n  -a\n");
+        assert_eq!(own_part("List\n"), "List\n");
     }
 
     #[test]

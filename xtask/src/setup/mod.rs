@@ -10,6 +10,7 @@ mod venv;
 use anyhow::Result;
 use clap::ValueEnum;
 
+use crate::call::Call;
 use crate::environment;
 use crate::failure::Failure;
 use crate::project::Project;
@@ -39,9 +40,9 @@ pub(crate) enum Purpose {
 enum Power {
     /// We are root.
     Root,
-    /// We are not, but a CI system runs us: `sudo -n`.
+    /// We are not, but a CI system runs us, and `sudo -n` works.
     Sudo,
-    /// A person's account: only say what to type.
+    /// A person's account, or one that cannot: only say what to type.
     None,
 }
 
@@ -86,10 +87,12 @@ fn power() -> Power {
     use std::os::unix::fs::MetadataExt;
 
     let root = fs_err::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
-    match (root, environment::ci()) {
-        (true, _) => Power::Root,
-        (false, true) => Power::Sudo,
-        (false, false) => Power::None,
+    if root {
+        Power::Root
+    } else if environment::ci() && Call::new(["sudo", "-n", "true"]).succeeds() {
+        Power::Sudo
+    } else {
+        Power::None
     }
 }
 

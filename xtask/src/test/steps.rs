@@ -10,6 +10,7 @@ use clap::ValueEnum;
 
 use crate::build::{self, Profile};
 use crate::call::Call;
+use crate::gen_docs;
 use crate::project::Project;
 use crate::setup::{self, Purpose};
 use crate::shell;
@@ -31,6 +32,8 @@ pub(crate) enum Step {
     Doc,
     /// Everything compiled
     Build,
+    /// The book's command reference
+    Reference,
     /// Unit and snapshot tests
     Unit,
     /// End-to-end tests through the built binary
@@ -47,6 +50,7 @@ impl Step {
             Self::Clippy => "clippy",
             Self::Doc => "doc",
             Self::Build => "build",
+            Self::Reference => "reference",
             Self::Unit => "unit",
             Self::EndToEnd => "end-to-end",
         }
@@ -61,6 +65,7 @@ impl Step {
             Self::Clippy => "clippy: lints, warnings are errors",
             Self::Doc => "doc: the API's documentation, warnings are errors",
             Self::Build => "build: all crates and tests",
+            Self::Reference => "reference: the book says what the commands say",
             Self::Unit => "unit: unit and snapshot tests of all crates",
             Self::EndToEnd => "end-to-end: the built binary, QEMU, other people's clients",
         }
@@ -75,6 +80,7 @@ impl Step {
             Self::Clippy => project.cargo(CLIPPY).run(),
             Self::Doc => project.cargo(DOC).env("RUSTDOCFLAGS", "-D warnings").run(),
             Self::Build => project.cargo(BUILD).run(),
+            Self::Reference => gen_docs::check(project),
             Self::Unit => unit(project, count),
             Self::EndToEnd => end_to_end(project, count),
         }
@@ -83,8 +89,7 @@ impl Step {
 
 const CLIPPY: [&str; 7] =
     ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
-const DOC: [&str; 6] =
-    ["doc", "--workspace", "--no-deps", "--document-private-items", "--locked", "--quiet"];
+const DOC: [&str; 5] = ["doc", "--workspace", "--no-deps", "--locked", "--quiet"];
 const BUILD: [&str; 4] = ["build", "--workspace", "--all-targets", "--locked"];
 const UNIT: [&str; 5] = ["test", "--workspace", "--exclude=l4re-tests", "--locked", "--quiet"];
 const END_TO_END: [&str; 3] = ["test", "--package=l4re-tests", "--locked"];
