@@ -62,7 +62,7 @@ pub enum GuestNetwork {
 }
 
 /// How long state changes take, on top of what really happens.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct Timing {
     /// From the accepted launch or start to `running`.
     pub pending: Duration,
@@ -72,6 +72,24 @@ pub struct Timing {
     pub stopping: Duration,
     /// For so long after a launch, calls that name the instance may not know it.
     pub consistency: Duration,
+    /// How long a guest that is asked to shut down may take before it is forced.
+    pub graceful: Duration,
+    /// From the start of a machine to the first snapshot of its console, which is what
+    /// `GetConsoleOutput` answers without `Latest`.
+    pub console_snapshot: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            pending: Duration::ZERO,
+            pending_metal: Duration::ZERO,
+            stopping: Duration::ZERO,
+            consistency: Duration::ZERO,
+            graceful: Duration::from_secs(20),
+            console_snapshot: Duration::from_secs(5),
+        }
+    }
 }
 
 /// Programs and firmware files. The defaults are where Debian puts them.

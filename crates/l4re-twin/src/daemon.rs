@@ -1,6 +1,26 @@
 //! The daemon's life: lock, listen, publish `twin.json`, serve, and leave nothing behind.
 
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use crate::connect::PushedKeys;
+use crate::console::{SerialServer, host_key};
+use crate::endpoint::Endpoint;
+use crate::guest::{Guests, Preface, Tokens};
+use crate::machine::{Accelerator, Machines};
+use crate::s3::{Objects, endpoint};
+use crate::state::{Account, Store, files, random_hex};
+use crate::status::{Lock, Status};
+use crate::twin::{Activity, Twin};
 use crate::{Config, TwinError};
+
+/// How often the daemon looks whether it is idle and what can be forgotten.
+const HOUSEKEEPING: Duration = Duration::from_secs(5);
 
 /// Serves until `shutdown` resolves, somebody calls [`crate::stop`], or the twin was idle
 /// for long enough. Runs on a multi-threaded runtime of the caller.
@@ -8,7 +28,186 @@ pub async fn serve(
     config: Config,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), TwinError> {
-    let _ = config;
-    shutdown.await;
+    let lock = Lock::take(&config.dir)?;
+    // What an earlier daemon said of itself is no longer true.
+    let _ = fs_err::remove_file(Status::path(&config.dir));
+    let daemon = Daemon::open(config).await?;
+    let mut tasks = daemon.listen();
+    daemon.publish().await?;
+    tokio::select! {
+        () = shutdown => {}
+        () = daemon.stop.notified() => {}
+        () = daemon.keep_house() => {}
+    }
+    tasks.abort_all();
+    daemon.twin.machines.end_all().await;
+    // Whoever was still writing a record has the store's lock.
+    drop(daemon.twin.store.lock());
+    let _ = fs_err::remove_file(Status::path(&daemon.twin.config.dir));
+    drop(lock);
     Ok(())
+}
+
+struct Daemon {
+    twin: Arc<Twin>,
+    stop: Arc<Notify>,
+    control_token: Arc<str>,
+    fingerprint: String,
+    listeners: Listeners,
+    clients: Endpoint,
+    console: SerialServer,
+    guests: Guests,
+}
+
+impl Daemon {
+    async fn open(config: Config) -> Result<Self, TwinError> {
+        let account = Account::open(&config)?;
+        let credentials = account.credentials();
+        let store = Store::open(&config, account)?;
+        let objects = Arc::new(Objects::open(&config.dir.join("s3"))?);
+        let (key, fingerprint) = host_key(&store)?;
+        let listeners = Listeners::bind(&store).await?;
+        let s3 = endpoint(objects, &config.region, &credentials);
+        let preface = Preface { port: port(&listeners.guests)?, secret: random_hex(40) };
+        preface.save(&config.dir)?;
+        let twin = Arc::new(Twin {
+            accelerator: Accelerator::new(&config),
+            credentials,
+            store,
+            machines: Machines::new(),
+            keys: PushedKeys::default(),
+            activity: Activity::new(),
+            guests: preface.clone(),
+            config,
+        });
+        let stop = Arc::new(Notify::new());
+        let control_token: Arc<str> = random_hex(40).into();
+        Ok(Self {
+            clients: Endpoint {
+                twin: twin.clone(),
+                s3: s3.clone(),
+                control_token: control_token.clone(),
+                stop: stop.clone(),
+            },
+            console: SerialServer::new(twin.clone(), key),
+            guests: Guests {
+                twin: twin.clone(),
+                s3,
+                tokens: Arc::new(Tokens::default()),
+                secret: preface.secret.into(),
+            },
+            listeners,
+            twin,
+            stop,
+            control_token,
+            fingerprint,
+        })
+    }
+
+    /// Begins to take connections.
+    fn listen(&self) -> JoinSet<()> {
+        let mut tasks = JoinSet::new();
+        let clients = self.clients.clone();
+        let serve = move |stream| clients.clone().serve(stream);
+        tasks.spawn(accept(self.listeners.clients.clone(), serve));
+        let console = self.console.clone();
+        let serve = move |stream| console.clone().serve(stream);
+        tasks.spawn(accept(self.listeners.console.clone(), serve));
+        let guests = self.guests.clone();
+        let serve = move |stream| guests.clone().serve(stream);
+        tasks.spawn(accept(self.listeners.guests.clone(), serve));
+        tasks
+    }
+
+    /// Says where everything is, now that it is there.
+    async fn publish(&self) -> Result<(), TwinError> {
+        let twin = self.twin.clone();
+        let accel = tokio::task::spawn_blocking(move || twin.accelerator.name())
+            .await
+            .map_err(|error| TwinError::Listen(std::io::Error::other(error)))?;
+        let account_id = self.twin.store.lock().account.id.clone();
+        let status = Status {
+            pid: std::process::id(),
+            endpoint: format!("http://127.0.0.1:{}", port(&self.listeners.clients)?),
+            region: self.twin.config.region.clone(),
+            access_key_id: self.twin.credentials.access_key_id.clone(),
+            secret_access_key: self.twin.credentials.secret_access_key.clone(),
+            account_id,
+            serial_console: format!("127.0.0.1:{}", port(&self.listeners.console)?),
+            serial_console_fingerprint: self.fingerprint.clone(),
+            fetch_endpoint: "http://169.254.169.253".to_owned(),
+            accel: accel.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            control_token: self.control_token.to_string(),
+        };
+        files::write_json(&Status::path(&self.twin.config.dir), &status)
+    }
+
+    /// Returns when the twin has been idle for long enough.
+    async fn keep_house(&self) {
+        loop {
+            tokio::time::sleep(HOUSEKEEPING).await;
+            self.twin.store.forget_terminated(jiff::Timestamp::now());
+            if self.twin.is_idle() {
+                tracing::info!("nobody has wanted anything for long enough");
+                return;
+            }
+        }
+    }
+}
+
+/// The three ports of a daemon, all on loopback.
+struct Listeners {
+    clients: Arc<TcpListener>,
+    console: Arc<TcpListener>,
+    guests: Arc<TcpListener>,
+}
+
+impl Listeners {
+    /// Takes the ports of the last run if they are free, and remembers those it takes.
+    async fn bind(store: &Store) -> Result<Self, TwinError> {
+        let (clients, console) = {
+            let state = store.lock();
+            (state.account.endpoint_port, state.account.console_port)
+        };
+        let listeners = Self {
+            clients: Arc::new(bind(clients).await?),
+            console: Arc::new(bind(console).await?),
+            guests: Arc::new(bind(0).await?),
+        };
+        let mut state = store.lock();
+        state.account.endpoint_port = port(&listeners.clients)?;
+        state.account.console_port = port(&listeners.console)?;
+        store.write_account(&state)?;
+        drop(state);
+        Ok(listeners)
+    }
+}
+
+async fn bind(preferred: u16) -> Result<TcpListener, TwinError> {
+    match TcpListener::bind((Ipv4Addr::LOCALHOST, preferred)).await {
+        Ok(listener) => Ok(listener),
+        Err(_) => TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(TwinError::Listen),
+    }
+}
+
+fn port(listener: &TcpListener) -> Result<u16, TwinError> {
+    listener.local_addr().map(|address| address.port()).map_err(TwinError::Listen)
+}
+
+/// Serves every connection in a task of its own.
+async fn accept<F>(listener: Arc<TcpListener>, serve: impl Fn(TcpStream) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => drop(tokio::spawn(serve(stream))),
+            Err(error) => {
+                // Out of descriptors, say: give others the time to close some.
+                tracing::warn!("cannot take a connection: {error}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
 }

@@ -5,11 +5,26 @@
 //! no code with the client crates, and leaves no QEMU process behind when it ends.
 
 mod config;
+mod connect;
+mod console;
 mod daemon;
 mod doctor;
+mod ec2;
+mod endpoint;
 mod error;
+mod fault;
+mod guest;
+mod machine;
 mod pipe;
+mod query;
+mod s3;
+mod script;
+mod sigv4;
+mod state;
 mod status;
+mod sts;
+mod twin;
+mod xml;
 
 pub use config::{Accel, Config, Firmware, GuestNetwork, Timing};
 pub use daemon::serve;

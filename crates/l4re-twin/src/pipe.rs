@@ -1,11 +1,51 @@
 //! The program that QEMU starts per guest connection: stdin and stdout on one side, the
 //! daemon's guest port on the other.
+//!
+//! Invariant: it says nothing itself, for what it printed the guest would read; the end of
+//! either direction is passed on, and it ends with the daemon's side.
 
-use std::io;
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, TcpStream};
 
-/// Bridges stdin and stdout to the daemon until both directions have ended. `args` are
+use camino::Utf8Path;
+
+use crate::guest::Preface;
+
+/// Bridges stdin and stdout to the daemon until the daemon has closed its side. `args` are
 /// those that the daemon appended to [`crate::Config::pipe_command`].
 pub fn pipe(args: &[String]) -> io::Result<()> {
-    let _ = args;
-    Err(io::ErrorKind::Unsupported.into())
+    let [file, instance, service] = args else {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "FILE INSTANCE SERVICE expected"));
+    };
+    let bytes = fs_err::read(Utf8Path::new(file))?;
+    let preface: Preface = serde_json::from_slice(&bytes)?;
+    let mut daemon = TcpStream::connect((Ipv4Addr::LOCALHOST, preface.port))?;
+    daemon.set_nodelay(true)?;
+    daemon.write_all(preface.line(instance, service).as_bytes())?;
+    let mut to_daemon = daemon.try_clone()?;
+    // Not joined: the guest may keep its side open after the daemon has answered all.
+    std::thread::spawn(move || {
+        let _ = copy(&mut io::stdin().lock(), &mut to_daemon);
+        let _ = to_daemon.shutdown(Shutdown::Write);
+    });
+    let result = copy(&mut daemon, &mut io::stdout().lock());
+    // QEMU gives one socket as both; its end is passed on before the process is gone.
+    let _ = rustix::net::shutdown(io::stdout(), rustix::net::Shutdown::Write);
+    result
+}
+
+/// Copies and passes on at once what came.
+fn copy(from: &mut impl Read, to: &mut impl Write) -> io::Result<()> {
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        match from.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(count) => {
+                to.write_all(&buffer[..count])?;
+                to.flush()?;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
 }

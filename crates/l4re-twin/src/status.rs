@@ -4,15 +4,24 @@
 //! Invariant: the file is believed only while a daemon holds the lock; a process id alone
 //! proves nothing.
 
-use std::time::Duration;
+use std::fs::{File, TryLockError};
+use std::io::{self, Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::TwinError;
+use crate::state::files;
+
+/// Where the daemon takes the request to end.
+pub(crate) const STOP_PATH: &str = "/_l4re-twin/stop";
+/// The header with the control token.
+pub(crate) const TOKEN_HEADER: &str = "x-l4re-twin-token";
 
 /// What `twin.json` says: all that a client needs. It holds secrets; the file's mode is 600.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
     /// The daemon's process.
     pub pid: u32,
@@ -40,14 +49,125 @@ pub struct Status {
     pub control_token: String,
 }
 
+impl Status {
+    /// The file in a state directory.
+    pub(crate) fn path(dir: &Utf8Path) -> Utf8PathBuf {
+        dir.join("twin.json")
+    }
+}
+
 /// The twin that runs with this state directory and is ready, if any.
 pub fn status(dir: &Utf8Path) -> Result<Option<Status>, TwinError> {
-    let _ = dir;
-    Ok(None)
+    if !is_held(dir)? {
+        return Ok(None);
+    }
+    files::read_json(&Status::path(dir))
 }
 
 /// Asks the daemon to end and waits until it has, no longer than `limit`. `false`: none ran.
 pub fn stop(dir: &Utf8Path, limit: Duration) -> Result<bool, TwinError> {
-    let _ = (dir, limit);
-    Ok(false)
+    let deadline = Instant::now() + limit;
+    // A daemon that is still starting has not said yet where it can be asked.
+    let status = loop {
+        match status(dir)? {
+            Some(status) => break status,
+            None if !is_held(dir)? => return Ok(false),
+            None if Instant::now() >= deadline => {
+                return Err(TwinError::NotStopped { pid: 0, detail: "it is not ready".to_owned() });
+            }
+            None => std::thread::sleep(Duration::from_millis(20)),
+        }
+    };
+    let not_stopped = |detail: String| TwinError::NotStopped { pid: status.pid, detail };
+    ask_to_end(&status).map_err(|error| not_stopped(error.to_string()))?;
+    while is_held(dir)? {
+        if Instant::now() >= deadline {
+            return Err(not_stopped(format!("it still runs after {limit:?}")));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(true)
+}
+
+fn ask_to_end(status: &Status) -> io::Result<()> {
+    let address = status.endpoint.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    write!(
+        stream,
+        "POST {STOP_PATH} HTTP/1.1\r\nHost: {address}\r\n{TOKEN_HEADER}: {}\r\n\
+         Content-Length: 0\r\nConnection: close\r\n\r\n",
+        status.control_token
+    )?;
+    let mut answer = Vec::new();
+    stream.take(1024).read_to_end(&mut answer)?;
+    if answer.starts_with(b"HTTP/1.1 202") {
+        return Ok(());
+    }
+    let line = String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned();
+    Err(io::Error::other(format!("it answers '{line}'")))
+}
+
+/// The lock that a daemon holds as long as it lives.
+#[derive(Debug)]
+pub(crate) struct Lock(#[expect(dead_code, reason = "held, not read")] File);
+
+impl Lock {
+    /// Takes the lock of a state directory, which is made if it is not there.
+    pub(crate) fn take(dir: &Utf8Path) -> Result<Self, TwinError> {
+        fs_err::create_dir_all(dir).map_err(TwinError::file(dir))?;
+        let path = path(dir);
+        let file = File::create(&path).map_err(TwinError::file(&path))?;
+        // Somebody who only looks holds it for an instant.
+        let deadline = Instant::now() + Duration::from_millis(500);
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Self(file)),
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                Err(TryLockError::WouldBlock) => {
+                    return Err(TwinError::AlreadyRunning { dir: dir.to_owned() });
+                }
+                Err(TryLockError::Error(error)) => return Err(TwinError::file(path)(error)),
+            }
+        }
+    }
+}
+
+fn is_held(dir: &Utf8Path) -> Result<bool, TwinError> {
+    let path = path(dir);
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(TwinError::file(path)(error)),
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(TwinError::file(path)(error)),
+    }
+}
+
+fn path(dir: &Utf8Path) -> Utf8PathBuf {
+    dir.join("lock")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_without_the_lock_is_stale_and_a_second_daemon_is_refused() {
+        let dir = camino_tempfile::tempdir().unwrap();
+        assert_eq!(status(dir.path()).unwrap(), None);
+        fs_err::write(Status::path(dir.path()), "not even JSON").unwrap();
+        assert_eq!(status(dir.path()).unwrap(), None);
+        assert!(!stop(dir.path(), Duration::from_secs(1)).unwrap());
+        let lock = Lock::take(dir.path()).unwrap();
+        assert!(matches!(Lock::take(dir.path()), Err(TwinError::AlreadyRunning { .. })));
+        assert!(matches!(status(dir.path()), Err(TwinError::Damaged { .. })));
+        drop(lock);
+        Lock::take(dir.path()).unwrap();
+    }
 }

@@ -1,0 +1,138 @@
+//! The live side of a console: what the guest prints goes to the log and to the session
+//! that is attached; what the session types goes to the guest.
+//!
+//! Invariant: the guest is never held up. A session that reads too slowly loses output, and
+//! is told so.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use camino::Utf8Path;
+use tokio::sync::{broadcast, mpsc};
+
+use crate::console::ConsoleLog;
+
+/// How many pieces of output wait for a slow session.
+const BACKLOG: usize = 4096;
+
+/// What goes to the guest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Input {
+    Bytes(Bytes),
+    Break,
+}
+
+/// The console of an instance that is not stopped.
+#[derive(Debug)]
+pub(crate) struct Console {
+    log: Mutex<ConsoleLog>,
+    live: broadcast::Sender<Bytes>,
+    input: Mutex<Option<mpsc::Sender<Input>>>,
+    session: Mutex<bool>,
+}
+
+impl Console {
+    /// Begins a console with an empty log.
+    pub(crate) fn create(dir: &Utf8Path) -> io::Result<Arc<Self>> {
+        Ok(Arc::new(Self {
+            log: Mutex::new(ConsoleLog::create(dir)?),
+            live: broadcast::Sender::new(BACKLOG),
+            input: Mutex::new(None),
+            session: Mutex::new(false),
+        }))
+    }
+
+    /// What the guest, or the twin in its place, printed.
+    pub(crate) fn print(&self, bytes: &[u8]) {
+        if let Err(error) = lock(&self.log).append(bytes) {
+            tracing::error!("cannot write a console's log: {error}");
+        }
+        // No session is no error.
+        let _ = self.live.send(Bytes::copy_from_slice(bytes));
+    }
+
+    /// Where input goes from now on; `None` while no machine is there to take it.
+    pub(crate) fn connect_input(&self, input: Option<mpsc::Sender<Input>>) {
+        *lock(&self.input) = input;
+    }
+
+    /// Sends something to the guest, if there is one. Waits while the guest does not read.
+    pub(crate) async fn send(&self, input: Input) {
+        let sender = lock(&self.input).clone();
+        if let Some(sender) = sender {
+            // The machine may have ended meanwhile: then there is nobody to type to.
+            let _ = sender.send(input).await;
+        }
+    }
+
+    /// Whether a session is attached.
+    pub(crate) fn has_session(&self) -> bool {
+        *lock(&self.session)
+    }
+
+    /// Attaches the one session; `None` if there is one. Output begins now: no replay.
+    pub(crate) fn attach(self: &Arc<Self>) -> Option<Attached> {
+        let mut session = lock(&self.session);
+        if *session {
+            return None;
+        }
+        *session = true;
+        Some(Attached { console: self.clone(), output: self.live.subscribe() })
+    }
+}
+
+/// The session that is attached, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Attached {
+    console: Arc<Console>,
+    output: broadcast::Receiver<Bytes>,
+}
+
+impl Attached {
+    /// The console behind it.
+    pub(crate) fn console(&self) -> &Arc<Console> {
+        &self.console
+    }
+
+    /// The next output; `None` when the console is gone.
+    pub(crate) async fn next(&mut self) -> Option<Bytes> {
+        match self.output.recv().await {
+            Ok(bytes) => Some(bytes),
+            Err(broadcast::error::RecvError::Closed) => None,
+            Err(broadcast::error::RecvError::Lagged(pieces)) => {
+                let mark = format!("\r\n[l4re-twin: {pieces} pieces of output lost]\r\n");
+                Some(Bytes::from(mark))
+            }
+        }
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        *lock(&self.console.session) = false;
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn one_session_sees_what_is_printed_from_its_beginning() {
+        let dir = camino_tempfile::tempdir().unwrap();
+        let console = Console::create(dir.path()).unwrap();
+        console.print(b"before");
+        let mut session = console.attach().unwrap();
+        assert!(console.attach().is_none() && console.has_session());
+        console.print(b"after");
+        assert_eq!(session.next().await.unwrap(), "after");
+        drop(session);
+        assert!(console.attach().is_some());
+        assert_eq!(ConsoleLog::tail(dir.path()).unwrap(), b"beforeafter");
+    }
+}

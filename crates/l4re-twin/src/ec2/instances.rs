@@ -1,0 +1,336 @@
+//! `DescribeInstances` and `DescribeInstanceStatus`, and an instance as EC2 writes it.
+
+use serde_json::{Map, Value, json};
+
+use super::actions::Call;
+use super::filters::{self, Paths};
+use super::instance_types;
+use super::network::{security_group_id, vpc_id, zone_id};
+use super::pages::page;
+use crate::fault::Fault;
+use crate::state::{Architecture, Instance, InstanceState, State, Tags};
+
+const PATHS: Paths = &[
+    ("architecture", "architecture"),
+    ("availability-zone", "placement.availabilityZone"),
+    ("availability-zone-id", "placement.availabilityZoneId"),
+    ("boot-mode", "bootMode"),
+    ("client-token", "clientToken"),
+    ("current-instance-boot-mode", "currentInstanceBootMode"),
+    ("hypervisor", "hypervisor"),
+    ("image-id", "imageId"),
+    ("instance-id", "instanceId"),
+    ("instance-lifecycle", "instanceLifecycle"),
+    ("instance-state-code", "instanceState.code"),
+    ("instance-state-name", "instanceState.name"),
+    ("instance-type", "instanceType"),
+    ("instance.group-id", "groupSet.groupId"),
+    ("instance.group-name", "groupSet.groupName"),
+    ("ip-address", "ipAddress"),
+    ("launch-index", "amiLaunchIndex"),
+    ("launch-time", "launchTime"),
+    ("metadata-options.http-tokens", "metadataOptions.httpTokens"),
+    ("network-interface.network-interface-id", "networkInterfaceSet.networkInterfaceId"),
+    ("network-interface.subnet-id", "networkInterfaceSet.subnetId"),
+    ("placement-group-name", "placement.groupName"),
+    ("private-ip-address", "privateIpAddress"),
+    ("reservation-id", RESERVATION),
+    ("root-device-type", "rootDeviceType"),
+    ("spot-instance-request-id", "spotInstanceRequestId"),
+    ("state-reason-code", "stateReason.code"),
+    ("subnet-id", "subnetId"),
+    ("tenancy", "placement.tenancy"),
+    ("virtualization-type", "virtualizationType"),
+    ("vpc-id", "vpcId"),
+];
+
+const STATUS_PATHS: Paths = &[
+    ("availability-zone", "availabilityZone"),
+    ("instance-state-code", "instanceState.code"),
+    ("instance-state-name", "instanceState.name"),
+    ("instance-status.status", "instanceStatus.status"),
+    ("instance-status.reachability", "instanceStatus.details.status"),
+    ("system-status.status", "systemStatus.status"),
+    ("system-status.reachability", "systemStatus.details.status"),
+];
+
+/// EC2's NotFound for instances that are none, or are too new to be known everywhere.
+pub(super) fn check_ids(
+    state: &State,
+    ids: &[&str],
+    call: &Call<'_>,
+) -> Result<(), Fault> {
+    if let Some(bad) = ids.iter().find(|id| !is_instance_id(id)) {
+        let message = format!("Invalid id: \"{bad}\"");
+        return Err(Fault::client("InvalidInstanceID.Malformed", message));
+    }
+    let delay = call.twin.config.timing.consistency;
+    let known = |id: &str| {
+        state.instances.get(id).is_some_and(|instance| {
+            let age = call.now.duration_since(instance.launch_time);
+            age >= jiff::SignedDuration::try_from(delay).unwrap_or(jiff::SignedDuration::MAX)
+                || instance.state == InstanceState::Terminated
+        })
+    };
+    let unknown: Vec<&str> = ids.iter().copied().filter(|id| !known(id)).collect();
+    let message = match unknown.as_slice() {
+        [] => return Ok(()),
+        [id] => format!("The instance ID '{id}' does not exist"),
+        many => format!("The instance IDs '{}' do not exist", many.join(", ")),
+    };
+    Err(Fault::client("InvalidInstanceID.NotFound", message))
+}
+
+fn is_instance_id(id: &str) -> bool {
+    id.strip_prefix("i-").is_some_and(|hex| {
+        matches!(hex.len(), 8 | 17) && hex.bytes().all(|c| c.is_ascii_hexdigit())
+    })
+}
+
+/// `DescribeInstances`.
+pub(super) fn describe(call: &Call<'_>) -> Result<Value, Fault> {
+    let root = call.root();
+    let ids = root.list("InstanceId");
+    let state = call.twin.store.lock();
+    check_ids(&state, &ids, call)?;
+    let account = state.account.id.clone();
+    let mut instances: Vec<Value> = state
+        .instances
+        .values()
+        .filter(|instance| ids.is_empty() || ids.contains(&instance.id.as_str()))
+        .map(|instance| with_reservation(instance, &account, &call.twin.config.region))
+        .collect();
+    drop(state);
+    filters::retain(&mut instances, &root, PATHS)?;
+    let (reservations, next) = page(by_reservation(instances, &account), &root, 5..=1000)?;
+    Ok(json!({ "reservationSet": reservations, "nextToken": next }))
+}
+
+/// Where the reservation's id waits in an instance's tree until they are grouped.
+const RESERVATION: &str = "reservationId";
+
+fn with_reservation(instance: &Instance, account: &str, region: &str) -> Value {
+    let mut value = instance_value(instance, account, region);
+    value[RESERVATION] = Value::from(instance.reservation_id.clone());
+    value
+}
+
+fn by_reservation(instances: Vec<Value>, account: &str) -> Vec<Value> {
+    let mut groups: Map<String, Value> = Map::new();
+    for mut instance in instances {
+        let id = instance.as_object_mut().and_then(|members| members.remove(RESERVATION));
+        let id = id.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned();
+        let group = groups.entry(id.clone()).or_insert_with(|| {
+            json!({"reservationId": id, "ownerId": account, "groupSet": [], "instancesSet": []})
+        });
+        if let Some(set) = group["instancesSet"].as_array_mut() {
+            set.push(instance);
+        }
+    }
+    groups.into_iter().map(|(_, group)| group).collect()
+}
+
+/// A reservation as `RunInstances` answers it.
+pub(super) fn reservation_value(instances: &[Instance], account: &str, region: &str) -> Value {
+    let set: Vec<Value> =
+        instances.iter().map(|instance| instance_value(instance, account, region)).collect();
+    json!({
+        "reservationId": instances.first().map(|instance| instance.reservation_id.as_str()),
+        "ownerId": account,
+        "groupSet": [],
+        "instancesSet": set,
+    })
+}
+
+/// Tags as EC2 lists them.
+pub(super) fn tag_set(tags: &Tags) -> Value {
+    tags.iter().map(|(key, value)| json!({"key": key, "value": value})).collect()
+}
+
+/// A state as EC2 writes it.
+pub(super) fn state_value(state: InstanceState) -> Value {
+    let (code, name) = state.code_and_name();
+    json!({"code": code, "name": name})
+}
+
+/// EC2's time stamps.
+pub(super) fn time(timestamp: jiff::Timestamp) -> String {
+    timestamp.strftime("%Y-%m-%dT%H:%M:%S.000Z").to_string()
+}
+
+/// The metadata options as EC2 writes them.
+pub(super) fn metadata_value(instance: &Instance) -> Value {
+    let options = &instance.metadata;
+    let enabled = |on: bool| if on { "enabled" } else { "disabled" };
+    json!({
+        "state": "applied",
+        "httpTokens": if options.tokens_required { "required" } else { "optional" },
+        "httpPutResponseHopLimit": options.hop_limit,
+        "httpEndpoint": enabled(options.endpoint_enabled),
+        "httpProtocolIpv6": "disabled",
+        "instanceMetadataTags": enabled(options.tags_enabled),
+    })
+}
+
+fn instance_value(instance: &Instance, account: &str, region: &str) -> Value {
+    let mut value = identity(instance, region);
+    let alive = instance.state != InstanceState::Terminated;
+    let groups = json!([{"groupId": security_group_id(account), "groupName": "default"}]);
+    let device = json!([{
+        "deviceName": "/dev/sda1",
+        "ebs": {
+            "volumeId": instance.volume_id,
+            "status": "attached",
+            "attachTime": time(instance.launch_time),
+            "deleteOnTermination": true,
+        },
+    }]);
+    if alive {
+        value["networkInterfaceSet"] = json!([interface(instance, account, &groups)]);
+        value["blockDeviceMapping"] = device;
+        value["groupSet"] = groups;
+        value["subnetId"] = instance.subnet_id.clone().into();
+        value["vpcId"] = vpc_id(account).into();
+        value["privateIpAddress"] = instance.private_ip.clone().into();
+        if instance.state == InstanceState::Running {
+            value["ipAddress"] = instance.public_ip.clone().into();
+        }
+    }
+    value
+}
+
+fn identity(instance: &Instance, region: &str) -> Value {
+    let kind = instance_types::find(&instance.instance_type).ok();
+    let (cores, threads) = kind.map_or((1, 1), instance_types::InstanceType::cores_and_threads);
+    json!({
+        "instanceId": instance.id,
+        "imageId": instance.image_id,
+        "instanceState": state_value(instance.state),
+        "stateReason": instance.state_reason.as_ref().map(|reason| {
+            json!({"code": reason.code, "message": reason.message})
+        }),
+        "reason": instance.transition_reason,
+        "privateDnsName": private_dns(instance, region),
+        "dnsName": "",
+        "keyName": instance.key_name,
+        "amiLaunchIndex": instance.launch_index,
+        "productCodes": [],
+        "instanceType": instance.instance_type,
+        "launchTime": time(instance.launch_time),
+        "placement": {
+            "availabilityZone": instance.zone,
+            "availabilityZoneId": zone_id(&instance.zone),
+            "groupName": "",
+            "tenancy": "default",
+        },
+        "monitoring": { "state": if instance.monitoring { "enabled" } else { "disabled" } },
+        "architecture": instance.architecture.name(),
+        "bootMode": (instance.boot_mode.name() == "uefi").then_some("uefi"),
+        "currentInstanceBootMode": instance.boot_mode.name(),
+        "clientToken": instance.client_token.clone().unwrap_or_default(),
+        "ebsOptimized": instance.ebs_optimized,
+        "enaSupport": true,
+        "hypervisor": "xen",
+        "instanceLifecycle": instance.spot.as_ref().map(|_| "spot"),
+        "spotInstanceRequestId": instance.spot.as_ref().map(|spot| spot.request_id.clone()),
+        "rootDeviceName": "/dev/sda1",
+        "rootDeviceType": "ebs",
+        "sourceDestCheck": true,
+        "tagSet": tag_set(&instance.tags),
+        "virtualizationType": "hvm",
+        "platformDetails": "Linux/UNIX",
+        "usageOperation": "RunInstances",
+        "usageOperationUpdateTime": time(instance.launch_time),
+        "cpuOptions": {
+            "coreCount": instance.core_count.map_or(cores, u64::from),
+            "threadsPerCore": instance.threads_per_core.map_or(threads, u64::from),
+            "nestedVirtualization": nested(instance),
+        },
+        "capacityReservationSpecification": { "capacityReservationPreference": "open" },
+        "hibernationOptions": { "configured": false },
+        "enclaveOptions": { "enabled": false },
+        "metadataOptions": metadata_value(instance),
+        "maintenanceOptions": { "autoRecovery": "default" },
+        "privateDnsNameOptions": {
+            "hostnameType": "ip-name",
+            "enableResourceNameDnsARecord": false,
+            "enableResourceNameDnsAAAARecord": false,
+        },
+    })
+}
+
+fn nested(instance: &Instance) -> Option<&'static str> {
+    (instance.architecture == Architecture::X86_64 && instance.nested_virtualization)
+        .then_some("enabled")
+}
+
+fn private_dns(instance: &Instance, region: &str) -> String {
+    if instance.state == InstanceState::Terminated {
+        return String::new();
+    }
+    format!("ip-{}.{region}.compute.internal", instance.private_ip.replace('.', "-"))
+}
+
+fn interface(instance: &Instance, account: &str, groups: &Value) -> Value {
+    json!({
+        "networkInterfaceId": instance.eni_id,
+        "subnetId": instance.subnet_id,
+        "vpcId": vpc_id(account),
+        "ownerId": account,
+        "status": "in-use",
+        "macAddress": instance.mac,
+        "privateIpAddress": instance.private_ip,
+        "sourceDestCheck": true,
+        "groupSet": groups,
+        "interfaceType": "interface",
+        "attachment": {
+            "attachmentId": format!("eni-attach-{}", &instance.eni_id["eni-".len()..]),
+            "deviceIndex": 0,
+            "networkCardIndex": 0,
+            "status": "attached",
+            "attachTime": time(instance.launch_time),
+            "deleteOnTermination": true,
+        },
+        "privateIpAddressesSet": [{"privateIpAddress": instance.private_ip, "primary": true}],
+        "ipv6AddressesSet": [],
+    })
+}
+
+/// `DescribeInstanceStatus`.
+pub(super) fn describe_status(call: &Call<'_>) -> Result<Value, Fault> {
+    let root = call.root();
+    let ids = root.list("InstanceId");
+    let all = root.flag("IncludeAllInstances")?;
+    let state = call.twin.store.lock();
+    check_ids(&state, &ids, call)?;
+    let mut list: Vec<Value> = state
+        .instances
+        .values()
+        .filter(|instance| ids.is_empty() || ids.contains(&instance.id.as_str()))
+        .filter(|instance| all || instance.state == InstanceState::Running)
+        .map(status_value)
+        .collect();
+    drop(state);
+    filters::retain(&mut list, &root, STATUS_PATHS)?;
+    let (list, next) = page(list, &root, 5..=1000)?;
+    Ok(json!({ "instanceStatusSet": list, "nextToken": next }))
+}
+
+fn status_value(instance: &Instance) -> Value {
+    let running = instance.state == InstanceState::Running;
+    let summary = if running {
+        json!({"status": "ok", "details": [{"name": "reachability", "status": "passed"}]})
+    } else {
+        json!({"status": "not-applicable"})
+    };
+    json!({
+        "instanceId": instance.id,
+        "availabilityZone": instance.zone,
+        "availabilityZoneId": zone_id(&instance.zone),
+        "instanceState": state_value(instance.state),
+        "instanceStatus": summary,
+        "systemStatus": summary,
+        "attachedEbsStatus": summary,
+        "eventsSet": [],
+    })
+}

@@ -1,0 +1,130 @@
+//! `RunInstances`: client tokens, records, and the machines behind them.
+
+use serde_json::Value;
+
+use super::actions::{Call, dry_run_succeeded};
+use super::instances::reservation_value;
+use super::launch_request::{LaunchRequest, client_token, digest};
+use super::network::mac_of;
+use crate::fault::Fault;
+use crate::machine;
+use crate::state::{Instance, InstanceState, Spot, State, random_hex};
+
+/// `RunInstances`. Answered as soon as the records are written; the machines start beside.
+pub(super) fn run(call: &Call<'_>) -> Result<Value, Fault> {
+    let twin = call.twin;
+    let root = call.root();
+    let token = client_token(&root)?;
+    let digest = digest(call.params);
+    let mut state = twin.store.lock();
+    if let Some(token) = token
+        && let Some(answer) = repeated(&state, token, &digest, &twin.config.region)?
+    {
+        return Ok(answer);
+    }
+    let request = LaunchRequest::read(&root, &state, &twin.config.region)?;
+    refuse_missing_files(call, &request)?;
+    if root.flag("DryRun")? {
+        return Err(dry_run_succeeded());
+    }
+    let reservation = format!("r-0{}", random_hex(16));
+    let mut launched = Vec::new();
+    for index in 0..request.count {
+        let mut instance = record(call, &state, &request, index);
+        instance.reservation_id.clone_from(&reservation);
+        instance.client_token = token.map(str::to_owned);
+        instance.request_digest.clone_from(&digest);
+        twin.store.insert(&mut state, instance.clone())?;
+        launched.push(instance);
+    }
+    let answer = reservation_value(&launched, &state.account.id, &twin.config.region);
+    drop(state);
+    for instance in &launched {
+        machine::launch(twin, &instance.id);
+    }
+    Ok(answer)
+}
+
+/// What the same token launched before, dead or alive; another request with it is refused.
+fn repeated(
+    state: &State,
+    token: &str,
+    digest: &str,
+    region: &str,
+) -> Result<Option<Value>, Fault> {
+    let before: Vec<Instance> = state
+        .instances
+        .values()
+        .filter(|instance| instance.client_token.as_deref() == Some(token))
+        .cloned()
+        .collect();
+    let Some(first) = before.first() else { return Ok(None) };
+    if first.request_digest != digest {
+        return Err(Fault::client(
+            "IdempotentParameterMismatch",
+            "Arguments on this idempotent request are inconsistent with arguments used in \
+             previous request(s).",
+        ));
+    }
+    Ok(Some(reservation_value(&before, &state.account.id, region)))
+}
+
+/// EC2 has its hardware; the twin's may be missing, and says so before anything is made.
+fn refuse_missing_files(call: &Call<'_>, request: &LaunchRequest) -> Result<(), Fault> {
+    let missing = crate::doctor::missing_for(&call.twin.config, request.image.chain);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let list: Vec<String> = missing.iter().map(ToString::to_string).collect();
+    // Status 400, so that clients do not try again what cannot succeed.
+    Err(Fault::client("Server.InternalError", list.join("; ")))
+}
+
+fn record(call: &Call<'_>, state: &State, request: &LaunchRequest, index: u32) -> Instance {
+    let eni_id = format!("eni-0{}", random_hex(16));
+    let network = request.zone.network();
+    // The first addresses of a subnet are EC2's own.
+    let host = 4 + (state.instances.len() % 240) as u32;
+    Instance {
+        id: format!("i-0{}", random_hex(16)),
+        reservation_id: String::new(),
+        launch_index: index,
+        client_token: None,
+        request_digest: String::new(),
+        image_id: request.image.id.clone(),
+        instance_type: request.type_name.clone(),
+        architecture: request.image.architecture,
+        boot_mode: request.boot_mode,
+        bare_metal: request.instance_type.is_bare_metal(),
+        zone: request.zone.name.clone(),
+        subnet_id: request.zone.subnet_id(&state.account.id),
+        private_ip: format!("172.31.{network}.{host}"),
+        public_ip: request.public_address.then(|| format!("203.0.113.{host}")),
+        mac: mac_of(&eni_id),
+        eni_id,
+        volume_id: format!("vol-0{}", random_hex(16)),
+        key_name: None,
+        state: InstanceState::Pending,
+        state_reason: None,
+        transition_reason: String::new(),
+        launch_time: call.now,
+        changed: call.now,
+        user_data: request.user_data.clone(),
+        tags: request.tags.instance.clone(),
+        volume_tags: request.tags.volume.clone(),
+        eni_tags: request.tags.network_interface.clone(),
+        metadata: request.metadata.clone(),
+        shutdown_behavior: request.shutdown_behavior,
+        disable_api_termination: request.disable_api_termination,
+        disable_api_stop: request.disable_api_stop,
+        spot: request.spot.map(|can_be_stopped| Spot {
+            request_id: format!("sir-{}", random_hex(8)),
+            can_be_stopped,
+        }),
+        core_count: request.core_count,
+        threads_per_core: request.threads_per_core,
+        nested_virtualization: request.nested_virtualization,
+        monitoring: request.monitoring,
+        ebs_optimized: request.ebs_optimized,
+    }
+}

@@ -1,0 +1,19 @@
+//! EC2's query protocol, API version 2016-11-15.
+
+mod actions;
+mod attributes;
+mod console;
+mod filters;
+mod images;
+mod instance_types;
+mod instances;
+mod launch;
+mod launch_request;
+mod lifecycle;
+mod network;
+mod pages;
+mod tags;
+
+pub(crate) use actions::{answer, refusal, uuid};
+pub(crate) use instance_types::memory_and_vcpus;
+pub(crate) use network::zone_id;

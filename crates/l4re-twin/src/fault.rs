@@ -1,0 +1,31 @@
+//! An error as AWS reports it: HTTP status, code, message. Each service writes it in its
+//! own shape.
+
+/// What an action answers instead of its result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) status: u16,
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
+}
+
+impl Fault {
+    pub(crate) fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into() }
+    }
+
+    /// The client's mistake, status 400: what nearly all of EC2's codes are.
+    pub(crate) fn client(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(400, code, message)
+    }
+
+    /// A parameter whose value EC2 does not take.
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::client("InvalidParameterValue", message)
+    }
+
+    /// The twin's own trouble, such as a full disk or a missing QEMU.
+    pub(crate) fn internal(message: impl Into<String>) -> Self {
+        Self::new(500, "InternalError", message)
+    }
+}

@@ -1,0 +1,241 @@
+//! QEMU's command line. Pure: everything that it depends on is in [`Machine`].
+//!
+//! Invariant: no default device, no network boot by firmware, no menu: the firmware goes
+//! straight to the one thing that is there to be booted. The guest's serial port is file
+//! descriptor 1, QEMU's own monitor (QMP) is file descriptor 0.
+
+use camino::Utf8PathBuf;
+
+use crate::state::Architecture;
+
+/// What a machine consists of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Machine {
+    /// Ties QEMU to the thread that starts it.
+    pub(crate) setpriv: Utf8PathBuf,
+    pub(crate) qemu: Utf8PathBuf,
+    pub(crate) architecture: Architecture,
+    pub(crate) kvm: bool,
+    pub(crate) memory_mib: u64,
+    pub(crate) vcpus: u64,
+    /// Whether the guest may be a hypervisor: EL2, or SVM/VMX.
+    pub(crate) virtualization: bool,
+    pub(crate) firmware: Firmware,
+    pub(crate) instance_type: String,
+    pub(crate) instance_id: String,
+    pub(crate) mac: String,
+    /// What DHCP names as boot file.
+    pub(crate) boot_file: Option<String>,
+    /// Whether the guest reaches nothing but `forwards`.
+    pub(crate) closed: bool,
+    /// Guest address and port, and the argv that serves each connection to it.
+    pub(crate) forwards: Vec<(&'static str, Vec<String>)>,
+    /// Whether QEMU ends when the guest resets itself.
+    pub(crate) end_on_reset: bool,
+}
+
+/// What the machine starts with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Firmware {
+    /// SeaBIOS, and the network card's option ROM with iPXE.
+    Bios { rom: Utf8PathBuf },
+    /// UEFI, and a disk with an EFI system partition.
+    Uefi { code: Utf8PathBuf, variables: Utf8PathBuf, disk: Utf8PathBuf },
+}
+
+/// The whole command line.
+pub(crate) fn qemu_argv(machine: &Machine) -> Vec<String> {
+    let mut argv: Vec<String> = vec![
+        machine.setpriv.to_string(),
+        "--pdeathsig".into(),
+        "KILL".into(),
+        "--".into(),
+        machine.qemu.to_string(),
+        "-no-user-config".into(),
+        "-nodefaults".into(),
+    ];
+    let mut option = |name: &str, value: String| argv.extend([format!("-{name}"), value]);
+    option("display", "none".into());
+    option("machine", machine_type(machine));
+    option("accel", accelerator(machine));
+    option("cpu", cpu(machine));
+    option("smp", machine.vcpus.to_string());
+    option("m", format!("{}M", machine.memory_mib));
+    // A socket, so that writing to it never holds the guest up for long.
+    option("chardev", "socket,id=qmp,fd=0".into());
+    option("mon", "chardev=qmp,mode=control".into());
+    option("chardev", "socket,id=serial,fd=1".into());
+    option("serial", "chardev:serial".into());
+    smbios(machine, &mut option);
+    boot(machine, &mut option);
+    option("netdev", netdev(machine));
+    option("device", network_card(machine));
+    if machine.end_on_reset {
+        argv.push("-no-reboot".into());
+    }
+    argv
+}
+
+fn machine_type(machine: &Machine) -> String {
+    match (machine.architecture, &machine.firmware) {
+        (Architecture::Arm64, _) => format!(
+            "virt,gic-version=3,virtualization={}",
+            if machine.virtualization { "on" } else { "off" }
+        ),
+        // Without graphics SeaBIOS shows its console, and so iPXE's, on the serial port.
+        (Architecture::X86_64, Firmware::Bios { .. }) => "pc,graphics=off".into(),
+        (Architecture::X86_64, Firmware::Uefi { .. }) => "q35".into(),
+    }
+}
+
+fn accelerator(machine: &Machine) -> String {
+    if machine.kvm { "kvm".into() } else { "tcg".into() }
+}
+
+fn cpu(machine: &Machine) -> String {
+    match (machine.architecture, machine.kvm, machine.virtualization) {
+        (_, true, _) => "host".into(),
+        (Architecture::Arm64, false, _) => "neoverse-n1".into(),
+        (Architecture::X86_64, false, true) => "max,la57=off".into(),
+        (Architecture::X86_64, false, false) => "max,la57=off,svm=off".into(),
+    }
+}
+
+/// iPXE's `${product}` is the instance type, its `${smbios/2.8.0}` the instance's id.
+fn smbios(machine: &Machine, option: &mut impl FnMut(&str, String)) {
+    let product = escaped(&machine.instance_type);
+    option("smbios", format!("type=1,manufacturer=Amazon EC2,product={product}"));
+    let asset = escaped(&machine.instance_id);
+    option("smbios", format!("type=2,manufacturer=Amazon EC2,asset={asset}"));
+}
+
+fn boot(machine: &Machine, option: &mut impl FnMut(&str, String)) {
+    option("boot", "menu=off,strict=on".into());
+    if let Firmware::Uefi { code, variables, disk } = &machine.firmware {
+        let code = escaped(code.as_str());
+        option("drive", format!("if=pflash,unit=0,format=raw,readonly=on,file={code}"));
+        let variables = escaped(variables.as_str());
+        option("drive", format!("if=pflash,unit=1,format=raw,file={variables}"));
+        let disk = escaped(disk.as_str());
+        option("drive", format!("if=none,id=disk,format=raw,readonly=on,file={disk}"));
+        option("device", "virtio-blk-pci,drive=disk,bootindex=0".into());
+    }
+}
+
+/// QEMU's user network in the link-local range, where EC2 has its metadata service.
+fn netdev(machine: &Machine) -> String {
+    let mut value = format!(
+        "user,id=net0,ipv6=off,net=169.254.0.0/16,host=169.254.0.2,dns=169.254.0.3,\
+         dhcpstart=169.254.10.15,restrict={}",
+        if machine.closed { "on" } else { "off" }
+    );
+    if let Some(boot_file) = &machine.boot_file {
+        value.push_str(&format!(",bootfile={}", escaped(boot_file)));
+    }
+    for (address, argv) in &machine.forwards {
+        // QEMU splits the command as a shell would, after it has undone doubled commas.
+        let command = argv.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
+        value.push_str(&format!(",guestfwd=tcp:{address}-cmd:{}", escaped(&command)));
+    }
+    value
+}
+
+fn network_card(machine: &Machine) -> String {
+    let mac = &machine.mac;
+    match &machine.firmware {
+        Firmware::Bios { rom } => {
+            let rom = escaped(rom.as_str());
+            format!("virtio-net-pci,netdev=net0,mac={mac},romfile={rom},bootindex=0")
+        }
+        // Empty: the firmware shall not look for a ROM, nor boot by network.
+        Firmware::Uefi { .. } => format!("virtio-net-pci,netdev=net0,mac={mac},romfile="),
+    }
+}
+
+/// QEMU's options are lists with commas; a comma in a value is written twice.
+fn escaped(value: &str) -> String {
+    value.replace(',', ",,")
+}
+
+/// A word for GLib's shell-like parser.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-=:+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn machine() -> Machine {
+        Machine {
+            setpriv: "/usr/bin/setpriv".into(),
+            qemu: "/usr/bin/qemu-system-x86_64".into(),
+            architecture: Architecture::X86_64,
+            kvm: false,
+            memory_mib: 1024,
+            vcpus: 1,
+            virtualization: false,
+            firmware: Firmware::Uefi {
+                code: "/fw/CODE.fd".into(),
+                variables: "/state/a,b c/vars.fd".into(),
+                disk: "/state/esp.img".into(),
+            },
+            instance_type: "c7i-flex.large".into(),
+            instance_id: "i-0123456789abcdef0".into(),
+            mac: "02:00:00:00:00:01".into(),
+            boot_file: Some("http://169.254.169.254/latest/user-data".into()),
+            closed: true,
+            forwards: vec![("169.254.169.254:80", vec!["/bin/pipe".into(), "it's, a path".into()])],
+            end_on_reset: false,
+        }
+    }
+
+    fn value_of<'a>(argv: &'a [String], start: &str) -> &'a str {
+        argv.iter().find(|word| word.starts_with(start)).unwrap_or_else(|| panic!("no {start}"))
+    }
+
+    #[test]
+    fn x86_uefi() {
+        insta::assert_snapshot!(qemu_argv(&machine()).join("\n"));
+    }
+
+    #[test]
+    fn x86_bios() {
+        let firmware = Firmware::Bios { rom: "/rom/pxe-virtio.rom".into() };
+        insta::assert_snapshot!(qemu_argv(&Machine { firmware, ..machine() }).join("\n"));
+    }
+
+    #[test]
+    fn arm64_metal() {
+        let machine = Machine {
+            architecture: Architecture::Arm64,
+            virtualization: true,
+            boot_file: None,
+            end_on_reset: true,
+            ..machine()
+        };
+        insta::assert_snapshot!(qemu_argv(&machine).join("\n"));
+    }
+
+    #[test]
+    fn commas_are_doubled_and_words_quoted_for_both_parsers() {
+        let argv = qemu_argv(&machine());
+        assert!(value_of(&argv, "if=pflash,unit=1").ends_with("file=/state/a,,b c/vars.fd"));
+        let netdev = value_of(&argv, "user,");
+        assert!(netdev.ends_with(
+            "guestfwd=tcp:169.254.169.254:80-cmd:/bin/pipe 'it'\\''s,, a path'"
+        ));
+        assert!(netdev.contains("restrict=on"));
+    }
+
+    #[test]
+    fn kvm_uses_the_hosts_cpu() {
+        let argv = qemu_argv(&Machine { kvm: true, ..machine() });
+        assert_eq!(value_of(&argv, "kvm"), "kvm");
+        assert_eq!(value_of(&argv, "host"), "host");
+    }
+}

@@ -1,0 +1,399 @@
+//! The life of one machine, from the accepted launch to the last record.
+//!
+//! Invariant: the instance's record says what is true of its machine, and a machine ends by
+//! its user's word, the guest's own, the daemon's end, or QEMU's death: each is told apart.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use crate::console::{Console, ConsoleLog, Input};
+use crate::machine::argv::qemu_argv;
+use crate::machine::plan::{Prepared, followed_disk, prepare};
+use crate::machine::process::spawn;
+use crate::machine::qmp::{Command, Commands, Event, Events, connect};
+use crate::machine::registry::Control;
+use crate::machine::{Ending, disk};
+use crate::script::{self, Outcome};
+use crate::state::{
+    Instance, InstanceState, ShutdownBehavior, StateReason, Store,
+};
+use crate::twin::Twin;
+
+/// Starts the machine of an instance that is pending. Does not wait for it.
+pub(crate) fn launch(twin: &Arc<Twin>, id: &str) {
+    let dir = twin.store.instance_dir(id);
+    let console = match Console::create(&dir) {
+        Ok(console) => console,
+        Err(error) => return conclude(&twin.store, id, &End::Died(error.to_string()), || {}),
+    };
+    let control = twin.machines.add(id, console.clone());
+    let life = Life { twin: twin.clone(), id: id.to_owned(), console, control };
+    tokio::spawn(life.run());
+}
+
+/// How a machine's life ended.
+#[derive(Debug)]
+enum End {
+    Told(Ending),
+    GuestShutdown,
+    /// QEMU could not start or ended by itself.
+    Died(String),
+}
+
+/// What follows a boot.
+enum Round {
+    Again,
+    Over(End),
+}
+
+struct Life {
+    twin: Arc<Twin>,
+    id: String,
+    console: Arc<Console>,
+    control: mpsc::UnboundedReceiver<Control>,
+}
+
+impl Life {
+    async fn run(mut self) {
+        let end = self.live().await;
+        tracing::info!(instance = self.id, "the machine ended: {end:?}");
+        self.console.connect_input(None);
+        self.snapshot();
+        if matches!(end, End::Told(Ending::Asked | Ending::Now)) {
+            tokio::time::sleep(self.twin.config.timing.stopping).await;
+        }
+        // Forgotten under the store's lock: a start that follows finds no old machine, and
+        // the daemon's end finds the record written.
+        conclude(&self.twin.store, &self.id, &end, || self.twin.machines.remove(&self.id));
+    }
+
+    async fn live(&mut self) -> End {
+        if let Some(end) = self.pend().await {
+            return end;
+        }
+        loop {
+            match self.boot().await {
+                Ok(Round::Again) => {}
+                Ok(Round::Over(end)) => return end,
+                Err(error) => return End::Died(error.to_string()),
+            }
+        }
+    }
+
+    /// The time that the hardware takes, as configured.
+    async fn pend(&mut self) -> Option<End> {
+        let timing = &self.twin.config.timing;
+        let metal = self.instance().is_some_and(|instance| instance.bare_metal);
+        let wait = if metal { timing.pending_metal } else { timing.pending };
+        tokio::select! {
+            () = tokio::time::sleep(wait) => None,
+            end = self.told_to_end() => Some(End::Told(end)),
+        }
+    }
+
+    /// Prepares, follows the script if that is the twin's part, starts QEMU and watches it.
+    async fn boot(&mut self) -> io::Result<Round> {
+        let Some(instance) = self.instance() else { return Ok(Round::Over(End::Told(Ending::Now))) };
+        let chain = {
+            let state = self.twin.store.lock();
+            let image = state.images.iter().find(|image| image.id == instance.image_id);
+            image.map(|image| image.chain)
+        };
+        let chain = chain.ok_or_else(|| io::Error::other("the instance's AMI is gone"))?;
+        let twin = self.twin.clone();
+        let prepared = tokio::task::spawn_blocking(move || prepare(&twin, &instance, chain))
+            .await
+            .map_err(io::Error::other)??;
+        if prepared.follow
+            && let Some(round) = self.follow().await?
+        {
+            return Ok(round);
+        }
+        self.start(&prepared).await
+    }
+
+    /// The twin in iPXE's place. `None`: the disk is ready and the machine may start.
+    async fn follow(&mut self) -> io::Result<Option<Round>> {
+        self.mark_running();
+        let console = self.console.clone();
+        let twin = self.twin.clone();
+        let id = self.id.clone();
+        let outcome = tokio::select! {
+            outcome = script::follow(&twin, &id, &console) => outcome,
+            control = self.control.recv() => {
+                return Ok(Some(match control {
+                    Some(Control::Reboot) => Round::Again,
+                    Some(Control::End(ending)) => Round::Over(End::Told(ending)),
+                    None => Round::Over(End::Told(Ending::Now)),
+                }));
+            }
+        };
+        match outcome {
+            Outcome::Boot(image) => {
+                let path = followed_disk(&self.twin.store.instance_dir(&self.id));
+                tokio::task::spawn_blocking(move || {
+                    disk::write(&path, &image, crate::state::Architecture::Arm64)
+                })
+                .await
+                .map_err(io::Error::other)??;
+                Ok(None)
+            }
+            Outcome::Reboot => Ok(Some(Round::Again)),
+            Outcome::PowerOff => Ok(Some(Round::Over(End::GuestShutdown))),
+            // Nothing to boot is left: the machine stands until somebody tells it something.
+            Outcome::Exit => Ok(Some(match self.control.recv().await {
+                Some(Control::Reboot) => Round::Again,
+                Some(Control::End(ending)) => Round::Over(End::Told(ending)),
+                None => Round::Over(End::Told(Ending::Now)),
+            })),
+        }
+    }
+
+    async fn start(&mut self, prepared: &Prepared) -> io::Result<Round> {
+        let argv = qemu_argv(&prepared.machine);
+        tracing::info!(instance = self.id, "{}", argv.join(" "));
+        let log = self.twin.store.instance_dir(&self.id).join("qemu.log");
+        let process = spawn(argv, &log).await?;
+        self.mark_running();
+        let (serial, to_guest) = process.serial.into_split();
+        let (breaks, mut break_requests) = mpsc::channel(4);
+        let (input, typed) = mpsc::channel(64);
+        tokio::spawn(type_to_guest(typed, to_guest, breaks));
+        self.console.connect_input(Some(input));
+        let (mut events, commands) = connect(process.qmp).await?;
+        let mut watch = Watch {
+            kvm: prepared.machine.kvm,
+            follow: prepared.follow,
+            graceful: self.twin.config.timing.graceful,
+            commands,
+            deadline: None,
+            verdict: None,
+        };
+        let process = Running { serial, exit: process.exit, killer: process.killer };
+        let round = self.watch(process, &mut events, &mut break_requests, &mut watch).await;
+        Ok(match round {
+            None => Round::Over(End::Died(last_words(&log))),
+            Some(round) => round,
+        })
+    }
+
+    /// Carries the guest's output until QEMU has ended; says why if it was meant to.
+    async fn watch(
+        &mut self,
+        mut process: Running,
+        events: &mut Events,
+        breaks: &mut mpsc::Receiver<()>,
+        watch: &mut Watch,
+    ) -> Option<Round> {
+        let mut buffer = vec![0; 16 * 1024];
+        let mut ended = false;
+        let mut events_end = false;
+        let snapshot = tokio::time::sleep(self.twin.config.timing.console_snapshot);
+        tokio::pin!(snapshot);
+        let mut snapshot_taken = false;
+        loop {
+            let deadline = watch.deadline;
+            tokio::select! {
+                biased;
+                read = process.serial.read(&mut buffer) => match read {
+                    Ok(count) if count > 0 => self.console.print(&buffer[..count]),
+                    // The last output comes before the end of the process is believed.
+                    _ => {
+                        if !ended {
+                            let _ = (&mut process.exit).await;
+                        }
+                        return watch.verdict.take();
+                    }
+                },
+                event = events.next(), if !events_end => match event {
+                    Some(event) => watch.event(event, &process, &self.twin),
+                    None => events_end = true,
+                },
+                control = self.control.recv() => match control {
+                    Some(control) => {
+                        if control == Control::Reboot {
+                            self.snapshot();
+                        }
+                        watch.control(control, &process).await;
+                    }
+                    None => watch.end(&process, Round::Over(End::Told(Ending::Now))),
+                },
+                Some(()) = breaks.recv() => watch.give(Command::SerialBreak).await,
+                _ = &mut process.exit, if !ended => ended = true,
+                () = until(deadline) => {
+                    watch.deadline = None;
+                    watch.end(&process, Round::Over(End::Told(Ending::Now)));
+                }
+                () = &mut snapshot, if !snapshot_taken => {
+                    snapshot_taken = true;
+                    self.snapshot();
+                }
+            }
+        }
+    }
+
+    async fn told_to_end(&mut self) -> Ending {
+        loop {
+            match self.control.recv().await {
+                Some(Control::End(ending)) => return ending,
+                Some(Control::Reboot) => {}
+                None => return Ending::Now,
+            }
+        }
+    }
+
+    fn instance(&self) -> Option<Instance> {
+        self.twin.store.lock().instances.get(&self.id).cloned()
+    }
+
+    fn mark_running(&self) {
+        self.twin.store.update(&self.id, |instance| {
+            if instance.state == InstanceState::Pending {
+                instance.state = InstanceState::Running;
+                instance.changed = jiff::Timestamp::now();
+            }
+        });
+    }
+
+    fn snapshot(&self) {
+        let dir = self.twin.store.instance_dir(&self.id);
+        if let Err(error) = ConsoleLog::take_snapshot(&dir) {
+            tracing::warn!(instance = self.id, "cannot take a console snapshot: {error}");
+        }
+    }
+}
+
+struct Running {
+    serial: OwnedReadHalf,
+    exit: oneshot::Receiver<io::Result<std::process::ExitStatus>>,
+    killer: crate::machine::process::Killer,
+}
+
+/// What is decided about a machine while it runs.
+struct Watch {
+    kvm: bool,
+    follow: bool,
+    graceful: Duration,
+    commands: Commands,
+    /// When a guest that was asked to shut down is forced.
+    deadline: Option<Instant>,
+    /// Why the process is going to end; none if it does so by itself.
+    verdict: Option<Round>,
+}
+
+impl Watch {
+    fn event(&mut self, event: Event, process: &Running, twin: &Twin) {
+        match event {
+            Event::ShutdownByGuest if self.verdict.is_none() => {
+                self.verdict = Some(Round::Over(End::GuestShutdown));
+            }
+            Event::ShutdownByReset if self.verdict.is_none() => self.verdict = Some(Round::Again),
+            Event::Stopped if self.kvm && self.verdict.is_none() => {
+                twin.accelerator.fall_back();
+                self.end(process, Round::Again);
+            }
+            _ => {}
+        }
+    }
+
+    async fn control(&mut self, control: Control, process: &Running) {
+        match control {
+            // Where the twin is iPXE, a reboot is a new reading of the user data.
+            Control::Reboot if self.follow => self.end(process, Round::Again),
+            Control::Reboot => self.give(Command::Reset).await,
+            Control::End(Ending::Asked) => {
+                self.give(Command::PowerButton).await;
+                self.deadline.get_or_insert(Instant::now() + self.graceful);
+                self.verdict = Some(Round::Over(End::Told(Ending::Asked)));
+            }
+            Control::End(ending) => self.end(process, Round::Over(End::Told(ending))),
+        }
+    }
+
+    fn end(&mut self, process: &Running, verdict: Round) {
+        self.verdict = Some(verdict);
+        process.killer.kill();
+    }
+
+    async fn give(&mut self, command: Command) {
+        if let Err(error) = self.commands.give(command).await {
+            tracing::warn!("QEMU does not take {command:?}: {error}");
+        }
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn type_to_guest(
+    mut typed: mpsc::Receiver<Input>,
+    mut guest: OwnedWriteHalf,
+    breaks: mpsc::Sender<()>,
+) {
+    while let Some(input) = typed.recv().await {
+        let taken = match input {
+            Input::Bytes(bytes) => guest.write_all(&bytes).await.is_ok(),
+            Input::Break => breaks.send(()).await.is_ok(),
+        };
+        if !taken {
+            return;
+        }
+    }
+}
+
+/// The end of what QEMU said itself.
+fn last_words(log: &camino::Utf8Path) -> String {
+    let text = fs_err::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let text = text.unwrap_or_default();
+    let lines: Vec<&str> = text.lines().rev().take(5).collect();
+    let said = lines.into_iter().rev().collect::<Vec<_>>().join(" / ");
+    if said.is_empty() { "QEMU ended without a word".to_owned() } else { format!("QEMU: {said}") }
+}
+
+/// Writes down how it ended; `forget` runs while nobody can look.
+fn conclude(store: &Store, id: &str, end: &End, forget: impl FnOnce()) {
+    store.update(id, |instance| {
+        instance.changed = jiff::Timestamp::now();
+        record_end(instance, end);
+        forget();
+    });
+}
+
+fn record_end(instance: &mut Instance, end: &End) {
+    let one_time_spot = instance.spot.as_ref().is_some_and(|spot| !spot.can_be_stopped);
+    let never_ran = instance.state == InstanceState::Pending;
+    let (terminate, reason) = match end {
+        _ if instance.state == InstanceState::ShuttingDown => (true, None),
+        _ if instance.state == InstanceState::Stopping => (false, None),
+        End::Told(_) => {
+            let message = "Server.InternalError: the twin ended and its machines with it";
+            (one_time_spot, Some(StateReason::new("Server.InternalError", message)))
+        }
+        End::GuestShutdown => {
+            let code = "Client.InstanceInitiatedShutdown";
+            let message = format!("{code}: Instance initiated shutdown");
+            let terminate = instance.shutdown_behavior == ShutdownBehavior::Terminate;
+            (terminate || one_time_spot, Some(StateReason::new(code, message)))
+        }
+        End::Died(detail) => {
+            let message = format!("Server.InternalError: {detail}");
+            (never_ran || one_time_spot, Some(StateReason::new("Server.InternalError", message)))
+        }
+    };
+    instance.state =
+        if terminate { InstanceState::Terminated } else { InstanceState::Stopped };
+    if let Some(reason) = reason {
+        instance.transition_reason.clone_from(&reason.message);
+        instance.state_reason = Some(reason);
+    }
+}

@@ -1,0 +1,15 @@
+//! Instances as machines: QEMU with the firmware and the boot chain that the instance's
+//! type and AMI have.
+
+mod accelerator;
+mod argv;
+mod disk;
+mod life;
+mod plan;
+mod process;
+mod qmp;
+mod registry;
+
+pub(crate) use accelerator::Accelerator;
+pub(crate) use life::launch;
+pub(crate) use registry::{Ending, Machines};

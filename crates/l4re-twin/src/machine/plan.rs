@@ -1,0 +1,90 @@
+//! From an instance's record to the machine that QEMU shall be, with its files in place.
+
+use std::io;
+
+use camino::Utf8Path;
+
+use crate::GuestNetwork;
+use crate::guest;
+use crate::machine::argv::{Firmware, Machine};
+use crate::machine::disk;
+use crate::state::{Architecture, Chain, Instance};
+use crate::twin::Twin;
+
+/// Where iPXE finds its script: the AMI's own build goes there by itself, Debian's is told
+/// so by DHCP.
+const USER_DATA: &str = "http://169.254.169.254/latest/user-data";
+
+/// A machine that can be started, or nearly.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) machine: Machine,
+    /// The twin must follow the script first, and put what it boots on the machine's disk.
+    pub(crate) follow: bool,
+}
+
+/// Makes the files of a machine. Blocking.
+pub(crate) fn prepare(twin: &Twin, instance: &Instance, chain: Chain) -> io::Result<Prepared> {
+    let dir = twin.store.instance_dir(&instance.id);
+    let follow = chain == Chain::Arm64Ipxe && twin.config.ipxe_arm64.is_none();
+    let firmware = firmware(twin, instance, chain, &dir)?;
+    let config = &twin.config;
+    let (memory, vcpus) = crate::ec2::memory_and_vcpus(&instance.instance_type)
+        .unwrap_or((u64::from(config.max_memory_mib), 1));
+    let qemu = match instance.architecture {
+        Architecture::X86_64 => &config.firmware.qemu_x86_64,
+        Architecture::Arm64 => &config.firmware.qemu_aarch64,
+    };
+    let machine = Machine {
+        setpriv: config.firmware.setpriv.clone(),
+        qemu: qemu.clone(),
+        architecture: instance.architecture,
+        // KVM runs guests of the host's own architecture only.
+        kvm: instance.architecture.name() == host_architecture() && twin.accelerator.kvm(),
+        memory_mib: memory.min(u64::from(config.max_memory_mib)),
+        vcpus: vcpus.min(u64::from(config.max_vcpus)).max(1),
+        virtualization: instance.bare_metal || instance.nested_virtualization,
+        firmware,
+        instance_type: instance.instance_type.clone(),
+        instance_id: instance.id.clone(),
+        mac: instance.mac.clone(),
+        boot_file: (!follow).then(|| USER_DATA.to_owned()),
+        closed: config.guest_network == GuestNetwork::Closed,
+        forwards: guest::forwards(config, &instance.id),
+        end_on_reset: follow,
+    };
+    Ok(Prepared { machine, follow })
+}
+
+/// Where the twin puts what the script it follows boots.
+pub(crate) fn followed_disk(dir: &Utf8Path) -> camino::Utf8PathBuf {
+    dir.join("boot.img")
+}
+
+fn host_architecture() -> &'static str {
+    if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" }
+}
+
+fn firmware(
+    twin: &Twin,
+    instance: &Instance,
+    chain: Chain,
+    dir: &Utf8Path,
+) -> io::Result<Firmware> {
+    let config = &twin.config;
+    let files = &config.firmware;
+    let (code, empty, program) = match chain {
+        Chain::BiosIpxe => return Ok(Firmware::Bios { rom: files.ipxe_rom.clone() }),
+        Chain::UefiIpxe => (&files.ovmf_code, &files.ovmf_vars, Some(config.ipxe_efi())),
+        Chain::Arm64Ipxe => (&files.aavmf_code, &files.aavmf_vars, config.ipxe_arm64.as_deref()),
+    };
+    let variables = dir.join("variables.fd");
+    if !variables.exists() {
+        disk::copy_sparse(empty, &variables)?;
+    }
+    let disk = match program {
+        Some(program) => disk::shared(&config.dir, program, instance.architecture)?,
+        None => followed_disk(dir),
+    };
+    Ok(Firmware::Uefi { code: code.clone(), variables, disk })
+}

@@ -1,0 +1,16 @@
+//! The object store: S3's protocol by s3s, over a store of our own.
+//!
+//! s3s-fs, the file-system backend beside s3s, would do for the plain calls, but it puts an
+//! object in place before its checksum is known to be right, makes buckets by putting into
+//! them, deletes full ones, and cannot hold the keys `a` and `a/b` at once.
+
+mod checks;
+mod listing;
+mod objects;
+mod service;
+mod uploads;
+
+pub(crate) use checks::{Checks, Sums};
+pub(crate) use objects::{Header, Objects};
+pub(crate) use service::{S3Endpoint, endpoint};
+pub(crate) use uploads::Uploads;

@@ -1,0 +1,193 @@
+//! Multipart uploads: parts wait in `uploads/<id>/` until the whole is put together.
+
+use std::io::{self, Read};
+
+use camino::Utf8PathBuf;
+use fs_err as fs;
+use md5::{Digest, Md5};
+use s3s::dto::CompletedPart;
+use s3s::{S3Error, S3Result, s3_error};
+use serde::{Deserialize, Serialize};
+
+use crate::s3::objects::Object;
+use crate::s3::{Checks, Header, Objects, Sums};
+use crate::state::{files, random_hex};
+
+/// S3's least size of a part that is not the last.
+const MIN_PART: u64 = 5 * 1024 * 1024;
+
+/// What was said when an upload began.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Upload {
+    pub(crate) bucket: String,
+    pub(crate) key: String,
+    pub(crate) header: Header,
+    /// The algorithm whose sum covers the whole object instead of the parts' sums.
+    pub(crate) whole_sum: Option<String>,
+}
+
+/// A part that has arrived.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Part {
+    pub(crate) number: i32,
+    pub(crate) size: u64,
+    pub(crate) e_tag: String,
+    pub(crate) sums: Sums,
+}
+
+/// The uploads of a store.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Uploads<'a>(pub(crate) &'a Objects);
+
+impl Uploads<'_> {
+    /// Begins an upload; answers its id.
+    pub(crate) fn create(self, upload: &Upload) -> S3Result<String> {
+        self.0.bucket_created(&upload.bucket)?;
+        let id = random_hex(32);
+        let dir = self.0.root().join("uploads").join(&id);
+        fs::create_dir_all(&dir).map_err(S3Error::internal_error)?;
+        files::write_json(&dir.join("upload.json"), upload).map_err(S3Error::internal_error)?;
+        Ok(id)
+    }
+
+    /// An upload by its id, which must be of this bucket and key.
+    pub(crate) fn find(self, id: &str, bucket: &str, key: &str) -> S3Result<Upload> {
+        let found: Option<Upload> =
+            files::read_json(&self.dir(id)?.join("upload.json")).map_err(S3Error::internal_error)?;
+        found.filter(|upload| upload.bucket == bucket && upload.key == key).ok_or_else(no_such)
+    }
+
+    /// Where the bytes of a part go.
+    pub(crate) fn part_file(self, id: &str, number: i32) -> S3Result<Utf8PathBuf> {
+        if !(1..=10_000).contains(&number) {
+            return Err(s3_error!(
+                InvalidArgument,
+                "Part number must be an integer between 1 and 10000, inclusive"
+            ));
+        }
+        Ok(self.dir(id)?.join(format!("{number}.part")))
+    }
+
+    /// Notes a part whose bytes are in place.
+    pub(crate) fn add(self, id: &str, part: &Part) -> S3Result<()> {
+        let record = self.part_file(id, part.number)?.with_extension("json");
+        files::write_json(&record, part).map_err(S3Error::internal_error)
+    }
+
+    /// The parts that are there, by number.
+    pub(crate) fn parts(self, id: &str) -> S3Result<Vec<Part>> {
+        let mut parts = Vec::new();
+        for entry in self.dir(id)?.read_dir_utf8().map_err(|_| no_such())? {
+            let entry = entry.map_err(S3Error::internal_error)?;
+            let is_part = entry.file_name().starts_with(|c: char| c.is_ascii_digit());
+            if is_part && entry.path().extension() == Some("json") {
+                parts.extend(
+                    files::read_json::<Part>(entry.path()).map_err(S3Error::internal_error)?,
+                );
+            }
+        }
+        parts.sort_unstable_by_key(|part| part.number);
+        Ok(parts)
+    }
+
+    /// Puts the parts together to an object's bytes; not yet to an object.
+    pub(crate) fn assemble(
+        self,
+        id: &str,
+        upload: &Upload,
+        wanted: &[CompletedPart],
+    ) -> S3Result<Object> {
+        let parts = self.wanted_parts(id, wanted)?;
+        let data = Objects::new_data();
+        let mut whole = Checks::new(&Sums::default(), upload.whole_sum.as_deref());
+        let mut tags = Md5::new();
+        let mut out = fs::File::create(self.0.data(&upload.bucket, &data))
+            .map_err(S3Error::internal_error)?;
+        for part in &parts {
+            tags.update(hex::decode(&part.e_tag).map_err(S3Error::internal_error)?);
+            let file = self.part_file(id, part.number)?;
+            append(&mut out, &file, upload.whole_sum.is_some().then_some(&mut whole))
+                .map_err(S3Error::internal_error)?;
+        }
+        let sums = if upload.whole_sum.is_some() {
+            whole.finish(&Sums::default(), None)?.1
+        } else {
+            Sums::composite(&parts.iter().map(|part| part.sums.clone()).collect::<Vec<_>>())
+        };
+        Ok(Object {
+            key: upload.key.clone(),
+            size: parts.iter().map(|part| part.size).sum(),
+            e_tag: format!("{}-{}", hex::encode(tags.finalize()), parts.len()),
+            sums,
+            modified: std::time::SystemTime::now(),
+            header: upload.header.clone(),
+            data,
+        })
+    }
+
+    /// Forgets an upload with its parts.
+    pub(crate) fn remove(self, id: &str) -> S3Result<()> {
+        fs::remove_dir_all(self.dir(id)?).map_err(|_| no_such())
+    }
+
+    fn wanted_parts(self, id: &str, wanted: &[CompletedPart]) -> S3Result<Vec<Part>> {
+        if wanted.is_empty() {
+            return Err(s3_error!(MalformedXML, "You must specify at least one part"));
+        }
+        let there = self.parts(id)?;
+        let mut parts = Vec::new();
+        for (index, part) in wanted.iter().enumerate() {
+            let number = part.part_number.unwrap_or_default();
+            if parts.last().is_some_and(|last: &Part| last.number >= number) {
+                return Err(s3_error!(InvalidPartOrder, "The list of parts was not in ascending order."));
+            }
+            let found = there.iter().find(|found| {
+                let e_tag = part.e_tag.as_ref().map(s3s::dto::ETag::value);
+                found.number == number && e_tag.is_none_or(|e_tag| e_tag == found.e_tag)
+            });
+            let found = found.ok_or_else(|| {
+                s3_error!(InvalidPart, "One or more of the specified parts could not be found.")
+            })?;
+            if found.size < MIN_PART && index + 1 < wanted.len() {
+                return Err(s3_error!(
+                    EntityTooSmall,
+                    "Your proposed upload is smaller than the minimum allowed size"
+                ));
+            }
+            parts.push(found.clone());
+        }
+        Ok(parts)
+    }
+
+    /// Ids are ours, hexadecimal: nothing else becomes a path.
+    fn dir(self, id: &str) -> S3Result<Utf8PathBuf> {
+        if id.len() != 32 || !id.bytes().all(|c| c.is_ascii_hexdigit()) {
+            return Err(no_such());
+        }
+        Ok(self.0.root().join("uploads").join(id))
+    }
+}
+
+fn append(
+    out: &mut fs::File,
+    part: &camino::Utf8Path,
+    checks: Option<&mut Checks>,
+) -> io::Result<()> {
+    let mut part = fs::File::open(part)?;
+    let Some(checks) = checks else {
+        return io::copy(part.file_mut(), out.file_mut()).map(|_| ());
+    };
+    let mut buffer = vec![0; 256 * 1024];
+    loop {
+        let length = part.read(&mut buffer)?;
+        if length == 0 {
+            return Ok(());
+        }
+        checks.update(&buffer[..length]);
+        io::Write::write_all(out, &buffer[..length])?;
+    }
+}
+
+fn no_such() -> S3Error {
+    s3_error!(NoSuchUpload, "The specified multipart upload does not exist.")
+}
