@@ -3,10 +3,22 @@
 //! Invariant: credentials, region, profile and endpoints come from the SDK's own chain or
 //! from [`ConnectOptions`]; this crate reads no environment variable.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use aws_config::SdkConfig;
+use aws_sdk_ec2::config::StalledStreamProtectionConfig;
+use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::config::ResponseChecksumValidation;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_types::timeout::TimeoutConfig;
+use tokio::sync::OnceCell;
+
+use crate::chain;
+use crate::classify::{NoHopelessRetry, classify};
 use crate::error::CloudError;
-use crate::event::{Events, silent};
+use crate::event::{Event, Events, silent};
+use crate::identity::Identity;
 use crate::serial::SerialEndpoint;
 
 /// An endpoint that stands for all of AWS: the twin, an emulator.
@@ -108,24 +120,200 @@ impl std::fmt::Debug for ConnectOptions {
 
 /// A connection to one account in one region. Cheap to clone.
 #[derive(Clone)]
-pub struct Cloud {}
+pub struct Cloud {
+    inner: Arc<Inner>,
+    events: Events,
+}
+
+struct Inner {
+    ec2: aws_sdk_ec2::Client,
+    s3: aws_sdk_s3::Client,
+    s3_fetch: aws_sdk_s3::Client,
+    sts: aws_sdk_sts::Client,
+    connect: aws_sdk_ec2instanceconnect::Client,
+    region: String,
+    endpoint: Option<String>,
+    serial: Option<SerialEndpoint>,
+    timeouts: Timeouts,
+    identity: OnceCell<Identity>,
+}
+
+impl std::fmt::Debug for Cloud {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cloud")
+            .field("region", &self.inner.region)
+            .field("endpoint", &self.inner.endpoint)
+            .finish_non_exhaustive()
+    }
+}
 
 impl Cloud {
-    /// Connects. Makes no call, unless the credentials chain needs one for the region.
+    /// Connects. Makes no call to the services: what is wrong with credentials shows at the
+    /// first one, or at [`Cloud::identity`].
     pub async fn connect(options: ConnectOptions) -> Result<Self, CloudError> {
-        let _ = options;
-        todo!()
+        check_url("endpoint", options.endpoint.as_ref().map(|e| e.url.as_str()))?;
+        check_url("fetch endpoint", options.fetch_endpoint.as_deref())?;
+        let config = chain::load(&options).await?;
+        let region = config.region().map(ToString::to_string).ok_or(CloudError::NoRegion)?;
+        let s3 = s3_config(&config, &options);
+        // Without this the checksum mode becomes a header that guests would have to send.
+        let fetch =
+            s3.to_builder().response_checksum_validation(ResponseChecksumValidation::WhenRequired);
+        let fetch = match &options.fetch_endpoint {
+            Some(url) => fetch.endpoint_url(url).build(),
+            None => fetch.build(),
+        };
+        let quick = NoHopelessRetry;
+        let inner = Inner {
+            ec2: aws_sdk_ec2::Client::from_conf(
+                aws_sdk_ec2::config::Builder::from(&config).retry_classifier(quick).build(),
+            ),
+            s3: aws_sdk_s3::Client::from_conf(s3),
+            s3_fetch: aws_sdk_s3::Client::from_conf(fetch),
+            sts: aws_sdk_sts::Client::from_conf(
+                aws_sdk_sts::config::Builder::from(&config).retry_classifier(quick).build(),
+            ),
+            connect: aws_sdk_ec2instanceconnect::Client::from_conf(
+                aws_sdk_ec2instanceconnect::config::Builder::from(&config)
+                    .retry_classifier(quick)
+                    .build(),
+            ),
+            region,
+            endpoint: config.endpoint_url().map(ToOwned::to_owned),
+            serial: options.serial,
+            timeouts: options.timeouts,
+            identity: OnceCell::new(),
+        };
+        Ok(Self { inner: Arc::new(inner), events: options.events })
     }
 
     /// The region.
     pub fn region(&self) -> &str {
-        todo!()
+        &self.inner.region
     }
 
     /// The same connection with another place for events.
     #[must_use]
     pub fn with_events(&self, events: Events) -> Self {
-        let _ = events;
-        todo!()
+        Self { inner: Arc::clone(&self.inner), events }
+    }
+
+    pub(crate) fn ec2(&self) -> &aws_sdk_ec2::Client {
+        &self.inner.ec2
+    }
+
+    pub(crate) fn s3(&self) -> &aws_sdk_s3::Client {
+        &self.inner.s3
+    }
+
+    /// The client whose presigned URLs guests use.
+    pub(crate) fn s3_fetch(&self) -> &aws_sdk_s3::Client {
+        &self.inner.s3_fetch
+    }
+
+    pub(crate) fn sts(&self) -> &aws_sdk_sts::Client {
+        &self.inner.sts
+    }
+
+    pub(crate) fn instance_connect(&self) -> &aws_sdk_ec2instanceconnect::Client {
+        &self.inner.connect
+    }
+
+    pub(crate) fn endpoint(&self) -> Option<&str> {
+        self.inner.endpoint.as_deref()
+    }
+
+    pub(crate) fn serial_override(&self) -> Option<&SerialEndpoint> {
+        self.inner.serial.as_ref()
+    }
+
+    pub(crate) fn timeouts(&self) -> &Timeouts {
+        &self.inner.timeouts
+    }
+
+    pub(crate) fn identity_cell(&self) -> &OnceCell<Identity> {
+        &self.inner.identity
+    }
+
+    pub(crate) fn tell(&self, event: Event) {
+        (self.events)(event);
+    }
+
+    /// Awaits one call and says in this crate's terms how it failed.
+    pub(crate) async fn call<T, E>(
+        &self,
+        call: &'static str,
+        answer: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    ) -> Result<T, CloudError>
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        match answer.await {
+            Ok(value) => Ok(value),
+            Err(error) => {
+                let place = self.endpoint().map_or_else(
+                    || format!("{} in {}", call.split(':').next().unwrap_or(call), self.region()),
+                    ToOwned::to_owned,
+                );
+                Err(self.decode_denial(classify(call, &place, &error)).await)
+            }
+        }
+    }
+
+    /// For what a launch can do without: `None`, and an event, when the endpoint does not
+    /// know the call or the caller may not make it.
+    pub(crate) async fn optional<T>(
+        &self,
+        effect: &'static str,
+        call: &'static str,
+        answer: impl Future<Output = Result<T, CloudError>>,
+    ) -> Result<Option<T>, CloudError> {
+        match answer.await {
+            Ok(value) => Ok(Some(value)),
+            Err(
+                CloudError::Unsupported { .. }
+                | CloudError::AccessDenied(_)
+                | CloudError::Service { .. }
+                | CloudError::Throttled { .. }
+                | CloudError::TimedOut { .. }
+                | CloudError::BadAnswer { .. },
+            ) => {
+                self.tell(Event::Unknown { call, effect });
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Uploads have a stall limit of their own, so no limit on the whole.
+fn s3_config(config: &SdkConfig, options: &ConnectOptions) -> aws_sdk_s3::Config {
+    let timeouts = &options.timeouts;
+    let limits = TimeoutConfig::builder()
+        .connect_timeout(timeouts.connect)
+        .read_timeout(timeouts.stall)
+        .disable_operation_timeout()
+        .disable_operation_attempt_timeout()
+        .build();
+    let protection = StalledStreamProtectionConfig::enabled().grace_period(timeouts.stall).build();
+    aws_sdk_s3::config::Builder::from(config)
+        .timeout_config(limits)
+        .stalled_stream_protection(protection)
+        .retry_classifier(NoHopelessRetry)
+        .force_path_style(options.endpoint.is_some())
+        .build()
+}
+
+fn check_url(what: &'static str, url: Option<&str>) -> Result<(), CloudError> {
+    let Some(url) = url else { return Ok(()) };
+    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+    let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '?' | '#' | '@');
+    match rest {
+        Some(rest) if !rest.is_empty() && rest.chars().all(plain) => Ok(()),
+        _ => Err(CloudError::BadOption {
+            what,
+            value: url.to_owned(),
+            reason: "it is no http or https address".to_owned(),
+        }),
     }
 }

@@ -22,11 +22,24 @@ impl Identity {
 impl Cloud {
     /// Who the credentials are; the answer is kept.
     pub async fn identity(&self) -> Result<Identity, CloudError> {
-        todo!()
+        let ask = || async {
+            const CALL: &str = "sts:GetCallerIdentity";
+            let answer = self.call(CALL, self.sts().get_caller_identity().send()).await?;
+            let lacks = |what: &str| CloudError::BadAnswer {
+                call: CALL,
+                cause: format!("the answer lacks the {what}"),
+            };
+            Ok(Identity {
+                account: answer.account.ok_or_else(|| lacks("account"))?,
+                arn: answer.arn.ok_or_else(|| lacks("ARN"))?,
+            })
+        };
+        self.identity_cell().get_or_try_init(ask).await.cloned()
     }
 
     /// `l4re-<account>-<region>`.
     pub async fn default_bucket(&self) -> Result<String, CloudError> {
-        todo!()
+        let identity = self.identity().await?;
+        Ok(format!("l4re-{}-{}", identity.account, self.region()))
     }
 }

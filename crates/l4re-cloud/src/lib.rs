@@ -4,20 +4,29 @@
 //! does), knows neither QEMU nor the twin beyond an endpoint. The only crate with `aws-*`.
 
 mod ami;
+mod bucket;
+mod chain;
+mod classify;
 mod connect;
 mod console;
+mod denied;
 mod error;
 mod event;
 mod identity;
 mod instance;
 mod launch;
 mod lifecycle;
+mod multipart;
 mod plan;
 mod prepare;
 mod price;
+mod progress;
 mod publish;
 mod script;
 mod serial;
+mod store;
+mod tags;
+mod token;
 mod types;
 
 pub use ami::{AmiFacts, AmiOwner, IPXE_OWNER};
@@ -34,6 +43,6 @@ pub use plan::{
 pub use prepare::{Place, PrepareOptions, Prepared, Subnet};
 pub use price::{PRICES_AS_OF, PRICES_REGION, Price, price};
 pub use publish::{Object, PublishOptions};
-pub use script::{AfterFailure, ScriptOptions, USER_DATA_LIMIT, script};
+pub use script::{AfterFailure, ScriptOptions, USER_DATA_LIMIT, file_name, script};
 pub use serial::{SerialEndpoint, SerialError, SerialStatus};
 pub use types::{BootMode, Hypervisor, InstanceTypeFacts};

@@ -4,10 +4,12 @@
 //! Invariant: pure; no call, no clock, no environment. Follows the table of
 //! "Three facts that decide the design" (EC2 user guide, "Boot modes").
 
-use l4re_image::{Arch, Kind};
+use std::time::Duration;
 
-use crate::ami::AmiFacts;
-use crate::types::InstanceTypeFacts;
+use l4re_image::{Arch, Image, Inspection, Kind};
+
+use crate::ami::{AmiFacts, AmiOwner};
+use crate::types::{BootMode, InstanceTypeFacts};
 
 /// What a plan depends on, of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,10 +18,36 @@ pub struct ImageFacts {
     pub arch: Arch,
     /// EFI or ELF.
     pub kind: Kind,
-    /// Bytes.
-    pub size: u64,
-    /// SHA-256, lower-case hexadecimal.
-    pub sha256: String,
+    /// Bytes, if known.
+    pub size: Option<u64>,
+    /// SHA-256 in lower-case hexadecimal, if known.
+    pub sha256: Option<String>,
+    /// Whether its kernel must be entered in EL2, if known.
+    pub wants_el2: Option<bool>,
+}
+
+impl From<&Image> for ImageFacts {
+    fn from(image: &Image) -> Self {
+        Self {
+            arch: image.arch,
+            kind: image.kind,
+            size: Some(image.size),
+            sha256: Some(image.sha256.clone()),
+            wants_el2: None,
+        }
+    }
+}
+
+impl From<&Inspection> for ImageFacts {
+    fn from(inspection: &Inspection) -> Self {
+        Self {
+            arch: inspection.arch,
+            kind: inspection.kind,
+            size: Some(inspection.size),
+            sha256: inspection.sha256.clone(),
+            wants_el2: inspection.wants_el2,
+        }
+    }
 }
 
 /// What a plan depends on, of an account in a region; `None` is unknown.
@@ -95,11 +123,25 @@ pub enum PlanWarning {
         /// When support came.
         since: &'static str,
     },
+    /// The kernel wants EL2, which a virtual Graviton does not offer.
+    #[error(
+        "the image's kernel wants EL2, which {instance_type} is not known to offer (metal does)"
+    )]
+    WantsEl2 {
+        /// The type.
+        instance_type: String,
+    },
     /// The type has no serial console: output comes by polling, late and with gaps.
     #[error("{instance_type} has no serial console: its output is polled")]
     NoSerialConsole {
         /// The type.
         instance_type: String,
+    },
+    /// IMDSv2 was asked for and the AMI's iPXE does not speak it.
+    #[error("{ami} does not speak IMDSv2: with tokens required it finds no script")]
+    NoImdsV2 {
+        /// The AMI's name.
+        ami: String,
     },
     /// The account may refuse the launch, and could not be asked.
     #[error("{ami} needs IMDSv1, and whether this account allows it is unknown")]
@@ -131,13 +173,9 @@ pub enum PlanError {
         /// Whether it is a metal type.
         metal: bool,
     },
-    /// An ELF image of an architecture whose machines start only EFI images.
-    #[error(
-        "{arch} machines boot by UEFI: an ELF image cannot boot on {instance_type}, an EFI image can"
-    )]
-    ElfNeedsBios {
-        /// The image's architecture.
-        arch: Arch,
+    /// An ELF image on a type that has only UEFI; the EFI image works.
+    #[error("{instance_type} boots by UEFI only: an ELF image cannot boot there, an EFI image can")]
+    NoBios {
         /// The type.
         instance_type: String,
     },
@@ -177,7 +215,7 @@ impl PlanError {
         match self {
             Self::ArchMismatch { .. } => "arch-mismatch",
             Self::NoUefi { .. } => "no-uefi",
-            Self::ElfNeedsBios { .. } => "elf-needs-bios",
+            Self::NoBios { .. } => "no-bios",
             Self::NoOfficialAmi { .. } => "no-official-ami",
             Self::NoOwnAmi { .. } => "no-own-ami",
             Self::ImdsV2Enforced { .. } => "imds-v2-enforced",
@@ -195,6 +233,17 @@ pub struct KindChoice {
     pub why: Option<String>,
 }
 
+/// How long a machine of a class usually takes from `running` to its first output.
+const METAL_USUAL: Duration = Duration::from_secs(20 * 60);
+const VIRTUAL_USUAL: Duration = Duration::from_secs(60);
+
+impl BootPlan {
+    /// How long such a machine usually takes from `running` to its first output.
+    pub fn usual_wait(&self) -> Duration {
+        if self.metal { METAL_USUAL } else { VIRTUAL_USUAL }
+    }
+}
+
 /// Decides how `image` boots on `machine`, or says why it cannot.
 pub fn plan(
     image: &ImageFacts,
@@ -203,13 +252,142 @@ pub fn plan(
     account: &AccountFacts,
     options: &PlanOptions,
 ) -> Result<BootPlan, PlanError> {
-    let _ = (image, machine, amis, account, options);
-    todo!()
+    fits(image, machine)?;
+    if options.nested && !machine.bare_metal && !machine.nested_virtualization {
+        return Err(PlanError::NoNested { instance_type: machine.name.clone() });
+    }
+    let (ami, chain) = choose_ami(image, machine, amis)?;
+    let tokens = tokens(ami, account, options)?;
+    Ok(BootPlan {
+        instance_type: machine.name.clone(),
+        chain,
+        tokens,
+        nested: options.nested && !machine.bare_metal,
+        metal: machine.bare_metal,
+        serial_console: machine.serial_console(),
+        warnings: warnings(image, machine, ami, tokens, account),
+        ami: ami.clone(),
+    })
+}
+
+/// Whether firmware of the machine can come to start an image of this kind at all.
+fn fits(image: &ImageFacts, machine: &InstanceTypeFacts) -> Result<(), PlanError> {
+    let instance_type = machine.name.clone();
+    if !machine.archs.contains(&image.arch) {
+        return Err(PlanError::ArchMismatch {
+            image: image.arch,
+            machine: machine.ec2_archs.clone(),
+            instance_type,
+        });
+    }
+    match image.kind {
+        Kind::Efi if !machine.boots(BootMode::Uefi) => {
+            Err(PlanError::NoUefi { instance_type, metal: machine.bare_metal })
+        }
+        Kind::Elf if !machine.boots(BootMode::LegacyBios) => {
+            Err(PlanError::NoBios { instance_type })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The newest AMI of the chain. On x86_64 an own UEFI AMI comes first: there is no
+/// official one, and should there be one some day, its boot mode will tell.
+fn choose_ami<'a>(
+    image: &ImageFacts,
+    machine: &InstanceTypeFacts,
+    amis: &'a [AmiFacts],
+) -> Result<(&'a AmiFacts, Chain), PlanError> {
+    let newest = |owner: AmiOwner, uefi: bool| {
+        amis.iter()
+            .filter(|ami| ami.owner == owner && ami.starts(machine) && ami.is_uefi() == uefi)
+            .max_by_key(|ami| ami.created)
+    };
+    let own = || newest(AmiOwner::Own, true).map(|ami| (ami, Chain::OwnEfi));
+    let official = |uefi, chain| newest(AmiOwner::Ipxe, uefi).map(|ami| (ami, chain));
+    let arch = image.arch;
+    match (image.kind, arch) {
+        (Kind::Elf, _) => {
+            official(false, Chain::OfficialBios).ok_or(PlanError::NoOfficialAmi { arch })
+        }
+        (Kind::Efi, Arch::Arm64) => {
+            official(true, Chain::OfficialEfi).ok_or(PlanError::NoOfficialAmi { arch })
+        }
+        (Kind::Efi, _) => own()
+            .or_else(|| official(true, Chain::OfficialEfi))
+            .ok_or_else(|| PlanError::NoOwnAmi { instance_type: machine.name.clone() }),
+    }
+}
+
+/// IMDSv2 only, where the AMI's iPXE speaks it; an account that enforces it rules out
+/// older ones.
+fn tokens(
+    ami: &AmiFacts,
+    account: &AccountFacts,
+    options: &PlanOptions,
+) -> Result<HttpTokens, PlanError> {
+    let enforced = account.imds_v2_enforced == Some(true);
+    if enforced && !ami.speaks_imds_v2() {
+        return Err(PlanError::ImdsV2Enforced { ami: ami.name.clone() });
+    }
+    let by_ami = if ami.speaks_imds_v2() { HttpTokens::Required } else { HttpTokens::Optional };
+    if enforced {
+        return Ok(HttpTokens::Required);
+    }
+    Ok(options.tokens.unwrap_or(by_ami))
+}
+
+fn warnings(
+    image: &ImageFacts,
+    machine: &InstanceTypeFacts,
+    ami: &AmiFacts,
+    tokens: HttpTokens,
+    account: &AccountFacts,
+) -> Vec<PlanWarning> {
+    let mut warnings = Vec::new();
+    let instance_type = machine.name.clone();
+    if let Some(since) = machine.ipxe_driver_since()
+        && ami.owner == AmiOwner::Ipxe
+        && ami.built().as_str() < since
+    {
+        let ami = ami.name.clone();
+        warnings.push(PlanWarning::OldNetworkDriver {
+            ami,
+            instance_type: instance_type.clone(),
+            since,
+        });
+    }
+    if image.wants_el2 == Some(true) && image.arch == Arch::Arm64 && !machine.bare_metal {
+        warnings.push(PlanWarning::WantsEl2 { instance_type: instance_type.clone() });
+    }
+    if !machine.serial_console() {
+        warnings.push(PlanWarning::NoSerialConsole { instance_type });
+    }
+    if tokens == HttpTokens::Optional && account.imds_v2_enforced.is_none() {
+        warnings.push(PlanWarning::ImdsUnknown { ami: ami.name.clone() });
+    }
+    if tokens == HttpTokens::Required && !ami.speaks_imds_v2() {
+        warnings.push(PlanWarning::NoImdsV2 { ami: ami.name.clone() });
+    }
+    warnings
 }
 
 /// The kind of image that boots on `machine`: EFI wherever it can, ELF where x86_64 has no
 /// UEFI or no AMI for it.
 pub fn best_kind(arch: Arch, machine: &InstanceTypeFacts, amis: &[AmiFacts]) -> KindChoice {
-    let _ = (arch, machine, amis);
-    todo!()
+    let name = &machine.name;
+    let elf = |why| KindChoice { kind: Kind::Elf, why: Some(why) };
+    if arch == Arch::Arm64 || !machine.boots(BootMode::LegacyBios) {
+        return KindChoice { kind: Kind::Efi, why: None };
+    }
+    if !machine.boots(BootMode::Uefi) {
+        let class = if machine.bare_metal { "x86_64 metal has no UEFI" } else { "it has no UEFI" };
+        return elf(format!("{class}: {name} boots an ELF image through BIOS iPXE"));
+    }
+    if !amis.iter().any(|ami| ami.starts(machine) && ami.is_uefi()) {
+        return elf(format!(
+            "this account has no UEFI iPXE AMI for x86_64: {name} boots an ELF image through BIOS iPXE"
+        ));
+    }
+    KindChoice { kind: Kind::Efi, why: None }
 }

@@ -6,12 +6,15 @@
 
 use std::time::Duration;
 
-use camino::Utf8Path;
-use jiff::Timestamp;
+use aws_sdk_s3::presigning::PresigningConfig;
+use jiff::{SignedDuration, Timestamp};
+use l4re_image::Image;
 
 use crate::connect::Cloud;
 use crate::error::CloudError;
-use crate::plan::ImageFacts;
+use crate::event::Event;
+use crate::script::file_name;
+use crate::store::{Stored, Target};
 
 /// How to publish.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,26 +82,169 @@ impl Object {
     }
 }
 
+/// S3 signs for no longer.
+const LONGEST_SIGNATURE: Duration = Duration::from_secs(7 * 24 * 3600);
+const SHORTEST_SIGNATURE: Duration = Duration::from_secs(60);
+
 impl Cloud {
-    /// Publishes the file at `path`, of which `image` was read before.
+    /// Publishes the image.
     pub async fn publish(
         &self,
-        path: &Utf8Path,
-        image: &ImageFacts,
+        image: &Image,
         options: &PublishOptions,
     ) -> Result<Object, CloudError> {
-        let _ = (path, image, options);
-        todo!()
+        let target = self.target(image, options).await?;
+        let reused = match self.stored(&target, image).await? {
+            Stored::Same => true,
+            Stored::Absent => self.send_making_bucket(&target, image, options, true).await?,
+            Stored::Other => self.send_making_bucket(&target, image, options, false).await?,
+        };
+        if reused {
+            self.tell(Event::UploadSkipped { key: target.key.clone() });
+        }
+        self.object(target, image, options, reused).await
     }
 
     /// What [`Cloud::publish`] would return, without a call (but for the account's number
     /// when no bucket is named).
     pub async fn object_for(
         &self,
-        image: &ImageFacts,
+        image: &Image,
         options: &PublishOptions,
     ) -> Result<Object, CloudError> {
-        let _ = (image, options);
-        todo!()
+        let target = self.target(image, options).await?;
+        self.object(target, image, options, false).await
+    }
+
+    /// A bucket with a name that anyone could have taken must belong to the account.
+    async fn target(&self, image: &Image, options: &PublishOptions) -> Result<Target, CloudError> {
+        let key = format!("l4re/{}/{}", image.sha256, file_name(image.arch, image.kind));
+        match &options.bucket {
+            Some(bucket) => Ok(Target { bucket: bucket.clone(), key, owner: None }),
+            None => {
+                let owner = Some(self.identity().await?.account);
+                Ok(Target { bucket: self.default_bucket().await?, key, owner })
+            }
+        }
+    }
+
+    async fn send_making_bucket(
+        &self,
+        target: &Target,
+        image: &Image,
+        options: &PublishOptions,
+        conditional: bool,
+    ) -> Result<bool, CloudError> {
+        match self.send(target, image, conditional).await {
+            Err(CloudError::NoSuchBucket { .. }) if options.make_bucket => {
+                self.make_bucket(&target.bucket).await?;
+                self.send(target, image, conditional).await
+            }
+            other => other,
+        }
+    }
+
+    async fn object(
+        &self,
+        target: Target,
+        image: &Image,
+        options: &PublishOptions,
+        reused: bool,
+    ) -> Result<Object, CloudError> {
+        let valid_for = options.valid_for.clamp(SHORTEST_SIGNATURE, LONGEST_SIGNATURE);
+        let bad = |cause: String| CloudError::BadAnswer { call: "s3:GetObject (signing)", cause };
+        let signing =
+            PresigningConfig::expires_in(valid_for).map_err(|error| bad(error.to_string()))?;
+        let request = self.s3_fetch().get_object().bucket(&target.bucket).key(&target.key);
+        let signed =
+            self.call("s3:GetObject (signing)", request.presigned(signing)).await?.uri().to_owned();
+        let expires = Timestamp::now()
+            .checked_add(SignedDuration::try_from(valid_for).unwrap_or(SignedDuration::MAX))
+            .unwrap_or(Timestamp::MAX);
+        Ok(Object {
+            url: if options.https { signed } else { plain_http(signed) },
+            bucket: target.bucket,
+            key: target.key,
+            expires,
+            sha256: Some(image.sha256.clone()),
+            reused,
+        })
+    }
+}
+
+/// iPXE's TLS needs more of the network than plain HTTP does, and the script checks the
+/// sum: so AWS's own hosts are asked by http. The signature covers the host, not the scheme.
+fn plain_http(url: String) -> String {
+    let Some(rest) = url.strip_prefix("https://") else { return url };
+    let host = rest.split(['/', '?']).next().unwrap_or(rest);
+    if host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn") {
+        return format!("http://{rest}");
+    }
+    url
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connect::{ConnectOptions, Endpoint};
+    use l4re_image::{Arch, Kind};
+
+    fn image() -> Image {
+        Image {
+            path: "x.efi".into(),
+            arch: Arch::Arm64,
+            kind: Kind::Efi,
+            size: 10,
+            sha256: "ab".repeat(32),
+        }
+    }
+
+    fn endpoint(url: &str) -> Endpoint {
+        Endpoint {
+            url: url.into(),
+            access_key: "AKIDEXAMPLE".into(),
+            secret_key: "secret".into(),
+            session_token: None,
+            region: "eu-central-1".into(),
+        }
+    }
+
+    async fn object(fetch: Option<&str>) -> Object {
+        let options = ConnectOptions {
+            endpoint: Some(endpoint("http://127.0.0.1:1")),
+            fetch_endpoint: fetch.map(ToOwned::to_owned),
+            ..ConnectOptions::default()
+        };
+        let cloud = Cloud::connect(options).await.unwrap();
+        let options = PublishOptions {
+            bucket: Some("pics".into()),
+            valid_for: Duration::from_secs(30 * 24 * 3600),
+            ..PublishOptions::default()
+        };
+        cloud.object_for(&image(), &options).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_url_is_signed_for_the_fetch_endpoint_and_a_week_at_most() {
+        let object = object(Some("http://169.254.169.253")).await;
+        let start = format!("http://169.254.169.253/pics/l4re/{}/bootaa64.efi?", "ab".repeat(32));
+        assert!(object.url.starts_with(&start), "{}", object.url);
+        assert!(object.url.contains("X-Amz-Expires=604800"), "{}", object.url);
+        // iPXE sends no header but Host.
+        assert!(object.url.contains("X-Amz-SignedHeaders=host&"), "{}", object.url);
+        assert!(!format!("{object:?}").contains("Signature"));
+    }
+
+    #[tokio::test]
+    async fn without_a_fetch_endpoint_the_endpoint_is_signed() {
+        assert!(object(None).await.url.starts_with("http://127.0.0.1:1/pics/l4re/"));
+    }
+
+    #[test]
+    fn only_hosts_of_aws_are_asked_by_http() {
+        let aws = "https://b.s3.eu-central-1.amazonaws.com/k?x=1";
+        assert_eq!(plain_http(aws.into()), "http://b.s3.eu-central-1.amazonaws.com/k?x=1");
+        let other = "https://minio.example/b/k?x=https://a.amazonaws.com";
+        assert_eq!(plain_http(other.into()), other);
     }
 }

@@ -1,0 +1,126 @@
+//! Tags: the only place where state is kept, so that any machine sees the same `ps`.
+//!
+//! Invariant: all five tags are set by the call that makes a resource, never afterwards.
+
+use aws_sdk_ec2::types::Tag;
+use jiff::Timestamp;
+
+/// The name.
+pub(crate) const NAME: &str = "l4re:name";
+/// Who launched it.
+pub(crate) const OWNER: &str = "l4re:owner";
+/// When.
+pub(crate) const CREATED: &str = "l4re:created";
+/// Until when it may exist.
+pub(crate) const EXPIRES: &str = "l4re:expires";
+/// SHA-256 of the image.
+pub(crate) const IMAGE: &str = "l4re:image";
+/// What an AMI is for: `ipxe`.
+pub(crate) const ROLE: &str = "l4re:role";
+/// The IMDS version that an own AMI's iPXE speaks, if it is only `v1`.
+pub(crate) const IMDS: &str = "l4re:imds";
+/// What the EC2 console shows as the name.
+pub(crate) const DISPLAY_NAME: &str = "Name";
+
+/// What EC2 takes as the value of a tag, in characters.
+const VALUE_LIMIT: usize = 256;
+
+/// What the tags of a launch say.
+pub(crate) struct TagValues<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) owner: &'a str,
+    pub(crate) created: Timestamp,
+    pub(crate) expires: Option<Timestamp>,
+    pub(crate) image: Option<&'a str>,
+}
+
+/// The tags of a launch, ours first. A further tag cannot replace one of ours.
+pub(crate) fn launch_tags(
+    values: &TagValues<'_>,
+    further: &[(String, String)],
+) -> Vec<(String, String)> {
+    let mut tags = vec![
+        (NAME, values.name.to_owned()),
+        (OWNER, values.owner.to_owned()),
+        (CREATED, seconds(values.created)),
+    ];
+    tags.extend(values.expires.map(|time| (EXPIRES, seconds(time))));
+    tags.extend(values.image.map(|sum| (IMAGE, sum.to_owned())));
+    tags.push((DISPLAY_NAME, values.name.to_owned()));
+    let mut tags: Vec<(String, String)> = tags
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value.chars().take(VALUE_LIMIT).collect()))
+        .collect();
+    for (key, value) in further {
+        if key == DISPLAY_NAME {
+            tags.retain(|(k, _)| k != DISPLAY_NAME);
+        }
+        if !tags.iter().any(|(k, _)| k == key) {
+            tags.push((key.clone(), value.clone()));
+        }
+    }
+    tags
+}
+
+/// RFC 3339 in whole seconds, UTC.
+fn seconds(time: Timestamp) -> String {
+    Timestamp::from_second(time.as_second()).unwrap_or(time).to_string()
+}
+
+/// EC2's tags as pairs.
+pub(crate) fn of(tags: &[Tag]) -> Vec<(String, String)> {
+    let pair = |tag: &Tag| Some((tag.key.clone()?, tag.value.clone().unwrap_or_default()));
+    tags.iter().filter_map(pair).collect()
+}
+
+/// The value of a tag.
+pub(crate) fn value<'a>(tags: &'a [(String, String)], key: &str) -> Option<&'a str> {
+    tags.iter().find(|(k, _)| k == key).map(|(_, value)| value.as_str())
+}
+
+/// The value of a tag as a time; `None` also when someone wrote nonsense there.
+pub(crate) fn time(tags: &[(String, String)], key: &str) -> Option<Timestamp> {
+    value(tags, key)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values() -> TagValues<'static> {
+        TagValues {
+            name: "hello",
+            owner: "ada",
+            created: "2026-11-01T10:00:00.75Z".parse().unwrap(),
+            expires: Some("2026-11-01T12:00:00Z".parse().unwrap()),
+            image: Some("abc"),
+        }
+    }
+
+    #[test]
+    fn all_five_and_the_display_name() {
+        let tags = launch_tags(&values(), &[]);
+        let keys: Vec<_> = tags.iter().map(|(k, _)| k.as_str()).collect();
+        assert_eq!(keys, [NAME, OWNER, CREATED, EXPIRES, IMAGE, DISPLAY_NAME]);
+        assert_eq!(value(&tags, CREATED), Some("2026-11-01T10:00:00Z"));
+        assert_eq!(time(&tags, EXPIRES), values().expires);
+    }
+
+    #[test]
+    fn further_tags_cannot_replace_ours_but_the_display_name() {
+        let further = [
+            (NAME.to_owned(), "evil".to_owned()),
+            (DISPLAY_NAME.to_owned(), "shown".to_owned()),
+            ("team".to_owned(), "os".to_owned()),
+        ];
+        let tags = launch_tags(&values(), &further);
+        assert_eq!(value(&tags, NAME), Some("hello"));
+        assert_eq!(value(&tags, DISPLAY_NAME), Some("shown"));
+        assert_eq!(value(&tags, "team"), Some("os"));
+    }
+
+    #[test]
+    fn nonsense_times_are_none() {
+        assert_eq!(time(&[(EXPIRES.to_owned(), "tomorrow".to_owned())], EXPIRES), None);
+    }
+}
