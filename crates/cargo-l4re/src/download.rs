@@ -4,10 +4,12 @@
 //! is known before anything is launched, and so that guests need no way to the outside.
 
 use std::io::{Error, ErrorKind, Read, Write};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
+use ureq::tls::TlsConfig;
 
 use crate::interrupt::Interrupt;
 use crate::shell::Shell;
@@ -64,7 +66,10 @@ pub fn fetch(
     interrupt: &Interrupt,
 ) -> Result<Utf8PathBuf, DownloadError> {
     let failed = |source| DownloadError::Fetch { url: url.to_owned(), source: Box::new(source) };
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let tls = TlsConfig::builder().unversioned_rustls_crypto_provider(provider).build();
     let config = ureq::Agent::config_builder()
+        .tls_config(tls)
         .timeout_connect(Some(CONNECT_LIMIT))
         .timeout_recv_response(Some(CONNECT_LIMIT))
         .build();

@@ -39,12 +39,9 @@ pub fn build(context: &Context, arguments: &Arguments, kind: Kind) -> Result<(),
     let platform = arguments.platform.as_deref();
     let mut request = place.request(context, kind, &entry, platform, &words.variables)?;
     request.jobs = arguments.jobs;
-    let runtime = context.runtime()?;
-    let made = {
-        let _guard = runtime.enter();
-        build::make(context, &request, &Cancel::default(), &context.interrupt()?)?
-    };
-    runtime.shutdown_background();
+    let made = context.with_runtime(|_, interrupt| {
+        build::make(context, &request, &Cancel::default(), interrupt)
+    })?;
     tell(context, &entry, &made)
 }
 

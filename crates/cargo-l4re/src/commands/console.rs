@@ -29,25 +29,23 @@ pub struct Arguments {
 
 /// Runs `console`.
 pub fn console(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failure> {
-    let runtime = context.runtime()?;
     let ready = instance::connect(context, arguments.end)?;
-    let result = runtime.block_on(async {
-        let interrupt = context.interrupt()?;
-        let connection = ready.connect().await?;
-        let machine = connection.cloud.find(&arguments.name).await?;
-        if arguments.kept {
-            let bytes = connection.cloud.console_output(&machine.id, true).await?;
-            return Ok(instance::show_kept(context, &bytes)?);
-        }
-        let metal = machine.instance_type.contains("metal");
-        let mut attachment = arguments.judge.attachment(context, None, metal)?;
-        attachment.start = Start::Attached;
-        // A person who attaches to a crashed machine wants to look around.
-        attachment.end_on_fault = !context.shell.is_interactive();
-        let ending =
-            instance::attach(context, &connection, &machine, attachment, &interrupt).await?;
-        instance::judged(ending)
-    });
-    runtime.shutdown_background();
-    result
+    context.with_runtime(|runtime, interrupt| {
+        runtime.block_on(async {
+            let connection = ready.connect().await?;
+            let machine = connection.cloud.find(&arguments.name).await?;
+            if arguments.kept {
+                let bytes = connection.cloud.console_output(&machine.id, true).await?;
+                return Ok(instance::show_kept(context, &bytes)?);
+            }
+            let metal = machine.instance_type.contains("metal");
+            let mut attachment = arguments.judge.attachment(context, None, metal)?;
+            attachment.start = Start::Attached;
+            // A person who attaches to a crashed machine wants to look around.
+            attachment.end_on_fault = !context.shell.is_interactive();
+            let ending =
+                instance::attach(context, &connection, &machine, attachment, interrupt).await?;
+            instance::judged(ending)
+        })
+    })
 }

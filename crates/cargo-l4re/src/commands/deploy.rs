@@ -50,28 +50,31 @@ pub struct Arguments {
 
 /// Runs `deploy`.
 pub fn deploy(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failure> {
-    let runtime = context.runtime()?;
-    let ready = instance::connect(context, arguments.end)?;
-    let result = runtime.block_on(async {
-        let interrupt = context.interrupt()?;
+    context.with_runtime(|runtime, interrupt| {
         let words = Words::parse(&arguments.image.words, context.environment.folder())?;
-        let source =
-            Source::settle(context, words, arguments.image.platform.as_deref(), &interrupt)?;
+        let platform = arguments.image.platform.as_deref();
+        let source = Source::settle(context, words, platform, interrupt)?;
+        let recipe = recipe(context, arguments, &source)?;
+        let ready = instance::connect(context, arguments.end)?;
         ready.check_desk(context, source.arch())?;
-        let connection = ready.connect().await?;
-        let mut recipe = arguments.machine.recipe(context, &source, arguments.image.kind)?;
-        recipe.spot = arguments.spot;
-        recipe.make_bucket = arguments.make_bucket;
-        if let Some(bucket) = &arguments.bucket {
-            recipe.bucket = Some(bucket.clone());
-        }
-        if arguments.dry_run {
-            return rehearse(context, &connection, &source, &recipe, &interrupt).await;
-        }
-        to_console(context, arguments, &connection, &source, &recipe, &interrupt).await
-    });
-    runtime.shutdown_background();
-    result
+        runtime.block_on(async {
+            let connection = ready.connect().await?;
+            match arguments.dry_run {
+                true => rehearse(context, &connection, &source, &recipe, interrupt).await,
+                false => {
+                    to_console(context, arguments, &connection, &source, &recipe, interrupt).await
+                }
+            }
+        })
+    })
+}
+
+fn recipe(context: &Context, arguments: &Arguments, source: &Source) -> Result<Recipe, Failure> {
+    let mut recipe = arguments.machine.recipe(context, source, arguments.image.kind)?;
+    recipe.spot = arguments.spot;
+    recipe.make_bucket = arguments.make_bucket;
+    recipe.bucket = arguments.bucket.clone().or(recipe.bucket);
+    Ok(recipe)
 }
 
 async fn to_console(

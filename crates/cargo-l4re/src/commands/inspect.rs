@@ -22,16 +22,9 @@ pub struct Arguments {
 pub fn inspect(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
     let folder = context.environment.folder();
     let path = match Target::parse(&arguments.image, folder) {
-        Target::Url(url) => {
-            let runtime = context.runtime()?;
-            let path = {
-                let _guard = runtime.enter();
-                let interrupt = context.interrupt()?;
-                crate::download::fetch(&url, &context.cache()?, &context.shell, &interrupt)?
-            };
-            runtime.shutdown_background();
-            path
-        }
+        Target::Url(url) => context.with_runtime(|_, interrupt| {
+            Ok(crate::download::fetch(&url, &context.cache()?, &context.shell, interrupt)?)
+        })?,
         Target::Image(path) => path,
         Target::Entry(_) => folder.join(&arguments.image),
     };

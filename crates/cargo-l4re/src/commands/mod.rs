@@ -20,6 +20,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anstream::ColorChoice;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::arguments::{Cli, Command, Global};
 use crate::environment::Environment;
@@ -42,20 +43,25 @@ pub struct Context {
 }
 
 impl Context {
-    /// The runtime of a command that talks to a network or watches for signals.
-    pub fn runtime(&self) -> Result<tokio::runtime::Runtime, Failure> {
-        let mut builder = tokio::runtime::Builder::new_multi_thread();
-        Ok(builder.worker_threads(2).enable_all().build()?)
+    /// Runs `work` with a runtime entered and Ctrl-C watched. What then still waits on a
+    /// thread (a read of stdin) is left to the end of the process.
+    pub fn with_runtime<T>(
+        &self,
+        work: impl FnOnce(&Runtime, &Interrupt) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let result = {
+            let _entered = runtime.enter();
+            let interrupt = Interrupt::watch(self.shell.clone())?;
+            work(&runtime, &interrupt)
+        };
+        runtime.shutdown_background();
+        result
     }
 
     /// The folder for downloads.
     pub fn cache(&self) -> Result<camino::Utf8PathBuf, Failure> {
         self.environment.cache_dir().ok_or(Failure::NoHome)
-    }
-
-    /// Begins to watch for Ctrl-C; to be called on the runtime.
-    pub fn interrupt(&self) -> Result<Interrupt, Failure> {
-        Ok(Interrupt::watch(self.shell.clone())?)
     }
 }
 

@@ -46,29 +46,27 @@ pub enum Action {
 
 /// Runs one of them. All instances are asked, also when one fails; the first failure counts.
 pub fn power(context: &Arc<Context>, arguments: &Arguments, action: Action) -> Result<(), Failure> {
-    let runtime = context.runtime()?;
     let ready = instance::connect(context, arguments.end)?;
-    let result = runtime.block_on(async {
-        let interrupt = context.interrupt()?;
-        let connection = ready.connect().await?;
-        let wait = !arguments.no_wait;
-        let each = arguments.names.iter().map(|name| one(context, &connection, name, action, wait));
-        let mut first = Ok(());
-        let results = tokio::select! {
-            results = join_all(each) => results,
-            () = interrupt.asked() => return Err(Failure::Interrupted),
-        };
-        for result in results {
-            match result {
-                Err(failure) if first.is_ok() => first = Err(failure),
-                Err(failure) => context.shell.error(&failure.diagnostic()),
-                Ok(()) => {}
+    let results = context.with_runtime(|runtime, interrupt| {
+        runtime.block_on(async {
+            let connection = ready.connect().await?;
+            let wait = !arguments.no_wait;
+            let names = arguments.names.iter();
+            let each = names.map(|name| one(context, &connection, name, action, wait));
+            tokio::select! {
+                results = join_all(each) => Ok(results),
+                () = interrupt.asked() => Err(Failure::Interrupted),
             }
+        })
+    })?;
+    let mut first = Ok(());
+    for failure in results.into_iter().filter_map(Result::err) {
+        match first {
+            Ok(()) => first = Err(failure),
+            Err(_) => context.shell.error(&failure.diagnostic()),
         }
-        first
-    });
-    runtime.shutdown_background();
-    result
+    }
+    first
 }
 
 async fn one(

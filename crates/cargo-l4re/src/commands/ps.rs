@@ -27,31 +27,32 @@ pub struct Arguments {
 
 /// Runs `ps`.
 pub fn ps(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failure> {
-    let runtime = context.runtime()?;
     let ready = instance::connect(context, arguments.end)?;
-    runtime.block_on(async {
-        let connection = ready.connect().await?;
-        let filter = InstanceFilter {
-            owner: arguments.owner.clone(),
-            dead: arguments.all,
-            ..InstanceFilter::default()
-        };
-        let machines = connection.cloud.list(&filter).await?;
-        let region = connection.cloud.region();
-        let now = Timestamp::now();
-        let headings = ["NAME", "STATE", "TYPE", "ZONE", "AGE", "EXPIRES", "$/H", "OWNER", "ID"];
-        let mut table = Table::new(&headings);
-        for machine in &machines {
-            let money = Money::of(&machine.instance_type, region, connection.local);
-            context.shell.json("instance", &message(machine, money))?;
-            table.row(row(machine, money, now));
-        }
-        match machines.is_empty() {
-            true => context.shell.status("None", "no instances"),
-            false => context.shell.result(table)?,
-        }
-        Ok(())
-    })
+    let filter = InstanceFilter {
+        owner: arguments.owner.clone(),
+        dead: arguments.all,
+        ..InstanceFilter::default()
+    };
+    let (machines, region, local) = context.with_runtime(|runtime, _| {
+        runtime.block_on(async {
+            let connection = ready.connect().await?;
+            let machines = connection.cloud.list(&filter).await?;
+            Ok((machines, connection.cloud.region().to_owned(), connection.local))
+        })
+    })?;
+    let now = Timestamp::now();
+    let headings = ["NAME", "STATE", "TYPE", "ZONE", "AGE", "EXPIRES", "$/H", "OWNER", "ID"];
+    let mut table = Table::new(&headings);
+    for machine in &machines {
+        let money = Money::of(&machine.instance_type, &region, local);
+        context.shell.json("instance", &message(machine, money))?;
+        table.row(row(machine, money, now));
+    }
+    match machines.is_empty() {
+        true => context.shell.status("None", "no instances"),
+        false => context.shell.result(table)?,
+    }
+    Ok(())
 }
 
 fn row(machine: &Instance, money: Option<Money>, now: Timestamp) -> [String; 9] {

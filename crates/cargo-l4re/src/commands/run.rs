@@ -32,19 +32,17 @@ pub struct Arguments {
 
 /// Runs `run`.
 pub fn run(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failure> {
-    let runtime = context.runtime()?;
-    let ready = instance::connect(context, Where { local: true })?;
-    let result = runtime.block_on(async {
-        let interrupt = context.interrupt()?;
+    context.with_runtime(|runtime, interrupt| {
         let words = Words::parse(&arguments.image.words, context.environment.folder())?;
-        let source =
-            Source::settle(context, words, arguments.image.platform.as_deref(), &interrupt)?;
+        let platform = arguments.image.platform.as_deref();
+        let source = Source::settle(context, words, platform, interrupt)?;
+        let ready = instance::connect(context, Where { local: true })?;
         ready.check_desk(context, source.arch())?;
-        let connection = ready.connect().await?;
-        to_verdict(context, arguments, &connection, &source, &interrupt).await
-    });
-    runtime.shutdown_background();
-    result
+        runtime.block_on(async {
+            let connection = ready.connect().await?;
+            to_verdict(context, arguments, &connection, &source, interrupt).await
+        })
+    })
 }
 
 async fn to_verdict(

@@ -193,9 +193,10 @@ fn serve_here(context: &Context, serve: &Serve) -> Result<(), Failure> {
     if let Some(dir) = &serve.dir {
         config.dir = context.environment.folder().join(dir);
     }
-    context.runtime()?.block_on(async {
-        let interrupt = context.interrupt()?;
-        Ok(l4re_twin::serve(config, async move { interrupt.asked().await }).await?)
+    context.with_runtime(|runtime, interrupt| {
+        let interrupt = interrupt.clone();
+        let shutdown = async move { interrupt.asked().await };
+        Ok(runtime.block_on(l4re_twin::serve(config, shutdown))?)
     })
 }
 

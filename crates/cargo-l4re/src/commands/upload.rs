@@ -32,33 +32,29 @@ pub struct Arguments {
 
 /// Runs `upload`.
 pub fn upload(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failure> {
-    let runtime = context.runtime()?;
-    let ready = instance::connect(context, arguments.end)?;
-    let result = runtime.block_on(async {
-        let interrupt = context.interrupt()?;
+    let uploaded = context.with_runtime(|runtime, interrupt| {
         let words = Words::parse(&arguments.image.words, context.environment.folder())?;
-        let source =
-            Source::settle(context, words, arguments.image.platform.as_deref(), &interrupt)?;
-        let connection = ready.connect().await?;
+        let platform = arguments.image.platform.as_deref();
+        let source = Source::settle(context, words, platform, interrupt)?;
         let flags = MachineFlags { ttl: arguments.ttl, ..MachineFlags::default() };
         let mut recipe = flags.recipe(context, &source, arguments.image.kind)?;
         recipe.make_bucket = arguments.make_bucket;
-        if let Some(bucket) = &arguments.bucket {
-            recipe.bucket = Some(bucket.clone());
-        }
-        let uploaded = instance::upload(context, &connection, &source, &recipe, &interrupt).await?;
-        let object = &uploaded.object;
-        context.shell.result(&object.url)?;
-        let message = json!({
-            "bucket": object.bucket,
-            "key": object.key,
-            "url": object.url,
-            "expires": object.expires,
-            "sha256": uploaded.image.sha256,
-            "reused": object.reused,
-        });
-        Ok(context.shell.json("object", &message)?)
+        recipe.bucket = arguments.bucket.clone().or(recipe.bucket);
+        let ready = instance::connect(context, arguments.end)?;
+        runtime.block_on(async {
+            let connection = ready.connect().await?;
+            instance::upload(context, &connection, &source, &recipe, interrupt).await
+        })
+    })?;
+    let object = &uploaded.object;
+    context.shell.result(&object.url)?;
+    let message = json!({
+        "bucket": object.bucket,
+        "key": object.key,
+        "url": object.url,
+        "expires": object.expires,
+        "sha256": uploaded.image.sha256,
+        "reused": object.reused,
     });
-    runtime.shutdown_background();
-    result
+    Ok(context.shell.json("object", &message)?)
 }
