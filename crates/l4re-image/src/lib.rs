@@ -9,12 +9,13 @@ mod kconfig;
 mod make;
 mod modlist;
 mod nearest;
+mod replace;
 mod tree;
 
 pub use arch::{Arch, Kind, UnknownArch};
 pub use image::{
-    Attribute, Check, CheckName, Image, ImageError, ImageInfo, Inspection, Module, ModuleKind,
-    Verdict, inspect, inspect_headers,
+    Attribute, Change, Check, CheckName, Difference, ExtractError, Image, ImageError, ImageInfo,
+    Inspection, Module, ModuleKind, Verdict, diff, extract, inspect, inspect_headers,
 };
 pub use make::{Cancel, Cause, Made, MakeError, MakeFailure, MakeRequest, make, make_argv};
 pub use modlist::{Entry, ListOptions};

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use camino::Utf8PathBuf;
 use l4re_image::{
     Arch, BuildTree, Cancel, Cause, KernelTree, Kind, ListOptions, MakeError, MakeRequest,
-    TreeError, Verdict, inspect, make,
+    TreeError, Verdict, extract, inspect, make,
 };
 
 #[expect(clippy::disallowed_methods, reason = "a test is told by its environment what to test")]
@@ -48,6 +48,27 @@ fn hello_is_built_and_sound() {
             assert_eq!(seen.wants_el2.is_some(), tree.arch() == Arch::Arm64);
             if let (Some(kernel), Some(el2)) = (&kernel, seen.wants_el2) {
                 assert_eq!(kernel.wants_el2(), Some(el2));
+            }
+        }
+    }
+}
+
+#[test]
+fn modules_are_unpacked_as_l4image_does() {
+    let _alone = ONE_AT_A_TIME.lock();
+    for (tree, _) in trees().unwrap() {
+        for image in ["bootstrap_hello.efi", "bootstrap_hello.elf"] {
+            let image = tree.images().join(image);
+            let dir = camino_tempfile::tempdir().unwrap();
+            let (ours, theirs) = (dir.path().join("ours"), dir.path().join("theirs"));
+            let written = extract(&image, &ours).unwrap();
+            let tool = tree.source().join("tool/bin/l4image");
+            let args = ["-i", image.as_str(), "--outputdir", theirs.as_str(), "extract"];
+            duct::cmd(tool, args).stdout_null().run().unwrap();
+            assert_eq!(written.len(), fs_err::read_dir(&theirs).unwrap().count());
+            for file in written {
+                let same = theirs.join(file.file_name().unwrap());
+                assert_eq!(fs_err::read(&file).unwrap(), fs_err::read(same).unwrap(), "{file}");
             }
         }
     }

@@ -1,8 +1,10 @@
 //! Boot images: PE and ELF files, with L4Re's modules in them or without.
 
 mod checks;
+mod diff;
 mod elf;
 mod error;
+mod extract;
 mod file;
 mod info;
 mod inspection;
@@ -11,7 +13,9 @@ mod pe;
 mod read;
 mod sums;
 
+pub use diff::{Change, Difference, diff};
 pub use error::ImageError;
+pub use extract::{ExtractError, extract};
 pub use inspection::{
     Attribute, Check, CheckName, Image, ImageInfo, Inspection, Module, ModuleKind, Verdict,
 };

@@ -62,7 +62,7 @@ fn unpacked(data: &ImageFile, size: u64, feature: &mut Search) -> Result<String,
     let mut done = 0;
     let mut buffer = vec![0; 64 * 1024];
     // One byte more than there may be, so that more is noticed and a bomb stops here.
-    let mut decoder = GzDecoder::new(PartReader { data, at: 0 }).take(size + 1);
+    let mut decoder = GzDecoder::new(PartReader::new(data)).take(size + 1);
     loop {
         let count = decoder.read(&mut buffer).map_err(|error| format!("no gzip data: {error}"))?;
         if count == 0 {
@@ -78,9 +78,16 @@ fn unpacked(data: &ImageFile, size: u64, feature: &mut Search) -> Result<String,
     }
 }
 
-struct PartReader<'a> {
+/// A part of an image as a stream.
+pub(super) struct PartReader<'a> {
     data: &'a ImageFile,
     at: u64,
+}
+
+impl<'a> PartReader<'a> {
+    pub(super) fn new(data: &'a ImageFile) -> Self {
+        Self { data, at: 0 }
+    }
 }
 
 impl Read for PartReader<'_> {

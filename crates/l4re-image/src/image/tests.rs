@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::sample::Sample;
 use super::{CheckName, Image, ImageError, Inspection, ModuleKind, Verdict};
-use super::{inspect, inspect_headers};
+use super::{Difference, ExtractError, diff, extract, inspect, inspect_headers};
 use crate::arch::{Arch, Kind};
 
 /// A folder with a file whose contents change from case to case.
@@ -264,6 +264,89 @@ fn a_string_budget_bounds_memory() {
     bytes[strings..end].iter_mut().filter(|b| **b == 0).for_each(|b| *b = b'.');
     let error = bench.inspect(&bytes).unwrap_err();
     assert!(error.to_string().contains("more than the file holds"), "{error}");
+}
+
+/// The sample with its last module compressed, as l4image does it: both sums are those of the
+/// unpacked bytes.
+fn with_gzip(bytes: &[u8], unpacked: u32) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    std::io::Write::write_all(&mut encoder, bytes).unwrap();
+    let packed = encoder.finish().unwrap();
+    let mut sample = Sample::new(1);
+    sample.modules[3].3 = packed;
+    let mut image = sample.pe(0x8664);
+    let magic: &[u8] = b"<< L4Re-bootstrap-modinfo-mod";
+    let at = image.windows(magic.len()).rposition(|w| w == magic).unwrap();
+    image[at + 52..at + 56].copy_from_slice(&unpacked.to_le_bytes());
+    let sum = hex::encode(<md5::Md5 as md5::Digest>::digest(bytes));
+    let old = hex::encode(<md5::Md5 as md5::Digest>::digest(&sample.modules[3].3));
+    while let Some(at) = image.windows(32).position(|w| w == old.as_bytes()) {
+        image[at..at + 32].copy_from_slice(sum.as_bytes());
+    }
+    image
+}
+
+#[test]
+fn compressed_modules() {
+    let bench = Bench::new();
+    let bytes = b"all work and no play ".repeat(1000);
+    let seen = bench.inspect(&with_gzip(&bytes, 21_000)).unwrap();
+    assert!(seen.failed().next().is_none(), "{:?}", seen.checks);
+    let dir = bench.path.with_file_name("out");
+    extract(&bench.path, &dir).unwrap();
+    assert_eq!(fs_err::read(dir.join("hello")).unwrap(), bytes);
+    let list = fs_err::read_to_string(dir.join("modules.list")).unwrap();
+    assert!(list.ends_with("roottask moe --init=rom/hello\nmodule[compress] hello\n"), "{list}");
+    // A bomb: it unpacks to more than stated.
+    let seen = bench.inspect(&with_gzip(&bytes, 20_999)).unwrap();
+    assert!(seen.failed().next().unwrap().detail.contains("another size than 20999"));
+    assert!(matches!(extract(&bench.path, &dir), Err(ExtractError::Unpack { .. })));
+}
+
+#[test]
+fn extraction_stays_in_its_folder() {
+    let bench = Bench::new();
+    let dir = bench.path.with_file_name("out");
+    let case = |name: &'static str, other: &'static str| {
+        let mut sample = Sample::new(1);
+        sample.modules[3].1 = name;
+        sample.modules[2].1 = other;
+        fs_err::write(&bench.path, sample.elf64(62)).unwrap();
+        extract(&bench.path, &dir)
+    };
+    for name in ["../evil", "/etc/evil", "..", "", "a/b", "new\nline"] {
+        assert!(matches!(case(name, "moe"), Err(ExtractError::Name { index: 3, .. })), "{name}");
+    }
+    assert!(matches!(case("moe", "moe"), Err(ExtractError::Twice { .. })));
+    assert!(matches!(case("modules.list", "moe"), Err(ExtractError::Twice { .. })));
+    assert!(!dir.exists());
+    let written = case("hello", "moe").unwrap();
+    assert_eq!(written.len(), 5);
+    assert_eq!(fs_err::read(dir.join("sigma0")).unwrap(), vec![7; 4100]);
+}
+
+#[test]
+fn differences_by_module() {
+    let bench = Bench::new();
+    let first = bench.inspect(&Sample::new(1).pe(0x8664)).unwrap();
+    assert_eq!(diff(&first, &first), []);
+    let mut sample = Sample::new(1);
+    sample.modules[2].2 = "moe --other";
+    sample.modules[3] = (0, "new", "new", vec![9; 10]);
+    let second = bench.inspect(&sample.pe(0x8664)).unwrap();
+    let differences = diff(&first, &second);
+    assert!(
+        matches!(
+            &differences[..],
+            [
+                Difference::Module { name: changed, changes },
+                Difference::Removed { name: removed, index: 3 },
+                Difference::Added { name: added, index: 3 },
+            ] if changed == "moe" && changes[0].field == "command line" && changes.len() == 1
+                && removed == "hello" && added == "new"
+        ),
+        "{differences:?}"
+    );
 }
 
 proptest! {

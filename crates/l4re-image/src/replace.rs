@@ -1,0 +1,82 @@
+//! A file that takes another's place when it is complete, and not before.
+//!
+//! Invariant: until [`commit`](Replacement::commit) the old file stays as it is, also when the
+//! disk is full or this process dies; given up, it leaves nothing behind.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+/// A file being written beside the one that it replaces.
+#[derive(Debug)]
+pub(crate) struct Replacement {
+    file: File,
+    temporary: Utf8PathBuf,
+    path: Utf8PathBuf,
+    done: bool,
+}
+
+impl Replacement {
+    pub(crate) fn of(path: &Utf8Path) -> io::Result<Self> {
+        let name = path.file_name().unwrap_or_default();
+        let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
+        let create = || OpenOptions::new().read(true).write(true).create_new(true).open(&temporary);
+        let file = create().or_else(|error| match error.kind() {
+            // Left by a process of the same number that died.
+            io::ErrorKind::AlreadyExists => {
+                std::fs::remove_file(&temporary)?;
+                create()
+            }
+            _ => Err(error),
+        })?;
+        Ok(Self { file, temporary, path: path.to_owned(), done: false })
+    }
+
+    /// Puts the file in its place.
+    pub(crate) fn commit(mut self) -> io::Result<()> {
+        std::fs::rename(&self.temporary, &self.path)?;
+        self.done = true;
+        Ok(())
+    }
+}
+
+impl Write for Replacement {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drop for Replacement {
+    fn drop(&mut self) {
+        if !self.done {
+            // It may be gone already; there is nobody to tell.
+            let _ = std::fs::remove_file(&self.temporary);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_old_file_stays_until_commit() {
+        let dir = camino_tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        fs_err::write(&path, "old").unwrap();
+        let mut given_up = Replacement::of(&path).unwrap();
+        given_up.write_all(b"half").unwrap();
+        drop(given_up);
+        assert_eq!(fs_err::read_to_string(&path).unwrap(), "old");
+        assert_eq!(fs_err::read_dir(dir.path()).unwrap().count(), 1);
+        let mut new = Replacement::of(&path).unwrap();
+        new.write_all(b"new").unwrap();
+        new.commit().unwrap();
+        assert_eq!(fs_err::read_to_string(&path).unwrap(), "new");
+    }
+}
