@@ -64,7 +64,7 @@ fn modules_are_unpacked_as_l4image_does() {
             let written = extract(&image, &ours).unwrap();
             let tool = tree.source().join("tool/bin/l4image");
             let args = ["-i", image.as_str(), "--outputdir", theirs.as_str(), "extract"];
-            duct::cmd(tool, args).stdout_null().run().unwrap();
+            duct::cmd(tool.as_str(), args).stdout_null().run().unwrap();
             assert_eq!(written.len(), fs_err::read_dir(&theirs).unwrap().count());
             for file in written {
                 let same = theirs.join(file.file_name().unwrap());
