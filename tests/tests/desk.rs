@@ -137,3 +137,17 @@ fn user_data_over_the_limit_is_refused() {
     let words = ["run", "hello", "--tree", &amd64(), "--command-line", &long];
     desk.l4re(&words).code(6).says("16384");
 }
+
+#[test]
+fn what_the_desk_lacks_is_named_with_its_package() {
+    let path = "/nonexistent/file";
+    let lacks = |variables: &[&str], what: &str| {
+        let desk = variables.iter().fold(Desk::new(), |desk, name| desk.with(name, path));
+        desk.l4re(&["run", "hello", "--tree", &amd64()]).code(6).says(path).says(what);
+        desk.l4re(&["ps", "--local"]).code(0).says("no instances");
+    };
+    lacks(&["CARGO_L4RE_TWIN_QEMU_AMD64"], "apt-get install qemu-system-x86");
+    lacks(&["CARGO_L4RE_TWIN_IPXE_AMD64"], "x86_64");
+    let pair = ["CARGO_L4RE_TWIN_FIRMWARE_AMD64_CODE", "CARGO_L4RE_TWIN_FIRMWARE_AMD64_VARS"];
+    lacks(&pair, "apt-get install ovmf");
+}

@@ -120,8 +120,22 @@ pub fn config(context: &Context) -> Result<Config, Failure> {
         Some(Accel::Tcg) => l4re_twin::Accel::Tcg,
         Some(Accel::Auto) | None => l4re_twin::Accel::Auto,
     };
-    config.ipxe_arm64 = settings.ipxe(Arch::Arm64);
-    config.ipxe_x86_64_efi = settings.ipxe(Arch::X86_64);
+    let ipxe = |arch| settings.by_arch(arch, |layer| &layer.twin.ipxe).cloned();
+    config.ipxe_arm64 = ipxe(Arch::Arm64);
+    config.ipxe_x86_64_efi = ipxe(Arch::X86_64);
+    let files = &mut config.firmware;
+    if let Some(qemu) = settings.by_arch(Arch::X86_64, |layer| &layer.twin.qemu) {
+        files.qemu_x86_64.clone_from(qemu);
+    }
+    if let Some(qemu) = settings.by_arch(Arch::Arm64, |layer| &layer.twin.qemu) {
+        files.qemu_aarch64.clone_from(qemu);
+    }
+    if let Some(pair) = settings.by_arch(Arch::X86_64, |layer| &layer.twin.firmware) {
+        (files.ovmf_code, files.ovmf_vars) = (pair.code.clone(), pair.vars.clone());
+    }
+    if let Some(pair) = settings.by_arch(Arch::Arm64, |layer| &layer.twin.firmware) {
+        (files.aavmf_code, files.aavmf_vars) = (pair.code.clone(), pair.vars.clone());
+    }
     Ok(config)
 }
 

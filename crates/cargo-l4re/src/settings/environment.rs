@@ -38,6 +38,9 @@ const KEYS: &[(&str, Shape)] = &[
     ("twin.idle", Shape::Text),
     ("twin.accel", Shape::Text),
     ("twin.ipxe.*", Shape::Text),
+    ("twin.qemu.*", Shape::Text),
+    ("twin.firmware.*.code", Shape::Text),
+    ("twin.firmware.*.vars", Shape::Text),
 ];
 
 /// Reads the variables; `None` when there are none.

@@ -92,8 +92,22 @@ pub struct Twin {
     pub idle: Option<Span>,
     /// An iPXE binary by architecture, in place of Debian's (or, for arm64, of none).
     pub ipxe: BTreeMap<ArchKey, Utf8PathBuf>,
+    /// QEMU by architecture, where it is not where Debian puts it.
+    pub qemu: BTreeMap<ArchKey, Utf8PathBuf>,
+    /// UEFI firmware by architecture, where it is not where Debian puts it.
+    pub firmware: BTreeMap<ArchKey, Firmware>,
     /// How instances run: `auto`, `kvm` or `tcg`.
     pub accel: Option<Accel>,
+}
+
+/// UEFI firmware, as a pair of files that belong together.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Firmware {
+    /// The code.
+    pub code: Utf8PathBuf,
+    /// The empty variable store.
+    pub vars: Utf8PathBuf,
 }
 
 /// How the twin's instances run.
@@ -150,7 +164,11 @@ impl Layer {
             .flat_map(|tree| [&mut tree.build, &mut tree.kernel])
             .flatten()
             .chain(self.twin.dir.as_mut())
-            .chain(self.twin.ipxe.values_mut());
+            .chain(self.twin.ipxe.values_mut())
+            .chain(self.twin.qemu.values_mut())
+            .chain(
+                self.twin.firmware.values_mut().flat_map(|pair| [&mut pair.code, &mut pair.vars]),
+            );
         for path in paths {
             *path = folder.join(&path);
         }

@@ -9,13 +9,14 @@ mod error;
 mod files;
 mod layer;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use l4re_image::Arch;
 
 pub use self::error::SettingsError;
-pub use self::layer::{Accel, Entry, Layer, Span, Tree};
+pub use self::layer::{Accel, ArchKey, Entry, Layer, Span, Tree};
 use crate::environment::Environment;
 
 /// Time to live of an instance where no setting says otherwise.
@@ -95,12 +96,11 @@ impl Settings {
 
     /// The instance types to try for a class and architecture, best first.
     pub fn machine(&self, arch: Arch, metal: bool) -> Vec<String> {
-        let key = layer::ArchKey(arch);
-        let set = self.find(|layer| {
-            let map = if metal { &layer.machine.metal } else { &layer.machine.virtual_ };
-            map.get(&key).cloned()
+        let set = self.by_arch(arch, |layer| match metal {
+            true => &layer.machine.metal,
+            false => &layer.machine.virtual_,
         });
-        set.unwrap_or_else(|| {
+        set.cloned().unwrap_or_else(|| {
             let default: &[&str] = match (arch, metal) {
                 (Arch::Arm64, true) => &["m7g.metal", "c7g.metal", "c6g.metal"],
                 (Arch::Arm64, false) => &["c7g.medium", "m7g.medium"],
@@ -112,9 +112,13 @@ impl Settings {
         })
     }
 
-    /// The iPXE binary that the twin uses for an architecture, if one is set.
-    pub fn ipxe(&self, arch: Arch) -> Option<Utf8PathBuf> {
-        self.find(|layer| layer.twin.ipxe.get(&layer::ArchKey(arch)).cloned())
+    /// The strongest value of a table by architecture.
+    pub fn by_arch<'a, T>(
+        &'a self,
+        arch: Arch,
+        table: impl Fn(&'a Layer) -> &'a BTreeMap<ArchKey, T>,
+    ) -> Option<&'a T> {
+        self.find(|layer| table(layer).get(&ArchKey(arch)))
     }
 
     /// What is set for an entry.
