@@ -34,7 +34,10 @@ fn print(dir: &str) -> Result<(), TwinError> {
         println!("export AWS_SECRET_ACCESS_KEY={}", twin.secret_access_key);
         println!("export AWS_REGION={} AWS_DEFAULT_REGION={0}", twin.region);
         println!("export AWS_ENDPOINT_URL={}", twin.endpoint);
-        println!("export TWIN_CONSOLE={} TWIN_HOST_KEY={}", twin.serial_console, twin.serial_console_fingerprint);
+        println!(
+            "export TWIN_CONSOLE={} TWIN_HOST_KEY={}",
+            twin.serial_console, twin.serial_console_fingerprint
+        );
     }
     Ok(())
 }

@@ -109,8 +109,9 @@ pub struct Firmware {
     pub aavmf_vars: Utf8PathBuf,
     /// The UEFI iPXE for x86_64, package `ipxe`.
     pub ipxe_efi: Utf8PathBuf,
-    /// The BIOS iPXE for the virtio network card, package `ipxe-qemu`.
-    pub ipxe_rom: Utf8PathBuf,
+    /// The directory with the virtio network card's ROM, `efi-virtio.rom`, which holds iPXE
+    /// for BIOS too; package `ipxe-qemu`.
+    pub ipxe_roms: Utf8PathBuf,
     /// Ties QEMU's life to the daemon's, package `util-linux`.
     pub setpriv: Utf8PathBuf,
 }
@@ -125,7 +126,7 @@ impl Default for Firmware {
             aavmf_code: "/usr/share/AAVMF/AAVMF_CODE.fd".into(),
             aavmf_vars: "/usr/share/AAVMF/AAVMF_VARS.fd".into(),
             ipxe_efi: "/usr/lib/ipxe/ipxe.efi".into(),
-            ipxe_rom: "/usr/lib/ipxe/qemu/pxe-virtio.rom".into(),
+            ipxe_roms: "/usr/lib/ipxe/qemu".into(),
             setpriv: "/usr/bin/setpriv".into(),
         }
     }

@@ -121,10 +121,7 @@ impl Daemon {
 
     /// Says where everything is, now that it is there.
     async fn publish(&self) -> Result<(), TwinError> {
-        let twin = self.twin.clone();
-        let accel = tokio::task::spawn_blocking(move || twin.accelerator.name())
-            .await
-            .map_err(|error| TwinError::Listen(std::io::Error::other(error)))?;
+        let accel = self.twin.accelerator.name().await;
         let account_id = self.twin.store.lock().account.id.clone();
         let status = Status {
             pid: std::process::id(),

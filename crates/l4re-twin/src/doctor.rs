@@ -48,6 +48,7 @@ pub fn doctor(config: &Config) -> Vec<Finding> {
 pub(crate) fn missing_for(config: &Config, chain: Chain) -> Vec<Finding> {
     let files = &config.firmware;
     let own = "setpriv, which ends QEMU with the daemon,";
+    let rom = files.ipxe_roms.join("efi-virtio.rom");
     let mut needed: Vec<(&'static str, &Utf8Path, Option<&'static str>, &'static str)> =
         vec![(own, &files.setpriv, Some("util-linux"), "")];
     let x86 = "x86_64";
@@ -66,7 +67,7 @@ pub(crate) fn missing_for(config: &Config, chain: Chain) -> Vec<Finding> {
         ]),
         Chain::BiosIpxe => needed.extend([
             ("QEMU for x86_64", &*files.qemu_x86_64, Some("qemu-system-x86"), x86),
-            ("BIOS iPXE for x86_64", &files.ipxe_rom, Some("ipxe-qemu"), x86),
+            ("BIOS iPXE for x86_64", &rom, Some("ipxe-qemu"), x86),
         ]),
         Chain::Arm64Ipxe => {
             let package = Some("qemu-efi-aarch64");

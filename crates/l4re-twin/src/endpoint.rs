@@ -65,9 +65,8 @@ impl Endpoint {
 
     fn control(&self, request: &Request<Incoming>) -> Answer {
         let token = request.headers().get(crate::status::TOKEN_HEADER);
-        let known = token.is_some_and(|token| {
-            sigv4::same(token.as_bytes(), self.control_token.as_bytes())
-        });
+        let known =
+            token.is_some_and(|token| sigv4::same(token.as_bytes(), self.control_token.as_bytes()));
         if !known || request.method() != Method::POST {
             return text(StatusCode::FORBIDDEN, "text/plain", String::new());
         }
@@ -96,7 +95,11 @@ impl Endpoint {
         // GET carries the call in its query.
         let verified = verified.map(|body| {
             let query = parts.uri.query().unwrap_or_default();
-            if parts.method == Method::GET { Bytes::copy_from_slice(query.as_bytes()) } else { body }
+            if parts.method == Method::GET {
+                Bytes::copy_from_slice(query.as_bytes())
+            } else {
+                body
+            }
         });
         let now = jiff::Timestamp::now();
         let xml = "text/xml;charset=UTF-8";
@@ -104,9 +107,10 @@ impl Endpoint {
             (Kind::Ec2, Ok(body)) => reply(ec2::answer(&self.twin, &body, now), xml),
             (Kind::Ec2, Err(fault)) => reply(ec2::refusal(&fault), xml),
             (Kind::Sts, body) => reply(sts::answer(&self.twin, body), xml),
-            (Kind::Connect, body) => {
-                reply(connect::answer(&self.twin, &parts.headers, body), "application/x-amz-json-1.1")
-            }
+            (Kind::Connect, body) => reply(
+                connect::answer(&self.twin, &parts.headers, body),
+                "application/x-amz-json-1.1",
+            ),
         }
     }
 

@@ -242,10 +242,7 @@ mod tests {
         let code = |result: Result<(), Fault>| result.unwrap_err().code;
         assert_eq!(code(check(query, b"x", now, "us-east-1")), "SignatureDoesNotMatch");
         assert_eq!(code(check("Action=X", b"", now, "us-east-1")), "SignatureDoesNotMatch");
-        assert_eq!(
-            code(check(query, b"", "2015-08-30T12:51:01Z", "us-east-1")),
-            "RequestExpired"
-        );
+        assert_eq!(code(check(query, b"", "2015-08-30T12:51:01Z", "us-east-1")), "RequestExpired");
         assert_eq!(code(check(query, b"", now, "eu-west-1")), "SignatureDoesNotMatch");
     }
 

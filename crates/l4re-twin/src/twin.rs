@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
+use crate::Config;
 use crate::connect::PushedKeys;
 use crate::guest::Preface;
 use crate::machine::{Accelerator, Machines};
 use crate::sigv4::Credentials;
 use crate::state::Store;
-use crate::Config;
 
 /// Shared by every service and machine; lives as long as the daemon.
 #[derive(Debug)]

@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use russh::keys::{Algorithm, HashAlg, PrivateKey};
-use russh::server::{Auth, ChannelOpenHandle, Config, Handle, Handler, Msg, Session, VerifiedPublicKey};
+use russh::server::{
+    Auth, ChannelOpenHandle, Config, Handle, Handler, Msg, Session, VerifiedPublicKey,
+};
 use russh::{Channel, ChannelId, ChannelMsg, MethodKind, MethodSet, Sig};
 use tokio::net::TcpStream;
 
 use crate::TwinError;
-use crate::console::{Console, Input};
 use crate::console::live::Attached;
+use crate::console::{Console, Input};
 use crate::state::{InstanceState, Store};
 use crate::twin::Twin;
 
@@ -114,11 +116,7 @@ impl Handler for Client {
 }
 
 /// The life of one channel: waits for the shell, then carries bytes both ways.
-async fn hold_session(
-    channel: Channel<Msg>,
-    handle: Handle,
-    console: Option<Arc<Console>>,
-) {
+async fn hold_session(channel: Channel<Msg>, handle: Handle, console: Option<Arc<Console>>) {
     let id = channel.id();
     let attached = console.as_ref().and_then(Console::attach);
     let (mut reader, writer) = channel.split();

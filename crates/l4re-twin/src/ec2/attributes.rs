@@ -30,7 +30,11 @@ pub(super) fn describe(call: &Call<'_>) -> Result<Value, Fault> {
         "enclaveOptions" => json!({"enabled": false}),
         "kernel" | "ramdisk" | "sriovNetSupport" => json!({}),
         "productCodes" | "blockDeviceMapping" | "groupSet" => json!([]),
-        other => return Err(Fault::invalid(format!("Value ({other}) for parameter attribute is invalid. Unknown attribute."))),
+        other => {
+            return Err(Fault::invalid(format!(
+                "Value ({other}) for parameter attribute is invalid. Unknown attribute."
+            )));
+        }
     };
     Ok(json!({"instanceId": id, attribute: value}))
 }

@@ -22,8 +22,10 @@ pub(super) fn output(call: &Call<'_>) -> Result<Value, Fault> {
     drop(state);
     if latest && !instance_types::find(&type_name).is_ok_and(instance_types::InstanceType::is_nitro)
     {
-        let message = format!("This instance type '{type_name}' does not support retrieving the \
-                               latest console logs.");
+        let message = format!(
+            "This instance type '{type_name}' does not support retrieving the \
+                               latest console logs."
+        );
         return Err(Fault::client("UnsupportedOperation", message));
     }
     let dir = call.twin.store.instance_dir(id);

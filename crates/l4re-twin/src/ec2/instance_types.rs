@@ -115,9 +115,10 @@ pub(crate) fn memory_and_vcpus(name: &str) -> Option<(u64, u64)> {
 
 impl InstanceType {
     fn lists(self, path: &str, name: &str) -> bool {
-        self.0.pointer(path).and_then(Value::as_array).is_some_and(|list| {
-            list.iter().any(|item| item == name)
-        })
+        self.0
+            .pointer(path)
+            .and_then(Value::as_array)
+            .is_some_and(|list| list.iter().any(|item| item == name))
     }
 
     pub(super) fn supports_architecture(self, architecture: Architecture) -> bool {

@@ -55,11 +55,7 @@ const STATUS_PATHS: Paths = &[
 ];
 
 /// EC2's NotFound for instances that are none, or are too new to be known everywhere.
-pub(super) fn check_ids(
-    state: &State,
-    ids: &[&str],
-    call: &Call<'_>,
-) -> Result<(), Fault> {
+pub(super) fn check_ids(state: &State, ids: &[&str], call: &Call<'_>) -> Result<(), Fault> {
     if let Some(bad) = ids.iter().find(|id| !is_instance_id(id)) {
         let message = format!("Invalid id: \"{bad}\"");
         return Err(Fault::client("InvalidInstanceID.Malformed", message));
@@ -120,9 +116,9 @@ fn by_reservation(instances: Vec<Value>, account: &str) -> Vec<Value> {
     for mut instance in instances {
         let id = instance.as_object_mut().and_then(|members| members.remove(RESERVATION));
         let id = id.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned();
-        let group = groups.entry(id.clone()).or_insert_with(|| {
-            json!({"reservationId": id, "ownerId": account, "groupSet": [], "instancesSet": []})
-        });
+        let group = groups.entry(id.clone()).or_insert_with(
+            || json!({"reservationId": id, "ownerId": account, "groupSet": [], "instancesSet": []}),
+        );
         if let Some(set) = group["instancesSet"].as_array_mut() {
             set.push(instance);
         }

@@ -81,7 +81,8 @@ impl LaunchRequest {
 /// What a client token stands for: everything but the token and the transport's parts.
 pub(super) fn digest(params: &Params) -> String {
     let mut hash = Sha256::new();
-    for (name, value) in params.iter().filter(|(name, _)| !matches!(*name, "ClientToken" | "DryRun"))
+    for (name, value) in
+        params.iter().filter(|(name, _)| !matches!(*name, "ClientToken" | "DryRun"))
     {
         hash.update(format!("{}:{name}{}:{value}", name.len(), value.len()));
     }
@@ -205,8 +206,10 @@ fn count(root: &Scope<'_>) -> Result<u32, Fault> {
         )));
     }
     if minimum > MAX_INSTANCES {
-        let message = format!("You have requested more instances ({minimum}) than your current \
-                               instance limit of {MAX_INSTANCES} allows.");
+        let message = format!(
+            "You have requested more instances ({minimum}) than your current \
+                               instance limit of {MAX_INSTANCES} allows."
+        );
         return Err(Fault::client("InstanceLimitExceeded", message));
     }
     Ok(maximum.min(MAX_INSTANCES))
@@ -232,10 +235,11 @@ fn zone(root: &Scope<'_>, account: &str, region: &str) -> Result<Zone, Fault> {
             Fault::invalid(format!("Invalid availability zone: [{zone}]"))
         })?;
     let Some(subnet) = subnet else { return Ok(by_zone) };
-    let by_subnet = zones(region).find(|zone| zone.subnet_id(account) == subnet).ok_or_else(|| {
-        let message = format!("The subnet ID '{subnet}' does not exist");
-        Fault::client("InvalidSubnetID.NotFound", message)
-    })?;
+    let by_subnet =
+        zones(region).find(|zone| zone.subnet_id(account) == subnet).ok_or_else(|| {
+            let message = format!("The subnet ID '{subnet}' does not exist");
+            Fault::client("InvalidSubnetID.NotFound", message)
+        })?;
     if (name.is_some() || id.is_some()) && by_subnet.name != by_zone.name {
         return Err(Fault::invalid(format!(
             "The availability zone '{}' does not match the subnet '{subnet}' in '{}'",
@@ -321,16 +325,14 @@ fn spot(root: &Scope<'_>, name: &str, kind: InstanceType) -> Result<Option<bool>
     Ok(Some(behavior == "stop"))
 }
 
-fn nested_virtualization(
-    cpu: &Scope<'_>,
-    name: &str,
-    kind: InstanceType,
-) -> Result<bool, Fault> {
+fn nested_virtualization(cpu: &Scope<'_>, name: &str, kind: InstanceType) -> Result<bool, Fault> {
     match cpu.get("NestedVirtualization") {
         None | Some("disabled") => return Ok(false),
         Some("enabled") => {}
         Some(other) => {
-            return Err(Fault::invalid(format!("Value ({other}) for NestedVirtualization is invalid.")));
+            return Err(Fault::invalid(format!(
+                "Value ({other}) for NestedVirtualization is invalid."
+            )));
         }
     }
     if !kind.supports_nested_virtualization() {

@@ -38,7 +38,9 @@ fn read_token(token: &str) -> Result<usize, Fault> {
     let decoded = URL_SAFE_NO_PAD.decode(token).ok();
     decoded
         .and_then(|bytes| String::from_utf8(bytes).ok()?.strip_prefix("from ")?.parse().ok())
-        .ok_or_else(|| Fault::client("InvalidNextToken", format!("The token '{token}' is invalid.")))
+        .ok_or_else(|| {
+            Fault::client("InvalidNextToken", format!("The token '{token}' is invalid."))
+        })
 }
 
 #[cfg(test)]

@@ -121,10 +121,7 @@ pub(super) fn delete(call: &Call<'_>) -> Result<Value, Fault> {
     })
 }
 
-fn change(
-    call: &Call<'_>,
-    apply: impl Fn(&mut Tags) -> Result<(), Fault>,
-) -> Result<Value, Fault> {
+fn change(call: &Call<'_>, apply: impl Fn(&mut Tags) -> Result<(), Fault>) -> Result<Value, Fault> {
     let ids = call.root().list("ResourceId");
     if ids.is_empty() {
         let message = "The request must contain the parameter ResourceId";
@@ -154,7 +151,9 @@ fn owner_of(state: &mut State, id: &str, tags: Tags) -> Option<String> {
     state
         .instances
         .values()
-        .find(|instance| [&instance.id, &instance.volume_id, &instance.eni_id].contains(&&id.to_owned()))
+        .find(|instance| {
+            [&instance.id, &instance.volume_id, &instance.eni_id].contains(&&id.to_owned())
+        })
         .map(|instance| instance.id.clone())
 }
 

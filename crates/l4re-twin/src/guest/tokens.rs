@@ -35,9 +35,7 @@ impl Tokens {
     /// Whether a token is good for an instance.
     pub(crate) fn is_good(&self, instance: &str, token: &str) -> bool {
         let tokens = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        tokens
-            .get(token)
-            .is_some_and(|(owner, until)| owner == instance && *until > Instant::now())
+        tokens.get(token).is_some_and(|(owner, until)| owner == instance && *until > Instant::now())
     }
 }
 

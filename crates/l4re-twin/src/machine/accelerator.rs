@@ -1,23 +1,27 @@
 //! KVM or TCG: found by running something, once, and said once.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use tokio::io::AsyncReadExt as _;
+use tokio::sync::OnceCell;
 
-use crate::{Accel, Config};
+use crate::machine::argv::escaped;
+use crate::machine::process::spawn;
+use crate::machine::qmp::connect;
+use crate::{Accel, Config, Firmware};
 
-/// How long a working KVM may take to show SeaBIOS's first words: it takes 0.1 s.
+/// How long a working KVM may take to UEFI's first output: it takes less than a second.
 const PROBE: Duration = Duration::from_secs(5);
 
 /// What instances run with.
 #[derive(Debug)]
 pub(crate) struct Accelerator {
     choice: Accel,
-    qemu: Utf8PathBuf,
-    setpriv: Utf8PathBuf,
-    found: OnceLock<bool>,
+    firmware: Firmware,
+    dir: Utf8PathBuf,
+    found: OnceCell<bool>,
     /// KVM that stopped a guest after its probe: not used again.
     broken: AtomicBool,
 }
@@ -26,25 +30,25 @@ impl Accelerator {
     pub(crate) fn new(config: &Config) -> Self {
         Self {
             choice: config.accel,
-            qemu: config.firmware.qemu_x86_64.clone(),
-            setpriv: config.firmware.setpriv.clone(),
-            found: OnceLock::new(),
+            firmware: config.firmware.clone(),
+            dir: config.dir.clone(),
+            found: OnceCell::new(),
             broken: AtomicBool::new(false),
         }
     }
 
-    /// Whether KVM works. The first call may take some seconds: not for the async runtime.
-    pub(crate) fn kvm(&self) -> bool {
-        let found = *self.found.get_or_init(|| {
+    /// Whether KVM works.
+    pub(crate) async fn kvm(&self) -> bool {
+        let find = async || {
             let kvm = match self.choice {
                 Accel::Kvm => true,
                 Accel::Tcg => false,
-                Accel::Auto => self.probe(),
+                Accel::Auto => self.probe().await,
             };
             tracing::info!("instances run with {}", if kvm { "KVM" } else { "TCG" });
             kvm
-        });
-        found && !self.broken.load(Ordering::Relaxed)
+        };
+        *self.found.get_or_init(find).await && !self.broken.load(Ordering::Relaxed)
     }
 
     /// KVM failed a guest, as it may with some firmware: TCG from now on.
@@ -55,52 +59,46 @@ impl Accelerator {
     }
 
     /// The name for people: `kvm` or `tcg`.
-    pub(crate) fn name(&self) -> &'static str {
-        if self.kvm() { "kvm" } else { "tcg" }
+    pub(crate) async fn name(&self) -> &'static str {
+        if self.kvm().await { "kvm" } else { "tcg" }
     }
 
-    /// A device file proves nothing: only a guest that runs does.
-    fn probe(&self) -> bool {
+    /// A device file proves nothing, and neither does SeaBIOS, which runs where UEFI does not.
+    async fn probe(&self) -> bool {
         let device = std::fs::OpenOptions::new().read(true).write(true).open("/dev/kvm");
-        device.is_ok() && run_probe(&self.setpriv, &self.qemu).unwrap_or(false)
+        if device.is_err() || !self.firmware.ovmf_code.is_file() {
+            return false;
+        }
+        run_probe(&self.firmware, &self.dir).await.unwrap_or(false)
     }
 }
 
-fn probe_argv(setpriv: &Utf8Path, qemu: &Utf8Path) -> Vec<String> {
-    let words = "-no-user-config -nodefaults -display none -accel kvm -m 32 -machine pc \
-                 -chardev stdio,id=bios -device isa-debugcon,iobase=0x402,chardev=bios";
-    [setpriv.as_str(), "--pdeathsig", "KILL", "--", qemu.as_str()]
+fn probe_argv(firmware: &Firmware) -> Vec<String> {
+    let words = "-no-user-config -nodefaults -display none -machine q35 -accel kvm -cpu host \
+                 -m 128M -chardev socket,id=qmp,fd=0 -mon chardev=qmp,mode=control \
+                 -chardev socket,id=serial,fd=1 -serial chardev:serial";
+    let flash =
+        format!("if=pflash,unit=0,format=raw,readonly=on,file={}", escaped(&firmware.ovmf_code));
+    [firmware.setpriv.as_str(), "--pdeathsig", "KILL", "--", firmware.qemu_x86_64.as_str()]
         .into_iter()
         .chain(words.split_whitespace())
+        .chain(["-drive", &flash])
         .map(str::to_owned)
         .collect()
 }
 
-fn run_probe(setpriv: &Utf8Path, qemu: &Utf8Path) -> std::io::Result<bool> {
-    let argv = probe_argv(setpriv, qemu);
-    let (mut output, input) = std::io::pipe()?;
-    let handle = duct::cmd(&argv[0], &argv[1..])
-        .stdin_null()
-        .stdout_file(input)
-        .stderr_null()
-        .unchecked()
-        .start()?;
-    let (sender, receiver) = std::sync::mpsc::channel();
-    let reader = std::thread::spawn(move || {
-        let mut seen = Vec::new();
-        let mut buffer = [0; 256];
-        while let Ok(count) = std::io::Read::read(&mut output, &mut buffer) {
-            seen.extend_from_slice(&buffer[..count]);
-            let banner = seen.windows(7).any(|window| window == b"SeaBIOS");
-            if count == 0 || banner || seen.len() > 65_536 {
-                let _ = sender.send(banner);
-                return;
-            }
-        }
-    });
-    let works = receiver.recv_timeout(PROBE).unwrap_or(false);
-    handle.kill()?;
-    handle.wait()?;
-    let _ = reader.join();
+/// Whether UEFI comes as far as its console.
+async fn run_probe(firmware: &Firmware, dir: &Utf8Path) -> std::io::Result<bool> {
+    let mut process = spawn(probe_argv(firmware), &dir.join("kvm-probe.log")).await?;
+    let (mut events, _commands) = connect(process.qmp).await?;
+    let mut first = [0];
+    let works = tokio::select! {
+        read = process.serial.read(&mut first) => matches!(read, Ok(1)),
+        // The guest's processor stopped, or QEMU is gone.
+        _ = events.next() => false,
+        () = tokio::time::sleep(PROBE) => false,
+    };
+    process.killer.kill();
+    let _ = process.exit.await;
     Ok(works)
 }

@@ -37,8 +37,8 @@ pub(crate) struct Machine {
 /// What the machine starts with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Firmware {
-    /// SeaBIOS, and the network card's option ROM with iPXE.
-    Bios { rom: Utf8PathBuf },
+    /// SeaBIOS, and the network card's option ROM with iPXE from this directory.
+    Bios { roms: Utf8PathBuf },
     /// UEFI, and a disk with an EFI system partition.
     Uefi { code: Utf8PathBuf, variables: Utf8PathBuf, disk: Utf8PathBuf },
 }
@@ -111,21 +111,25 @@ fn smbios(machine: &Machine, option: &mut impl FnMut(&str, String)) {
 
 fn boot(machine: &Machine, option: &mut impl FnMut(&str, String)) {
     option("boot", "menu=off,strict=on".into());
-    if let Firmware::Uefi { code, variables, disk } = &machine.firmware {
-        let code = escaped(code.as_str());
-        option("drive", format!("if=pflash,unit=0,format=raw,readonly=on,file={code}"));
-        let variables = escaped(variables.as_str());
-        option("drive", format!("if=pflash,unit=1,format=raw,file={variables}"));
-        let disk = escaped(disk.as_str());
-        option("drive", format!("if=none,id=disk,format=raw,readonly=on,file={disk}"));
-        option("device", "virtio-blk-pci,drive=disk,bootindex=0".into());
+    match &machine.firmware {
+        Firmware::Bios { roms } => option("L", roms.to_string()),
+        Firmware::Uefi { code, variables, disk } => {
+            let code = escaped(code.as_str());
+            option("drive", format!("if=pflash,unit=0,format=raw,readonly=on,file={code}"));
+            let variables = escaped(variables.as_str());
+            option("drive", format!("if=pflash,unit=1,format=raw,file={variables}"));
+            let disk = escaped(disk.as_str());
+            option("drive", format!("if=none,id=disk,format=raw,readonly=on,file={disk}"));
+            option("device", "virtio-blk-pci,drive=disk,bootindex=0".into());
+        }
     }
 }
 
-/// QEMU's user network in the link-local range, where EC2 has its metadata service.
+/// QEMU's user network in the link-local range, where EC2 has its metadata service. IPv6 is
+/// left on: without a router's answer iPXE waits for one for 15 s.
 fn netdev(machine: &Machine) -> String {
     let mut value = format!(
-        "user,id=net0,ipv6=off,net=169.254.0.0/16,host=169.254.0.2,dns=169.254.0.3,\
+        "user,id=net0,net=169.254.0.0/16,host=169.254.0.2,dns=169.254.0.3,\
          dhcpstart=169.254.10.15,restrict={}",
         if machine.closed { "on" } else { "off" }
     );
@@ -143,18 +147,16 @@ fn netdev(machine: &Machine) -> String {
 fn network_card(machine: &Machine) -> String {
     let mac = &machine.mac;
     match &machine.firmware {
-        Firmware::Bios { rom } => {
-            let rom = escaped(rom.as_str());
-            format!("virtio-net-pci,netdev=net0,mac={mac},romfile={rom},bootindex=0")
-        }
+        // QEMU fits only the card's default ROM to the card, so it is not named here.
+        Firmware::Bios { .. } => format!("virtio-net-pci,netdev=net0,mac={mac},bootindex=0"),
         // Empty: the firmware shall not look for a ROM, nor boot by network.
         Firmware::Uefi { .. } => format!("virtio-net-pci,netdev=net0,mac={mac},romfile="),
     }
 }
 
 /// QEMU's options are lists with commas; a comma in a value is written twice.
-fn escaped(value: &str) -> String {
-    value.replace(',', ",,")
+pub(super) fn escaped(value: impl AsRef<str>) -> String {
+    value.as_ref().replace(',', ",,")
 }
 
 /// A word for GLib's shell-like parser.
@@ -205,7 +207,7 @@ mod tests {
 
     #[test]
     fn x86_bios() {
-        let firmware = Firmware::Bios { rom: "/rom/pxe-virtio.rom".into() };
+        let firmware = Firmware::Bios { roms: "/roms".into() };
         insta::assert_snapshot!(qemu_argv(&Machine { firmware, ..machine() }).join("\n"));
     }
 
@@ -226,9 +228,9 @@ mod tests {
         let argv = qemu_argv(&machine());
         assert!(value_of(&argv, "if=pflash,unit=1").ends_with("file=/state/a,,b c/vars.fd"));
         let netdev = value_of(&argv, "user,");
-        assert!(netdev.ends_with(
-            "guestfwd=tcp:169.254.169.254:80-cmd:/bin/pipe 'it'\\''s,, a path'"
-        ));
+        assert!(
+            netdev.ends_with("guestfwd=tcp:169.254.169.254:80-cmd:/bin/pipe 'it'\\''s,, a path'")
+        );
         assert!(netdev.contains("restrict=on"));
     }
 

@@ -37,11 +37,7 @@ pub(crate) fn shared(
 }
 
 /// Writes a disk, beside its place first.
-pub(crate) fn write(
-    path: &Utf8Path,
-    program: &[u8],
-    architecture: Architecture,
-) -> io::Result<()> {
+pub(crate) fn write(path: &Utf8Path, program: &[u8], architecture: Architecture) -> io::Result<()> {
     let beside = files::beside(path);
     let written = write_to(&beside, program, architecture).and_then(|()| fs::rename(&beside, path));
     if written.is_err() {

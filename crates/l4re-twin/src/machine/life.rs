@@ -20,9 +20,7 @@ use crate::machine::qmp::{Command, Commands, Event, Events, connect};
 use crate::machine::registry::Control;
 use crate::machine::{Ending, disk};
 use crate::script::{self, Outcome};
-use crate::state::{
-    Instance, InstanceState, ShutdownBehavior, StateReason, Store,
-};
+use crate::state::{Instance, InstanceState, ShutdownBehavior, StateReason, Store};
 use crate::twin::Twin;
 
 /// Starts the machine of an instance that is pending. Does not wait for it.
@@ -99,15 +97,18 @@ impl Life {
 
     /// Prepares, follows the script if that is the twin's part, starts QEMU and watches it.
     async fn boot(&mut self) -> io::Result<Round> {
-        let Some(instance) = self.instance() else { return Ok(Round::Over(End::Told(Ending::Now))) };
+        let Some(instance) = self.instance() else {
+            return Ok(Round::Over(End::Told(Ending::Now)));
+        };
         let chain = {
             let state = self.twin.store.lock();
             let image = state.images.iter().find(|image| image.id == instance.image_id);
             image.map(|image| image.chain)
         };
         let chain = chain.ok_or_else(|| io::Error::other("the instance's AMI is gone"))?;
+        let kvm = self.twin.accelerator.kvm().await;
         let twin = self.twin.clone();
-        let prepared = tokio::task::spawn_blocking(move || prepare(&twin, &instance, chain))
+        let prepared = tokio::task::spawn_blocking(move || prepare(&twin, &instance, chain, kvm))
             .await
             .map_err(io::Error::other)??;
         if prepared.follow
@@ -390,8 +391,7 @@ fn record_end(instance: &mut Instance, end: &End) {
             (never_ran || one_time_spot, Some(StateReason::new("Server.InternalError", message)))
         }
     };
-    instance.state =
-        if terminate { InstanceState::Terminated } else { InstanceState::Stopped };
+    instance.state = if terminate { InstanceState::Terminated } else { InstanceState::Stopped };
     if let Some(reason) = reason {
         instance.transition_reason.clone_from(&reason.message);
         instance.state_reason = Some(reason);

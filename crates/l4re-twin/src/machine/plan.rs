@@ -24,7 +24,12 @@ pub(crate) struct Prepared {
 }
 
 /// Makes the files of a machine. Blocking.
-pub(crate) fn prepare(twin: &Twin, instance: &Instance, chain: Chain) -> io::Result<Prepared> {
+pub(crate) fn prepare(
+    twin: &Twin,
+    instance: &Instance,
+    chain: Chain,
+    kvm: bool,
+) -> io::Result<Prepared> {
     let dir = twin.store.instance_dir(&instance.id);
     let follow = chain == Chain::Arm64Ipxe && twin.config.ipxe_arm64.is_none();
     let firmware = firmware(twin, instance, chain, &dir)?;
@@ -40,7 +45,7 @@ pub(crate) fn prepare(twin: &Twin, instance: &Instance, chain: Chain) -> io::Res
         qemu: qemu.clone(),
         architecture: instance.architecture,
         // KVM runs guests of the host's own architecture only.
-        kvm: instance.architecture.name() == host_architecture() && twin.accelerator.kvm(),
+        kvm: kvm && instance.architecture.name() == host_architecture(),
         memory_mib: memory.min(u64::from(config.max_memory_mib)),
         vcpus: vcpus.min(u64::from(config.max_vcpus)).max(1),
         virtualization: instance.bare_metal || instance.nested_virtualization,
@@ -74,7 +79,7 @@ fn firmware(
     let config = &twin.config;
     let files = &config.firmware;
     let (code, empty, program) = match chain {
-        Chain::BiosIpxe => return Ok(Firmware::Bios { rom: files.ipxe_rom.clone() }),
+        Chain::BiosIpxe => return Ok(Firmware::Bios { roms: files.ipxe_roms.clone() }),
         Chain::UefiIpxe => (&files.ovmf_code, &files.ovmf_vars, Some(config.ipxe_efi())),
         Chain::Arm64Ipxe => (&files.aavmf_code, &files.aavmf_vars, config.ipxe_arm64.as_deref()),
     };

@@ -108,7 +108,10 @@ mod tests {
     #[test]
     fn events_tell_how_a_guest_ended() {
         let shutdown = |guest: bool, reason: &str| {
-            parse(&json!({"event": "SHUTDOWN", "data": {"guest": guest, "reason": reason}}).to_string())
+            parse(
+                &json!({"event": "SHUTDOWN", "data": {"guest": guest, "reason": reason}})
+                    .to_string(),
+            )
         };
         assert_eq!(shutdown(true, "guest-reset"), Some(Event::ShutdownByReset));
         assert_eq!(shutdown(true, "guest-shutdown"), Some(Event::ShutdownByGuest));

@@ -19,7 +19,8 @@ pub(crate) fn list(objects: Vec<Object>, input: ListObjectsV2Input) -> ListObjec
         }
         let common = common_prefix(&object.key, prefix, input.delimiter.as_deref());
         let entry = common.as_deref().unwrap_or(&object.key);
-        if after.is_some_and(|after| entry <= after) || prefixes.last().is_some_and(|p| p == entry) {
+        if after.is_some_and(|after| entry <= after) || prefixes.last().is_some_and(|p| p == entry)
+        {
             continue;
         }
         if contents.len() + prefixes.len() >= limit {

@@ -115,10 +115,7 @@ impl Objects {
         self.bucket_created(bucket)?;
         let _held = self.hold();
         if !self.objects(bucket)?.is_empty() {
-            return Err(s3_error!(
-                BucketNotEmpty,
-                "The bucket you tried to delete is not empty"
-            ));
+            return Err(s3_error!(BucketNotEmpty, "The bucket you tried to delete is not empty"));
         }
         fs::remove_dir_all(self.bucket_dir(bucket)).map_err(S3Error::internal_error)
     }
@@ -283,7 +280,10 @@ mod tests {
         objects.create_bucket("bucket").unwrap();
         put(&objects, "a", "one", &Condition::Absent).unwrap();
         assert_eq!(code(put(&objects, "a", "two", &Condition::Absent)), "PreconditionFailed");
-        assert_eq!(code(put(&objects, "a", "two", &Condition::ETag("x".into()))), "PreconditionFailed");
+        assert_eq!(
+            code(put(&objects, "a", "two", &Condition::ETag("x".into()))),
+            "PreconditionFailed"
+        );
         put(&objects, "a", "three", &Condition::ETag("one".into())).unwrap();
         // Keys that a file system would take for a file and a directory live side by side.
         put(&objects, "a/b", "four", &Condition::None).unwrap();

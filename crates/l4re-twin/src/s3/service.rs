@@ -23,7 +23,11 @@ const BLOCK: usize = 256 * 1024;
 pub(crate) type S3Endpoint = S3Service;
 
 /// Makes the service for a store.
-pub(crate) fn endpoint(objects: Arc<Objects>, region: &str, credentials: &Credentials) -> S3Service {
+pub(crate) fn endpoint(
+    objects: Arc<Objects>,
+    region: &str,
+    credentials: &Credentials,
+) -> S3Service {
     let mut builder = S3ServiceBuilder::new(Store { objects, region: region.to_owned() });
     builder.set_auth(SimpleAuth::from_single(
         credentials.access_key_id.clone(),
@@ -156,8 +160,7 @@ impl S3 for Store {
             .and_then(|configuration| configuration.location_constraint)
             .map_or("us-east-1".to_owned(), |constraint| constraint.as_str().to_owned());
         if constraint != self.region {
-            let what =
-                if constraint == "us-east-1" { "unspecified" } else { constraint.as_str() };
+            let what = if constraint == "us-east-1" { "unspecified" } else { constraint.as_str() };
             return Err(s3_error!(
                 IllegalLocationConstraintException,
                 "The {what} location constraint is incompatible for the region specific endpoint \
@@ -251,7 +254,8 @@ impl S3 for Store {
         let input = req.input;
         self.check_bucket(&input.bucket)?;
         let condition = condition(input.if_match.as_ref(), input.if_none_match.as_ref())?;
-        if condition == Condition::Absent && self.objects.object(&input.bucket, &input.key).is_ok() {
+        if condition == Condition::Absent && self.objects.object(&input.bucket, &input.key).is_ok()
+        {
             // Said before the body is read, so that an unchanged image costs one request.
             return Err(s3_error!(
                 PreconditionFailed,
@@ -419,8 +423,7 @@ impl S3 for Store {
         req: S3Request<CreateMultipartUploadInput>,
     ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
         let input = req.input;
-        let whole =
-            input.checksum_type.as_ref().is_some_and(|kind| kind.as_str() == "FULL_OBJECT");
+        let whole = input.checksum_type.as_ref().is_some_and(|kind| kind.as_str() == "FULL_OBJECT");
         let upload = Upload {
             bucket: input.bucket.clone(),
             key: input.key.clone(),
@@ -473,8 +476,12 @@ impl S3 for Store {
             self.receive(&beside, body, claimed, algorithm, md5, req.trailing_headers).await?;
         fs_err::rename(&beside, &path).map_err(S3Error::internal_error)?;
         unfinished.done();
-        let part =
-            StoredPart { number: input.part_number, size, e_tag: e_tag.clone(), sums: sums.clone() };
+        let part = StoredPart {
+            number: input.part_number,
+            size,
+            e_tag: e_tag.clone(),
+            sums: sums.clone(),
+        };
         uploads.add(&input.upload_id, &part)?;
         Ok(S3Response::new(UploadPartOutput {
             e_tag: Some(ETag::Strong(e_tag)),

@@ -52,8 +52,8 @@ impl Uploads<'_> {
 
     /// An upload by its id, which must be of this bucket and key.
     pub(crate) fn find(self, id: &str, bucket: &str, key: &str) -> S3Result<Upload> {
-        let found: Option<Upload> =
-            files::read_json(&self.dir(id)?.join("upload.json")).map_err(S3Error::internal_error)?;
+        let found: Option<Upload> = files::read_json(&self.dir(id)?.join("upload.json"))
+            .map_err(S3Error::internal_error)?;
         found.filter(|upload| upload.bucket == bucket && upload.key == key).ok_or_else(no_such)
     }
 
@@ -139,7 +139,10 @@ impl Uploads<'_> {
         for (index, part) in wanted.iter().enumerate() {
             let number = part.part_number.unwrap_or_default();
             if parts.last().is_some_and(|last: &Part| last.number >= number) {
-                return Err(s3_error!(InvalidPartOrder, "The list of parts was not in ascending order."));
+                return Err(s3_error!(
+                    InvalidPartOrder,
+                    "The list of parts was not in ascending order."
+                ));
             }
             let found = there.iter().find(|found| {
                 let e_tag = part.e_tag.as_ref().map(s3s::dto::ETag::value);

@@ -26,10 +26,8 @@ pub(crate) fn read_json<T: DeserializeOwned>(path: &Utf8Path) -> Result<Option<T
 
 /// Writes a record beside its place and moves it there.
 pub(crate) fn write_json<T: Serialize>(path: &Utf8Path, value: &T) -> Result<(), TwinError> {
-    let bytes = serde_json::to_vec_pretty(value).map_err(|error| TwinError::Damaged {
-        path: path.to_owned(),
-        detail: error.to_string(),
-    })?;
+    let bytes = serde_json::to_vec_pretty(value)
+        .map_err(|error| TwinError::Damaged { path: path.to_owned(), detail: error.to_string() })?;
     write(path, &bytes).map_err(TwinError::file(path))
 }
 

@@ -179,8 +179,7 @@ impl Store {
 fn mark_lost(instance: &mut Instance) {
     let terminated = instance.state == InstanceState::ShuttingDown
         || instance.spot.as_ref().is_some_and(|spot| !spot.can_be_stopped);
-    instance.state =
-        if terminated { InstanceState::Terminated } else { InstanceState::Stopped };
+    instance.state = if terminated { InstanceState::Terminated } else { InstanceState::Stopped };
     let message = "Server.InternalError: the twin ended and its machines with it";
     instance.state_reason = Some(StateReason::new("Server.InternalError", message));
     instance.transition_reason = message.to_owned();
