@@ -11,6 +11,7 @@ use std::io;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ec2::operation::RequestId;
+use aws_sdk_ec2::operation::run_instances::RunInstancesError;
 use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::ConnectorError;
@@ -20,6 +21,7 @@ use aws_smithy_runtime_api::client::retries::classifiers::{
 
 use crate::denied::read_denial;
 use crate::error::CloudError;
+use crate::launch::is_elsewhere;
 
 /// Says in our terms how `call` (`ec2:RunInstances`) at `endpoint` failed.
 pub(crate) fn classify<E>(
@@ -181,7 +183,7 @@ fn innermost(error: &(dyn Error + 'static)) -> String {
 }
 
 /// Forbids retries that cannot help: a refused connection, an unknown host, a host that does
-/// not answer the handshake. The SDK takes them for passing faults.
+/// not answer the handshake, a place without room. The SDK takes them for passing faults.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct NoHopelessRetry;
 
@@ -191,14 +193,20 @@ impl ClassifyRetry for NoHopelessRetry {
             Some(Err(error)) => error,
             _ => return RetryAction::NoActionIndicated,
         };
-        match error.as_connector_error() {
-            Some(connector) if is_hopeless(connector) => RetryAction::RetryForbidden,
-            _ => RetryAction::NoActionIndicated,
+        // EC2 answers "no capacity" with HTTP 500, which the SDK would try again.
+        let no_room = error
+            .as_operation_error()
+            .and_then(|error| error.downcast_ref::<RunInstancesError>())
+            .and_then(ProvideErrorMetadata::code)
+            .is_some_and(is_elsewhere);
+        if no_room || error.as_connector_error().is_some_and(|e| is_hopeless(e)) {
+            return RetryAction::RetryForbidden;
         }
+        RetryAction::NoActionIndicated
     }
 
     fn name(&self) -> &'static str {
-        "no retry where nobody listens"
+        "no hopeless retry"
     }
 
     fn priority(&self) -> RetryClassifierPriority {

@@ -1,70 +1,47 @@
 //! Launching: RunInstances with tags at creation, over types and zones until one has room.
 //!
 //! Invariants: nothing untagged is ever made; no inbound rule is made; the same command
-//! repeated finds the instance that it made instead of making a second one.
+//! repeated finds the instance that it made instead of making a second one. When two
+//! commands race for a name, the older instance stays and the younger is terminated.
+
+use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::ami::filter;
+use crate::attempt::{Attempt, LaunchOptions, attempts};
 use crate::connect::Cloud;
-use crate::error::CloudError;
+use crate::error::{CloudError, Tried};
+use crate::event::Event;
 use crate::instance::Instance;
-use crate::plan::{BootPlan, ImageFacts, PlanOptions};
-use crate::prepare::Prepared;
+use crate::plan::{BootPlan, ImageFacts};
+use crate::prepare::{Prepared, in_the_way};
 use crate::publish::Object;
-use crate::script::AfterFailure;
 
-/// What to pay for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Market {
-    /// On demand.
-    #[default]
-    OnDemand,
-    /// Spot capacity only.
-    Spot,
-    /// Spot capacity in all places first, on demand after.
-    SpotThenOnDemand,
-}
+const CALL: &str = "ec2:RunInstances";
 
-/// How to launch.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LaunchOptions {
-    /// Tag `l4re:owner`; the caller's name if none.
-    pub owner: Option<String>,
-    /// Tag `l4re:expires`.
-    pub expires: Option<Timestamp>,
-    /// What to pay for.
-    pub market: Market,
-    /// Options of the plan.
-    pub plan: PlanOptions,
-    /// The image's command line.
-    pub command_line: Option<String>,
-    /// What the machine does when the download failed for good.
-    pub after_failure: AfterFailure,
-    /// Security groups; the VPC's default group if empty.
-    pub security_groups: Vec<String>,
-    /// Further tags, on every resource.
-    pub tags: Vec<(String, String)>,
-    /// Whether to take a live instance of that name with the same image for one's own.
-    pub adopt: bool,
-}
+/// A token is used up by each launch under one name within a day or so of which no trace is
+/// left: more than this is not believable.
+const MOST_GENERATIONS: u32 = 64;
 
-/// One RunInstances call, before it is made.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Attempt {
-    /// The boot plan.
-    pub plan: BootPlan,
-    /// Where.
-    pub place: crate::prepare::Place,
-    /// Whether it asks for spot capacity.
-    pub spot: bool,
-    /// The client token.
-    pub token: String,
-    /// The tags.
-    pub tags: Vec<(String, String)>,
-    /// The user data, before base64: holds the presigned URL.
-    pub user_data: String,
-    /// Security groups.
-    pub security_groups: Vec<String>,
+/// How long an instance may stay invisible after it was made.
+const BECOMES_VISIBLE: Duration = Duration::from_secs(15);
+
+/// Codes that mean "try elsewhere".
+const ELSEWHERE: [&str; 8] = [
+    "InsufficientInstanceCapacity",
+    "InsufficientCapacity",
+    "InsufficientHostCapacity",
+    "InsufficientFreeAddressesInSubnet",
+    "MaxSpotInstanceCountExceeded",
+    "UnfulfillableCapacity",
+    "Unsupported",
+    "UnsupportedOperation",
+];
+
+/// Whether a code means "try elsewhere".
+pub(crate) fn is_elsewhere(code: &str) -> bool {
+    ELSEWHERE.contains(&code)
 }
 
 /// A launch that was accepted.
@@ -80,6 +57,15 @@ pub struct Launched {
     pub spot: bool,
 }
 
+/// How one attempt ended.
+enum Outcome {
+    Accepted(Box<Instance>),
+    /// The token belongs to an instance that is there.
+    Found(Box<Instance>),
+    /// The token belongs to an instance that is gone.
+    Spent,
+}
+
 impl Cloud {
     /// Launches.
     pub async fn launch(
@@ -89,25 +75,206 @@ impl Cloud {
         object: &Object,
         options: &LaunchOptions,
     ) -> Result<Launched, CloudError> {
-        let _ = (prepared, image, object, options);
-        todo!()
+        let attempts = attempts(prepared, image, object, options, Timestamp::now())?;
+        if let (Some(instance), Some(first)) =
+            (self.still_running(prepared).await?, attempts.first())
+        {
+            return self.adopt(instance, first, image, options);
+        }
+        self.warn_of_addresses(&attempts);
+        let mut tried = Vec::new();
+        for attempt in &attempts {
+            match self.try_attempt(prepared, attempt).await {
+                Ok(Outcome::Found(instance)) => {
+                    return self.adopt(*instance, attempt, image, options);
+                }
+                Ok(Outcome::Accepted(instance)) => {
+                    return self.settle(*instance, attempt, image, options).await;
+                }
+                Ok(Outcome::Spent) => {
+                    return Err(CloudError::BadAnswer {
+                        call: CALL,
+                        cause: format!("{MOST_GENERATIONS} client tokens are used up"),
+                    });
+                }
+                Err(CloudError::Service { code, .. }) if is_elsewhere(&code) => {
+                    tried.push(self.no_room(attempt, code));
+                }
+                Err(error) => return Err(about_attempt(error, attempt, self.region())),
+            }
+        }
+        Err(CloudError::Capacity(tried))
     }
 
-    /// Asks with DryRun whether the first attempt would be permitted.
+    /// Asks with DryRun whether the attempt would be permitted.
     pub async fn launch_permitted(&self, attempt: &Attempt) -> Result<(), CloudError> {
-        let _ = attempt;
-        todo!()
+        let request = attempt.request(self.ec2(), &attempt.token).dry_run(true);
+        match self.call(CALL, request.send()).await {
+            Ok(_) => Ok(()),
+            Err(CloudError::Service { code, .. }) if code == "DryRunOperation" => Ok(()),
+            Err(error) => Err(about_attempt(error, attempt, self.region())),
+        }
+    }
+
+    /// The instance that had the name when the lookups were made may have gone meanwhile.
+    async fn still_running(&self, prepared: &Prepared) -> Result<Option<Instance>, CloudError> {
+        let Some(instance) = &prepared.running else { return Ok(None) };
+        match self.describe_id(&instance.id).await {
+            Ok(instance) => Ok(Some(instance).filter(|instance| instance.state.is_live())),
+            Err(CloudError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn no_room(&self, attempt: &Attempt, code: String) -> Tried {
+        let place = attempt.place.clone();
+        self.tell(Event::NoCapacity {
+            instance_type: place.instance_type.clone(),
+            zone: place.zone.clone(),
+            code: code.clone(),
+        });
+        Tried { instance_type: place.instance_type, zone: place.zone, spot: attempt.spot, code }
+    }
+
+    /// A machine without an address of its own may still fetch through NAT or an endpoint.
+    fn warn_of_addresses(&self, attempts: &[Attempt]) {
+        let subnet = attempts.first().and_then(|attempt| attempt.place.subnet.as_ref());
+        if let Some(subnet) = subnet.filter(|subnet| !subnet.default && !subnet.public) {
+            let text = format!(
+                "{} gives no public address: the machine fetches its image only if the subnet \
+                 has NAT or an S3 endpoint",
+                subnet.id
+            );
+            self.tell(Event::Warning { text });
+        }
+    }
+
+    /// One place, with the next token whenever one turns out to be spent.
+    async fn try_attempt(
+        &self,
+        prepared: &Prepared,
+        attempt: &Attempt,
+    ) -> Result<Outcome, CloudError> {
+        self.tell(Event::Launching {
+            instance_type: attempt.place.instance_type.clone(),
+            zone: attempt.place.zone.clone(),
+            spot: attempt.spot,
+        });
+        for generation in 0..MOST_GENERATIONS {
+            let token = attempt.token_of(prepared, generation);
+            match self.run(attempt, &token).await? {
+                Outcome::Spent => {}
+                outcome => return Ok(outcome),
+            }
+        }
+        Ok(Outcome::Spent)
+    }
+
+    async fn run(&self, attempt: &Attempt, token: &str) -> Result<Outcome, CloudError> {
+        let request = attempt.request(self.ec2(), token);
+        let answer = match self.call(CALL, request.send()).await {
+            Ok(answer) => answer,
+            Err(CloudError::Service { code, .. }) if code == "IdempotentParameterMismatch" => {
+                return self.token_owner(token).await;
+            }
+            Err(error) => return Err(error),
+        };
+        let found = answer.instances.unwrap_or_default().into_iter().next();
+        let instance = found.as_ref().and_then(Instance::from_ec2).ok_or_else(|| {
+            CloudError::BadAnswer { call: CALL, cause: "no instance in it".to_owned() }
+        })?;
+        if instance.state.is_live() {
+            Ok(Outcome::Accepted(Box::new(instance)))
+        } else {
+            Ok(Outcome::Spent)
+        }
+    }
+
+    /// The instance that a token made, which may not be visible yet.
+    async fn token_owner(&self, token: &str) -> Result<Outcome, CloudError> {
+        let start = std::time::Instant::now();
+        loop {
+            let found = self.describe(vec![filter("client-token", token)]).await?;
+            match found.into_iter().next() {
+                Some(instance) if instance.state.is_live() => {
+                    return Ok(Outcome::Found(Box::new(instance)));
+                }
+                Some(_) => return Ok(Outcome::Spent),
+                None if start.elapsed() >= BECOMES_VISIBLE => return Ok(Outcome::Spent),
+                None => tokio::time::sleep(self.poll()).await,
+            }
+        }
+    }
+
+    /// Takes a live instance for ours, if it is asked for and it runs the same image.
+    fn adopt(
+        &self,
+        instance: Instance,
+        attempt: &Attempt,
+        image: &ImageFacts,
+        options: &LaunchOptions,
+    ) -> Result<Launched, CloudError> {
+        let way = in_the_way(&attempt.name, &instance, image);
+        if !(options.adopt && way.same_image) {
+            return Err(CloudError::AlreadyRunning(Box::new(way)));
+        }
+        let spot = instance.spot_request.is_some();
+        Ok(self.launched(instance, attempt, true, spot))
+    }
+
+    fn launched(
+        &self,
+        instance: Instance,
+        attempt: &Attempt,
+        adopted: bool,
+        spot: bool,
+    ) -> Launched {
+        self.tell(Event::Launched {
+            id: instance.id.clone(),
+            instance_type: instance.instance_type.clone(),
+            zone: instance.zone.clone(),
+            adopted,
+        });
+        Launched { instance, plan: attempt.plan.clone(), adopted, spot }
+    }
+
+    /// Looks whether another command has launched under the same name meanwhile.
+    async fn settle(
+        &self,
+        instance: Instance,
+        attempt: &Attempt,
+        image: &ImageFacts,
+        options: &LaunchOptions,
+    ) -> Result<Launched, CloudError> {
+        let older = match self.named(&attempt.name).await {
+            Ok(named) => named.into_iter().find(|other| other.is_older_rival_of(&instance)),
+            Err(error) => {
+                let text = format!("whether `{}` is unique is unknown: {error}", attempt.name);
+                self.tell(Event::Warning { text });
+                None
+            }
+        };
+        match older {
+            None => Ok(self.launched(instance, attempt, false, attempt.spot)),
+            Some(older) => {
+                self.terminate(&instance).await?;
+                self.adopt(older, attempt, image, options)
+            }
+        }
     }
 }
 
-/// The attempts of a launch in order, made without a call: what `--dry-run` shows.
-pub fn attempts(
-    prepared: &Prepared,
-    image: &ImageFacts,
-    object: &Object,
-    options: &LaunchOptions,
-    now: Timestamp,
-) -> Result<Vec<Attempt>, CloudError> {
-    let _ = (prepared, image, object, options, now);
-    todo!()
+/// Names the type and the subnet in errors that are about them.
+fn about_attempt(error: CloudError, attempt: &Attempt, region: &str) -> CloudError {
+    match error {
+        CloudError::Quota { code, message, .. } => CloudError::Quota {
+            instance_type: Some(attempt.place.instance_type.clone()),
+            code,
+            message,
+        },
+        CloudError::Service { code, .. } if code == "VPCIdNotSpecified" => {
+            CloudError::NoSubnet { region: region.to_owned(), zones: Vec::new() }
+        }
+        error => error,
+    }
 }

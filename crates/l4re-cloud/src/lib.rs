@@ -4,6 +4,7 @@
 //! does), knows neither QEMU nor the twin beyond an endpoint. The only crate with `aws-*`.
 
 mod ami;
+mod attempt;
 mod bucket;
 mod chain;
 mod classify;
@@ -17,6 +18,7 @@ mod instance;
 mod launch;
 mod lifecycle;
 mod multipart;
+mod place;
 mod plan;
 mod prepare;
 mod price;
@@ -26,21 +28,26 @@ mod script;
 mod serial;
 mod store;
 mod tags;
+#[cfg(test)]
+mod testing;
 mod token;
 mod types;
+mod wait;
 
 pub use ami::{AmiFacts, AmiOwner, IPXE_OWNER};
+pub use attempt::{Attempt, LaunchOptions, Market, attempts};
 pub use connect::{Cloud, ConnectOptions, Endpoint, Timeouts};
 pub use error::{CloudError, Denied, Running, Tried};
 pub use event::{Event, Events, silent};
 pub use identity::Identity;
 pub use instance::{Instance, InstanceFilter, InstanceState};
-pub use launch::{Attempt, LaunchOptions, Launched, Market, attempts};
+pub use launch::Launched;
+pub use place::{Place, Subnet};
 pub use plan::{
     AccountFacts, BootPlan, Chain, HttpTokens, ImageFacts, KindChoice, PlanError, PlanOptions,
     PlanWarning, best_kind, plan,
 };
-pub use prepare::{Place, PrepareOptions, Prepared, Subnet};
+pub use prepare::{PrepareOptions, Prepared};
 pub use price::{PRICES_AS_OF, PRICES_REGION, Price, price};
 pub use publish::{Object, PublishOptions};
 pub use script::{AfterFailure, ScriptOptions, USER_DATA_LIMIT, file_name, script};

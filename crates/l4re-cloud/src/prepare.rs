@@ -2,14 +2,20 @@
 //!
 //! Invariant: after [`Cloud::prepare`] and [`Cloud::publish`], a launch is one call.
 
-use crate::ami::AmiFacts;
+use l4re_image::Arch;
+
+use crate::ami::{AmiFacts, filter};
 use crate::connect::Cloud;
 use crate::error::{CloudError, Running};
+use crate::event::Event;
 use crate::identity::Identity;
-use crate::plan::{AccountFacts, BootPlan, ImageFacts, KindChoice, PlanError, PlanOptions};
+use crate::instance::Instance;
+use crate::place::{Offering, Place, Subnet, places};
+use crate::plan::{
+    AccountFacts, BootPlan, ImageFacts, KindChoice, PlanError, PlanOptions, best_kind, plan,
+};
 use crate::serial::SerialStatus;
 use crate::types::InstanceTypeFacts;
-use l4re_image::Arch;
 
 /// What will be launched.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,28 +28,6 @@ pub struct PrepareOptions {
     pub zones: Vec<String>,
     /// The subnet, instead of the default VPC's.
     pub subnet: Option<String>,
-}
-
-/// A subnet that a launch may go to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Subnet {
-    /// `subnet-…`.
-    pub id: String,
-    /// Its zone.
-    pub zone: String,
-    /// Whether machines get a public address there by default.
-    pub public: bool,
-}
-
-/// One place where a launch may be tried.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
-    /// The type.
-    pub instance_type: String,
-    /// The zone; `None` leaves it to EC2.
-    pub zone: Option<String>,
-    /// The subnet; `None` leaves it to EC2.
-    pub subnet: Option<Subnet>,
 }
 
 /// The answers.
@@ -65,8 +49,8 @@ pub struct Prepared {
     pub serial: SerialStatus,
     /// Where to try, in order.
     pub places: Vec<Place>,
-    /// A live instance of that name.
-    pub running: Option<Running>,
+    /// The live instance of that name.
+    pub running: Option<Instance>,
     /// The newest dead instance of that name: the seed of the launch's tokens.
     pub last_dead: Option<String>,
 }
@@ -74,21 +58,174 @@ pub struct Prepared {
 impl Prepared {
     /// The plan for the first type that the image can boot on, or the first type's refusal.
     pub fn plan(&self, image: &ImageFacts, options: &PlanOptions) -> Result<BootPlan, PlanError> {
-        let _ = (image, options);
-        todo!()
+        let mut refusal = None;
+        for machine in &self.types {
+            match plan(image, machine, &self.amis, &self.account, options) {
+                Ok(plan) => return Ok(plan),
+                Err(error) => refusal = refusal.or(Some(error)),
+            }
+        }
+        Err(refusal.unwrap_or(PlanError::NoMachine))
     }
 
     /// The kind of image to build for an architecture, and why if it is not the usual one.
-    pub fn best_kind(&self, arch: Arch) -> KindChoice {
-        let _ = arch;
-        todo!()
+    pub fn best_kind(&self, arch: Arch) -> Option<KindChoice> {
+        self.types.first().map(|machine| best_kind(arch, machine, &self.amis))
+    }
+
+    /// The error that a launch of `image` would end in, if a live instance has the name.
+    pub fn in_the_way(&self, image: &ImageFacts) -> Option<Running> {
+        self.running.as_ref().map(|instance| in_the_way(&self.options.name, instance, image))
+    }
+}
+
+/// A live instance of the same name, as an error tells it.
+pub(crate) fn in_the_way(name: &str, instance: &Instance, image: &ImageFacts) -> Running {
+    Running {
+        name: name.to_owned(),
+        id: instance.id.clone(),
+        state: instance.state.to_string(),
+        owner: instance.owner.clone(),
+        same_image: image.sha256.is_some() && instance.image == image.sha256,
     }
 }
 
 impl Cloud {
     /// Looks everything up, concurrently.
     pub async fn prepare(&self, options: &PrepareOptions) -> Result<Prepared, CloudError> {
-        let _ = options;
-        todo!()
+        check_name(&options.name)?;
+        if options.types.is_empty() {
+            return Err(bad("instance type", "", "none is given"));
+        }
+        let (identity, amis, types, offerings, subnets, account, serial, named) = tokio::try_join!(
+            self.identity(),
+            self.amis(),
+            self.instance_types(&options.types),
+            self.offerings(&options.types),
+            self.subnets(options.subnet.as_deref()),
+            self.account(),
+            self.serial_status(),
+            self.named(&options.name),
+        )?;
+        self.tell_missing(&options.types, &types);
+        let places = places(options, &types, offerings, subnets, self.region())?;
+        let (live, dead): (Vec<_>, Vec<_>) = named.into_iter().partition(|i| i.state.is_live());
+        Ok(Prepared {
+            options: options.clone(),
+            identity,
+            region: self.region().to_owned(),
+            types,
+            amis,
+            account,
+            serial,
+            places,
+            running: live.into_iter().next(),
+            last_dead: dead.into_iter().next().map(|instance| instance.id),
+        })
+    }
+
+    fn tell_missing(&self, asked: &[String], found: &[InstanceTypeFacts]) {
+        for name in asked.iter().filter(|name| !found.iter().any(|f| f.name == **name)) {
+            let text = format!("{} has no instance type {name}", self.region());
+            self.tell(Event::Warning { text });
+        }
+    }
+
+    /// The account's settings that a launch depends on.
+    pub async fn account(&self) -> Result<AccountFacts, CloudError> {
+        const CALL: &str = "ec2:GetInstanceMetadataDefaults";
+        let ask = self.call(CALL, self.ec2().get_instance_metadata_defaults().send());
+        let effect = "whether the account enforces IMDSv2 is unknown";
+        let answer = self.optional(effect, CALL, ask).await?;
+        let imds_v2_enforced = answer.map(|answer| {
+            let enforced = answer.account_level.and_then(|level| level.http_tokens_enforced);
+            enforced.is_some_and(|state| state.as_str() == "enabled")
+        });
+        Ok(AccountFacts { imds_v2_enforced })
+    }
+
+    /// Where the types are offered; `None` if the endpoint cannot say.
+    async fn offerings(&self, types: &[String]) -> Result<Option<Vec<Offering>>, CloudError> {
+        const CALL: &str = "ec2:DescribeInstanceTypeOfferings";
+        let of_types = aws_sdk_ec2::types::Filter::builder()
+            .name("instance-type")
+            .set_values(Some(types.to_vec()))
+            .build();
+        let pages = self
+            .ec2()
+            .describe_instance_type_offerings()
+            .location_type(aws_sdk_ec2::types::LocationType::AvailabilityZone)
+            .filters(of_types)
+            .into_paginator()
+            .items()
+            .send();
+        let ask = self.call(CALL, pages.collect::<Result<Vec<_>, _>>());
+        let effect = "all zones are tried";
+        let offering = |found: aws_sdk_ec2::types::InstanceTypeOffering| {
+            Some(Offering {
+                instance_type: found.instance_type?.as_str().to_owned(),
+                zone: found.location?,
+            })
+        };
+        let answer = self.optional(effect, CALL, ask).await?;
+        Ok(answer.map(|found| found.into_iter().filter_map(offering).collect()))
+    }
+
+    /// The subnet asked for, or the default one of each zone; `None` if the endpoint cannot
+    /// say.
+    async fn subnets(&self, id: Option<&str>) -> Result<Option<Vec<Subnet>>, CloudError> {
+        const CALL: &str = "ec2:DescribeSubnets";
+        let request = self.ec2().describe_subnets();
+        let request = match id {
+            Some(id) => request.subnet_ids(id),
+            None => request.filters(filter("default-for-az", "true")),
+        };
+        let ask = self.call(CALL, request.send());
+        let answer = match id {
+            Some(_) => Some(ask.await?),
+            None => self.optional("EC2 chooses the subnet", CALL, ask).await?,
+        };
+        let subnet = |found: aws_sdk_ec2::types::Subnet| {
+            Some(Subnet {
+                id: found.subnet_id?,
+                zone: found.availability_zone?,
+                public: found.map_public_ip_on_launch.unwrap_or_default(),
+                default: id.is_none(),
+            })
+        };
+        Ok(answer.map(|a| a.subnets.unwrap_or_default().into_iter().filter_map(subnet).collect()))
+    }
+}
+
+/// Names are typed on command lines, beside instance ids.
+fn check_name(name: &str) -> Result<(), CloudError> {
+    if name.is_empty() || name.chars().count() > 100 {
+        return Err(bad("name", name, "it must have 1 to 100 characters"));
+    }
+    if name.chars().any(|c| c.is_control() || c.is_whitespace()) || name.starts_with('-') {
+        return Err(bad("name", name, "it has white space, control characters or begins with `-`"));
+    }
+    if crate::lifecycle::is_instance_id(name) {
+        return Err(bad("name", name, "it looks like an instance id"));
+    }
+    Ok(())
+}
+
+fn bad(what: &'static str, value: &str, reason: &str) -> CloudError {
+    CloudError::BadOption { what, value: value.to_owned(), reason: reason.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        for good in ["hello", "vm-multi_p2p", "größe", "i-am-fine"] {
+            assert!(check_name(good).is_ok(), "{good}");
+        }
+        for poor in ["", "a b", "-x", "a\nb", "i-0123456789abcdef0", &"x".repeat(101)] {
+            assert!(check_name(poor).is_err(), "{poor}");
+        }
     }
 }

@@ -1,0 +1,314 @@
+//! What a launch will ask for, worked out before the first call: one attempt for each place.
+//!
+//! Invariant: pure, but for building the SDK's request; `--dry-run` shows exactly what a
+//! launch would send.
+
+use aws_sdk_ec2::Client;
+use aws_sdk_ec2::operation::run_instances::builders::RunInstancesFluentBuilder;
+use aws_sdk_ec2::types::{
+    CpuOptionsRequest, HttpTokensState, InstanceInterruptionBehavior, InstanceMarketOptionsRequest,
+    InstanceMetadataEndpointState, InstanceMetadataOptionsRequest,
+    InstanceNetworkInterfaceSpecification, InstanceType, MarketType,
+    NestedVirtualizationSpecification, Placement, ResourceType, ShutdownBehavior, SpotInstanceType,
+    SpotMarketOptions, Tag, TagSpecification,
+};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+
+use crate::error::CloudError;
+use crate::place::Place;
+use crate::plan::{BootPlan, HttpTokens, ImageFacts, PlanError, PlanOptions, plan};
+use crate::prepare::Prepared;
+use crate::publish::Object;
+use crate::script::{AfterFailure, ScriptOptions, file_name, script};
+use crate::tags::{TagValues, launch_tags};
+use crate::token::{TokenSeed, client_token};
+
+/// What to pay for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Market {
+    /// On demand.
+    #[default]
+    OnDemand,
+    /// Spot capacity only.
+    Spot,
+    /// Spot capacity in all places first, on demand after.
+    SpotThenOnDemand,
+}
+
+/// How to launch.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LaunchOptions {
+    /// Tag `l4re:owner`; the caller's name if none.
+    pub owner: Option<String>,
+    /// Tag `l4re:expires`.
+    pub expires: Option<Timestamp>,
+    /// What to pay for.
+    pub market: Market,
+    /// Options of the plan.
+    pub plan: PlanOptions,
+    /// The image's command line.
+    pub command_line: Option<String>,
+    /// What the machine does when the download failed for good.
+    pub after_failure: AfterFailure,
+    /// Security groups; the VPC's default group, which lets nothing in, if empty.
+    pub security_groups: Vec<String>,
+    /// Further tags, on every resource.
+    pub tags: Vec<(String, String)>,
+    /// Whether to take a live instance of that name with the same image for one's own.
+    pub adopt: bool,
+}
+
+/// One RunInstances call, before it is made.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// The instance's name.
+    pub name: String,
+    /// The boot plan.
+    pub plan: BootPlan,
+    /// Where.
+    pub place: Place,
+    /// Whether it asks for spot capacity.
+    pub spot: bool,
+    /// The client token.
+    pub token: String,
+    /// The tags.
+    pub tags: Vec<(String, String)>,
+    /// The user data, before base64: holds the presigned URL.
+    pub user_data: String,
+    /// Security groups.
+    pub security_groups: Vec<String>,
+}
+
+impl std::fmt::Debug for Attempt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Attempt")
+            .field("name", &self.name)
+            .field("place", &self.place)
+            .field("spot", &self.spot)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The attempts of a launch in order. Types that the image cannot boot on are left out; if
+/// it can boot on none, the first type's refusal.
+pub fn attempts(
+    prepared: &Prepared,
+    image: &ImageFacts,
+    object: &Object,
+    options: &LaunchOptions,
+    now: Timestamp,
+) -> Result<Vec<Attempt>, CloudError> {
+    let user_data = script(&ScriptOptions {
+        sha256: object.sha256.clone().or_else(|| image.sha256.clone()),
+        size: image.size,
+        command_line: options.command_line.clone(),
+        after_failure: options.after_failure,
+        ..ScriptOptions::new(&object.url, file_name(image.arch, image.kind))
+    })?;
+    let tags = launch_tags(
+        &TagValues {
+            name: &prepared.options.name,
+            owner: options.owner.as_deref().unwrap_or_else(|| prepared.identity.owner()),
+            created: now,
+            expires: options.expires,
+            image: image.sha256.as_deref(),
+        },
+        &options.tags,
+    );
+    let mut attempts = Vec::new();
+    let mut refusal = None;
+    for &spot in markets(options.market) {
+        for place in &prepared.places {
+            match plan_for(prepared, place, image, &options.plan) {
+                Ok(plan) => {
+                    let mut attempt = Attempt {
+                        name: prepared.options.name.clone(),
+                        plan,
+                        place: place.clone(),
+                        spot,
+                        token: String::new(),
+                        tags: tags.clone(),
+                        user_data: user_data.clone(),
+                        security_groups: options.security_groups.clone(),
+                    };
+                    attempt.token = attempt.token_of(prepared, 0);
+                    attempts.push(attempt);
+                }
+                Err(error) => refusal = refusal.or(Some(error)),
+            }
+        }
+    }
+    match refusal {
+        Some(refusal) if attempts.is_empty() => Err(refusal.into()),
+        _ => Ok(attempts),
+    }
+}
+
+/// Whether each round asks for spot capacity.
+fn markets(market: Market) -> &'static [bool] {
+    match market {
+        Market::OnDemand => &[false],
+        Market::Spot => &[true],
+        Market::SpotThenOnDemand => &[true, false],
+    }
+}
+
+fn plan_for(
+    prepared: &Prepared,
+    place: &Place,
+    image: &ImageFacts,
+    options: &PlanOptions,
+) -> Result<BootPlan, PlanError> {
+    let machine = prepared.types.iter().find(|facts| facts.name == place.instance_type);
+    let machine = machine.ok_or(PlanError::NoMachine)?;
+    plan(image, machine, &prepared.amis, &prepared.account, options)
+}
+
+impl Attempt {
+    /// The token of this attempt after `generation` spent ones.
+    pub(crate) fn token_of(&self, prepared: &Prepared, generation: u32) -> String {
+        client_token(&TokenSeed {
+            name: &self.name,
+            last_dead: prepared.last_dead.as_deref(),
+            instance_type: &self.place.instance_type,
+            zone: self.place.zone.as_deref(),
+            spot: self.spot,
+            generation,
+        })
+    }
+
+    /// The request.
+    pub(crate) fn request(&self, ec2: &Client, token: &str) -> RunInstancesFluentBuilder {
+        let request = ec2
+            .run_instances()
+            .min_count(1)
+            .max_count(1)
+            .image_id(&self.plan.ami.id)
+            .instance_type(InstanceType::from(self.place.instance_type.as_str()))
+            .client_token(token)
+            .user_data(STANDARD.encode(&self.user_data))
+            .metadata_options(self.metadata_options())
+            .instance_initiated_shutdown_behavior(ShutdownBehavior::Terminate)
+            .set_tag_specifications(Some(self.tag_specifications()))
+            .set_instance_market_options(self.spot.then(spot_once))
+            .set_cpu_options(self.plan.nested.then(nested));
+        self.with_network(request)
+    }
+
+    fn metadata_options(&self) -> InstanceMetadataOptionsRequest {
+        let tokens = match self.plan.tokens {
+            HttpTokens::Optional => HttpTokensState::Optional,
+            HttpTokens::Required => HttpTokensState::Required,
+        };
+        InstanceMetadataOptionsRequest::builder()
+            .http_endpoint(InstanceMetadataEndpointState::Enabled)
+            .http_tokens(tokens)
+            .build()
+    }
+
+    fn tag_specifications(&self) -> Vec<TagSpecification> {
+        let pair = |(key, value): &(String, String)| Tag::builder().key(key).value(value).build();
+        let tags: Vec<Tag> = self.tags.iter().map(pair).collect();
+        let mut resources =
+            vec![ResourceType::Instance, ResourceType::Volume, ResourceType::NetworkInterface];
+        if self.spot {
+            resources.push(ResourceType::SpotInstancesRequest);
+        }
+        let on = |resource| {
+            TagSpecification::builder().resource_type(resource).set_tags(Some(tags.clone())).build()
+        };
+        resources.into_iter().map(on).collect()
+    }
+
+    /// A public address can only be asked for in a network interface, which then has to name
+    /// subnet and groups too. It is asked for in a default subnet that gives none by itself.
+    fn with_network(&self, request: RunInstancesFluentBuilder) -> RunInstancesFluentBuilder {
+        let groups =
+            Some(self.security_groups.clone()).filter(|groups: &Vec<String>| !groups.is_empty());
+        match (&self.place.subnet, &self.place.zone) {
+            (Some(subnet), _) if subnet.default && !subnet.public => {
+                let interface = InstanceNetworkInterfaceSpecification::builder()
+                    .device_index(0)
+                    .subnet_id(&subnet.id)
+                    .set_groups(groups)
+                    .associate_public_ip_address(true)
+                    .delete_on_termination(true)
+                    .build();
+                request.network_interfaces(interface)
+            }
+            (Some(subnet), _) => request.subnet_id(&subnet.id).set_security_group_ids(groups),
+            (None, Some(zone)) => request
+                .placement(Placement::builder().availability_zone(zone).build())
+                .set_security_group_ids(groups),
+            (None, None) => request.set_security_group_ids(groups),
+        }
+    }
+}
+
+fn spot_once() -> InstanceMarketOptionsRequest {
+    let options = SpotMarketOptions::builder()
+        .spot_instance_type(SpotInstanceType::OneTime)
+        .instance_interruption_behavior(InstanceInterruptionBehavior::Terminate)
+        .build();
+    InstanceMarketOptionsRequest::builder()
+        .market_type(MarketType::Spot)
+        .spot_options(options)
+        .build()
+}
+
+fn nested() -> CpuOptionsRequest {
+    CpuOptionsRequest::builder()
+        .nested_virtualization(NestedVirtualizationSpecification::Enabled)
+        .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{ami, image, prepared};
+    use l4re_image::{Arch, Kind};
+
+    fn object() -> Object {
+        Object::at_url("http://host/l4re/x", Some("ab".repeat(32)))
+    }
+
+    fn make(options: &LaunchOptions) -> Result<Vec<Attempt>, CloudError> {
+        let prepared = prepared(&["m7g.metal", "c7i-flex.large"], &[ami("arm64"), ami("x86_64")]);
+        let now = "2026-11-01T00:00:00Z".parse().unwrap();
+        attempts(&prepared, &image(Arch::Arm64, Kind::Efi), &object(), options, now)
+    }
+
+    #[test]
+    fn types_that_do_not_fit_are_left_out() {
+        let attempts = make(&LaunchOptions::default()).unwrap();
+        assert!(attempts.iter().all(|a| a.place.instance_type == "m7g.metal"));
+        assert_eq!(attempts.len(), 2);
+        assert_ne!(attempts[0].token, attempts[1].token);
+    }
+
+    #[test]
+    fn spot_in_all_places_before_on_demand() {
+        let options =
+            LaunchOptions { market: Market::SpotThenOnDemand, ..LaunchOptions::default() };
+        let spots: Vec<bool> = make(&options).unwrap().iter().map(|a| a.spot).collect();
+        assert_eq!(spots, [true, true, false, false]);
+    }
+
+    #[test]
+    fn no_type_fits_tells_the_first_refusal() {
+        let prepared = prepared(&["c5.metal", "m7g.metal"], &[ami("arm64"), ami("x86_64")]);
+        let image = image(Arch::X86_64, Kind::Efi);
+        let now = Timestamp::UNIX_EPOCH;
+        let error = attempts(&prepared, &image, &object(), &LaunchOptions::default(), now);
+        assert_eq!(error.unwrap_err().code(), "no-uefi");
+    }
+
+    #[test]
+    fn debug_shows_no_user_data() {
+        let attempts = make(&LaunchOptions::default()).unwrap();
+        assert!(attempts[0].user_data.contains("http://host/"));
+        assert!(!format!("{attempts:?}").contains("http://host/"));
+    }
+}

@@ -1,0 +1,182 @@
+//! Where a launch may be tried: types in the order of preference, each in all zones that
+//! offer it and have a subnet.
+//!
+//! Invariant: pure; what the endpoint could not say leaves the choice to EC2.
+
+use crate::error::CloudError;
+use crate::prepare::PrepareOptions;
+use crate::types::InstanceTypeFacts;
+
+/// A subnet that a launch may go to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subnet {
+    /// `subnet-…`.
+    pub id: String,
+    /// Its zone.
+    pub zone: String,
+    /// Whether machines get a public address there by themselves.
+    pub public: bool,
+    /// Whether it is the default VPC's, and not one that was asked for.
+    pub default: bool,
+}
+
+/// One place where a launch may be tried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The type.
+    pub instance_type: String,
+    /// The zone; `None` leaves it to EC2.
+    pub zone: Option<String>,
+    /// The subnet; `None` leaves it to EC2.
+    pub subnet: Option<Subnet>,
+}
+
+/// A type in a zone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Offering {
+    pub(crate) instance_type: String,
+    pub(crate) zone: String,
+}
+
+/// All places, or why there is none.
+pub(crate) fn places(
+    options: &PrepareOptions,
+    types: &[InstanceTypeFacts],
+    offerings: Option<Vec<Offering>>,
+    subnets: Option<Vec<Subnet>>,
+    region: &str,
+) -> Result<Vec<Place>, CloudError> {
+    let offered = zones_of_types(types, offerings.as_deref());
+    if offered.iter().all(|(_, zones)| zones.as_ref().is_some_and(Vec::is_empty)) {
+        return Err(CloudError::NotOffered {
+            types: options.types.clone(),
+            region: region.to_owned(),
+        });
+    }
+    let wanted = |zone: &str| options.zones.is_empty() || options.zones.iter().any(|z| z == zone);
+    let mut places = Vec::new();
+    for (instance_type, zones) in &offered {
+        for (zone, subnet) in spots(zones.as_deref(), subnets.as_deref()) {
+            if zone.as_deref().is_none_or(wanted) {
+                places.push(Place { instance_type: instance_type.clone(), zone, subnet });
+            }
+        }
+    }
+    if places.is_empty() {
+        let mut zones: Vec<String> = offered.into_iter().filter_map(|(_, z)| z).flatten().collect();
+        zones.sort();
+        zones.dedup();
+        // With no subnet at all the region lacks a default VPC: naming zones would mislead.
+        let none = subnets.is_some_and(|subnets| subnets.is_empty());
+        let zones = if none { Vec::new() } else { zones };
+        return Err(CloudError::NoSubnet { region: region.to_owned(), zones });
+    }
+    Ok(places)
+}
+
+/// Each type with the zones that offer it, sorted; `None` where the endpoint cannot say.
+fn zones_of_types(
+    types: &[InstanceTypeFacts],
+    offerings: Option<&[Offering]>,
+) -> Vec<(String, Option<Vec<String>>)> {
+    let zones = |name: &str| {
+        offerings.map(|offerings| {
+            let of_type = offerings.iter().filter(|o| o.instance_type == name);
+            let mut zones: Vec<String> = of_type.map(|o| o.zone.clone()).collect();
+            zones.sort();
+            zones.dedup();
+            zones
+        })
+    };
+    types.iter().map(|facts| (facts.name.clone(), zones(&facts.name))).collect()
+}
+
+/// Zone and subnet pairs for one type.
+fn spots(
+    zones: Option<&[String]>,
+    subnets: Option<&[Subnet]>,
+) -> Vec<(Option<String>, Option<Subnet>)> {
+    match (zones, subnets) {
+        (None, None) => vec![(None, None)],
+        (Some(zones), None) => zones.iter().map(|zone| (Some(zone.clone()), None)).collect(),
+        (zones, Some(subnets)) => {
+            let fits = |subnet: &&Subnet| zones.is_none_or(|z| z.contains(&subnet.zone));
+            let mut subnets: Vec<&Subnet> = subnets.iter().filter(fits).collect();
+            subnets.sort_by(|a, b| a.zone.cmp(&b.zone).then_with(|| a.id.cmp(&b.id)));
+            subnets.into_iter().map(|s| (Some(s.zone.clone()), Some(s.clone()))).collect()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::machine;
+
+    fn offering(instance_type: &str, zone: &str) -> Offering {
+        Offering { instance_type: instance_type.into(), zone: zone.into() }
+    }
+
+    fn subnet(zone: &str) -> Subnet {
+        Subnet { id: format!("subnet-{zone}"), zone: zone.into(), public: true, default: true }
+    }
+
+    fn names(places: &[Place]) -> Vec<String> {
+        let one = |p: &Place| {
+            let subnet = p.subnet.as_ref().map_or("-", |s| s.id.as_str());
+            format!("{} {} {subnet}", p.instance_type, p.zone.as_deref().unwrap_or("-"))
+        };
+        places.iter().map(one).collect()
+    }
+
+    fn two() -> (PrepareOptions, Vec<InstanceTypeFacts>) {
+        let types = vec![machine("m7g.metal"), machine("c7g.metal")];
+        let names = types.iter().map(|t| t.name.clone()).collect();
+        (PrepareOptions { types: names, ..PrepareOptions::default() }, types)
+    }
+
+    #[test]
+    fn first_type_in_all_its_zones_then_the_next() {
+        let (options, types) = two();
+        let offerings = vec![
+            offering("c7g.metal", "1a"),
+            offering("m7g.metal", "1b"),
+            offering("m7g.metal", "1a"),
+        ];
+        let subnets = vec![subnet("1b"), subnet("1a"), subnet("1c")];
+        let found = places(&options, &types, Some(offerings), Some(subnets), "r").unwrap();
+        assert_eq!(
+            names(&found),
+            ["m7g.metal 1a subnet-1a", "m7g.metal 1b subnet-1b", "c7g.metal 1a subnet-1a"]
+        );
+    }
+
+    #[test]
+    fn zones_can_be_limited() {
+        let (options, types) = two();
+        let options = PrepareOptions { zones: vec!["1b".into()], ..options };
+        let offerings = vec![offering("m7g.metal", "1a"), offering("m7g.metal", "1b")];
+        let found = places(&options, &types, Some(offerings), None, "r").unwrap();
+        assert_eq!(names(&found), ["m7g.metal 1b -"]);
+    }
+
+    #[test]
+    fn what_is_unknown_is_left_to_ec2() {
+        let (options, types) = two();
+        let found = places(&options, &types, None, None, "r").unwrap();
+        assert_eq!(names(&found), ["m7g.metal - -", "c7g.metal - -"]);
+    }
+
+    #[test]
+    fn nothing_offered_and_no_subnet_are_told_apart() {
+        let (options, types) = two();
+        let code = |offerings, subnets| {
+            places(&options, &types, Some(offerings), Some(subnets), "r").unwrap_err()
+        };
+        assert_eq!(code(vec![], vec![subnet("1a")]).code(), "not-offered");
+        let none = code(vec![offering("m7g.metal", "1a")], vec![]);
+        assert_eq!(none.to_string(), "no default subnet in r");
+        let other = code(vec![offering("m7g.metal", "1a")], vec![subnet("1b")]);
+        assert_eq!(other.to_string(), "no default subnet in r in any of 1a");
+    }
+}
