@@ -20,8 +20,8 @@ pub struct Arguments {
     #[arg(long, value_name = "WORDS")]
     command_line: Option<String>,
     /// Attempts at the download
-    #[arg(long, value_name = "N", default_value = "5")]
-    attempts: u32,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=12))]
+    attempts: Option<u32>,
     /// Wait at the end of a failure instead of rebooting
     #[arg(long)]
     wait: bool,
@@ -29,14 +29,17 @@ pub struct Arguments {
 
 /// Runs `script`.
 pub fn script(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
-    let options = ScriptOptions {
-        url: arguments.url.clone(),
-        sha256: arguments.sha256.clone(),
-        size: None,
-        command_line: arguments.command_line.clone(),
-        attempts: arguments.attempts,
-        after_failure: if arguments.wait { AfterFailure::Wait } else { AfterFailure::Reboot },
-    };
+    let path = arguments.url.split(['?', '#']).next().unwrap_or_default();
+    let name = path.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or("image");
+    let mut options = ScriptOptions::new(&arguments.url, name);
+    options.sha256.clone_from(&arguments.sha256);
+    options.command_line.clone_from(&arguments.command_line);
+    if let Some(attempts) = arguments.attempts {
+        options.attempts = attempts;
+    }
+    if arguments.wait {
+        options.after_failure = AfterFailure::Wait;
+    }
     let script = l4re_cloud::script(&options)?;
     Ok(context.shell.raw(script.as_bytes())?)
 }

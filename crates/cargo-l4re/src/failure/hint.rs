@@ -141,7 +141,7 @@ fn plan(error: &PlanError) -> Vec<String> {
         PlanError::NoUefi { .. } => {
             "`cargo l4re elfimage ENTRY` builds the ELF image; `deploy ENTRY --metal` does so by itself"
         }
-        PlanError::ElfNeedsBios { .. } => "`cargo l4re efiimage ENTRY` builds the EFI image",
+        PlanError::NoBios { .. } => "`cargo l4re efiimage ENTRY` builds the EFI image",
         PlanError::NoOwnAmi { .. } => {
             "the ELF image boots without one: `--kind elf`, or an image from `cargo l4re elfimage`"
         }

@@ -74,7 +74,7 @@ pub async fn launch(
     interrupt: &Interrupt,
 ) -> Result<Launch, Failure> {
     let (prepared, image) = prepare(context, connection, source, recipe, interrupt).await?;
-    let facts = facts(&image);
+    let facts = facts(&image)?;
     let options = launch_options(context, recipe);
     let plan = prepared.plan(&facts, &options.plan).map_err(l4re_cloud::CloudError::from)?;
     context
@@ -101,9 +101,9 @@ pub async fn dry_run(
     interrupt: &Interrupt,
 ) -> Result<Placed, Failure> {
     let (prepared, image) = prepare(context, connection, source, recipe, interrupt).await?;
-    let facts = facts(&image);
+    let facts = facts(&image)?;
     let options = publish_options(context, connection, recipe);
-    let object = connection.cloud.object_for(&facts, &options).await?;
+    let object = connection.cloud.object_for(&image, &options).await?;
     let options = launch_options(context, recipe);
     let attempts = l4re_cloud::attempts(&prepared, &facts, &object, &options, Timestamp::now())?;
     Ok(Placed { image, attempts })
@@ -130,9 +130,9 @@ async fn publish(
     image: &Image,
     interrupt: &Interrupt,
 ) -> Result<Object, Failure> {
-    let (facts, options) = (facts(image), publish_options(context, connection, recipe));
+    let options = publish_options(context, connection, recipe);
     tokio::select! {
-        object = connection.cloud.publish(&image.path, &facts, &options) => Ok(object?),
+        object = connection.cloud.publish(image, &options) => Ok(object?),
         () = interrupt.asked() => Err(Failure::Interrupted),
     }
 }
@@ -208,13 +208,14 @@ impl Drop for CancelOnDrop {
     }
 }
 
-fn facts(image: &Image) -> ImageFacts {
-    ImageFacts {
-        arch: image.arch,
-        kind: image.kind,
-        size: image.size,
-        sha256: image.sha256.clone(),
-    }
+/// What the plan depends on. Whether the kernel wants EL2 is in the image itself, and counts
+/// on arm64 only.
+fn facts(image: &Image) -> Result<ImageFacts, Failure> {
+    let wants_el2 = match image.arch {
+        Arch::Arm64 => l4re_image::inspect(&image.path)?.wants_el2,
+        _ => None,
+    };
+    Ok(ImageFacts { wants_el2, ..ImageFacts::from(image) })
 }
 
 fn publish_options(context: &Context, connection: &Connection, recipe: &Recipe) -> PublishOptions {
