@@ -21,10 +21,6 @@ use crate::event::{Event, Events, silent};
 use crate::identity::Identity;
 use crate::serial::SerialEndpoint;
 
-/// The SDK's own waiters poll every 15 s.
-const POLL: Duration = Duration::from_secs(2);
-const POLL_NEAR: Duration = Duration::from_millis(200);
-
 /// An endpoint that stands for all of AWS: the twin, an emulator.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Endpoint {
@@ -53,9 +49,8 @@ pub struct Timeouts {
     pub stall: Duration,
     /// Attempts at one call, the first included.
     pub attempts: u32,
-    /// Between two polls of an instance's state; 2 s if none is set, 0.2 s at an endpoint on
-    /// loopback.
-    pub poll: Option<Duration>,
+    /// Between two polls of an instance's state.
+    pub poll: Duration,
 }
 
 /// How to connect.
@@ -85,7 +80,7 @@ impl Default for Timeouts {
             operation: Duration::from_secs(90),
             stall: Duration::from_secs(30),
             attempts: 8,
-            poll: None,
+            poll: Duration::from_secs(2),
         }
     }
 }
@@ -238,8 +233,7 @@ impl Cloud {
 
     /// The pause between two polls.
     pub(crate) fn poll(&self) -> Duration {
-        let near = self.endpoint().is_some_and(is_loopback);
-        self.timeouts().poll.unwrap_or(if near { POLL_NEAR } else { POLL })
+        self.timeouts().poll
     }
 
     pub(crate) fn identity_cell(&self) -> &OnceCell<Identity> {
@@ -313,11 +307,6 @@ fn s3_config(config: &SdkConfig, options: &ConnectOptions) -> aws_sdk_s3::Config
         .retry_classifier(NoHopelessRetry)
         .force_path_style(options.endpoint.is_some())
         .build()
-}
-
-fn is_loopback(url: &str) -> bool {
-    let host = url.split("//").nth(1).unwrap_or_default();
-    ["127.", "localhost", "[::1]"].iter().any(|name| host.starts_with(name))
 }
 
 fn check_url(what: &'static str, url: Option<&str>) -> Result<(), CloudError> {

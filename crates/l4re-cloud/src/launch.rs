@@ -118,8 +118,8 @@ impl Cloud {
 
     /// The instance that had the name when the lookups were made may have gone meanwhile.
     async fn still_running(&self, prepared: &Prepared) -> Result<Option<Instance>, CloudError> {
-        let Some(instance) = &prepared.running else { return Ok(None) };
-        match self.describe_id(&instance.id).await {
+        let Some(running) = &prepared.running else { return Ok(None) };
+        match self.describe_id(&running.id).await {
             Ok(instance) => Ok(Some(instance).filter(|instance| instance.state.is_live())),
             Err(CloudError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
@@ -214,7 +214,7 @@ impl Cloud {
         image: &ImageFacts,
         options: &LaunchOptions,
     ) -> Result<Launched, CloudError> {
-        let way = in_the_way(&attempt.name, &instance, image);
+        let way = in_the_way(&attempt.name, &instance, image.sha256.as_deref());
         if !(options.adopt && way.same_image) {
             return Err(CloudError::AlreadyRunning(Box::new(way)));
         }

@@ -197,7 +197,7 @@ impl Cloud {
         }
     }
 
-    /// An endpoint on loopback has no other side to catch up with.
+    /// An endpoint that may be polled often has no other side to catch up with.
     fn patience(&self) -> Duration {
         (self.poll() * 5).min(BECOMES_KNOWN)
     }

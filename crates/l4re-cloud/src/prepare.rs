@@ -2,7 +2,7 @@
 //!
 //! Invariant: after [`Cloud::prepare`] and [`Cloud::publish`], a launch is one call.
 
-use l4re_image::Arch;
+use l4re_image::{Arch, Kind};
 
 use crate::ami::{AmiFacts, filter};
 use crate::connect::Cloud;
@@ -49,8 +49,9 @@ pub struct Prepared {
     pub serial: SerialStatus,
     /// Where to try, in order.
     pub places: Vec<Place>,
-    /// The live instance of that name.
-    pub running: Option<Instance>,
+    /// The live instance of that name: a launch would end in this error, unless it is gone
+    /// by then.
+    pub running: Option<Running>,
     /// The newest dead instance of that name: the seed of the launch's tokens.
     pub last_dead: Option<String>,
 }
@@ -69,24 +70,20 @@ impl Prepared {
     }
 
     /// The kind of image to build for an architecture, and why if it is not the usual one.
-    pub fn best_kind(&self, arch: Arch) -> Option<KindChoice> {
-        self.types.first().map(|machine| best_kind(arch, machine, &self.amis))
-    }
-
-    /// The error that a launch of `image` would end in, if a live instance has the name.
-    pub fn in_the_way(&self, image: &ImageFacts) -> Option<Running> {
-        self.running.as_ref().map(|instance| in_the_way(&self.options.name, instance, image))
+    pub fn best_kind(&self, arch: Arch) -> KindChoice {
+        let usual = KindChoice { kind: Kind::Efi, why: None };
+        self.types.first().map_or(usual, |machine| best_kind(arch, machine, &self.amis))
     }
 }
 
 /// A live instance of the same name, as an error tells it.
-pub(crate) fn in_the_way(name: &str, instance: &Instance, image: &ImageFacts) -> Running {
+pub(crate) fn in_the_way(name: &str, instance: &Instance, image: Option<&str>) -> Running {
     Running {
         name: name.to_owned(),
         id: instance.id.clone(),
         state: instance.state.to_string(),
         owner: instance.owner.clone(),
-        same_image: image.sha256.is_some() && instance.image == image.sha256,
+        same_image: image.is_some() && instance.image.as_deref() == image,
     }
 }
 
@@ -119,7 +116,7 @@ impl Cloud {
             account,
             serial,
             places,
-            running: live.into_iter().next(),
+            running: live.first().map(|instance| in_the_way(&options.name, instance, None)),
             last_dead: dead.into_iter().next().map(|instance| instance.id),
         })
     }
