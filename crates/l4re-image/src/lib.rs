@@ -4,6 +4,7 @@
 //! the environment; what the environment says comes in through arguments.
 
 mod arch;
+mod assemble;
 mod image;
 mod kconfig;
 mod make;
@@ -13,6 +14,7 @@ mod replace;
 mod tree;
 
 pub use arch::{Arch, Kind, UnknownArch};
+pub use assemble::{AssembleError, Stamp, assemble};
 pub use image::{
     Attribute, Change, Check, CheckName, Difference, ExtractError, Image, ImageError, ImageInfo,
     Inspection, Module, ModuleKind, Verdict, diff, extract, inspect, inspect_headers,

@@ -33,6 +33,11 @@ impl Replacement {
         Ok(Self { file, temporary, path: path.to_owned(), done: false })
     }
 
+    /// The file itself.
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
     /// Puts the file in its place.
     pub(crate) fn commit(mut self) -> io::Result<()> {
         std::fs::rename(&self.temporary, &self.path)?;

@@ -39,7 +39,14 @@ fn hello_is_built_and_sound() {
         for kind in [Kind::Elf, Kind::Efi] {
             let mut request = MakeRequest::new(tree.clone(), kind, "hello");
             request.kernel = kernel.clone();
-            let made = make(&request, &Cancel::default(), &mut |_| {}).unwrap();
+            let made = match make(&request, &Cancel::default(), &mut |_| {}) {
+                Err(MakeError::Failed(failure))
+                    if matches!(failure.cause, Cause::GoalArch { .. }) =>
+                {
+                    continue;
+                }
+                made => made.unwrap(),
+            };
             assert_eq!((made.image.arch, made.image.kind), (tree.arch(), kind));
             assert_eq!(made.standard.is_some(), kind == Kind::Efi);
             let seen = inspect(&made.image.path).unwrap();
@@ -59,10 +66,13 @@ fn modules_are_unpacked_as_l4image_does() {
     for (tree, _) in trees().unwrap() {
         for image in ["bootstrap_hello.efi", "bootstrap_hello.elf"] {
             let image = tree.images().join(image);
+            let tool = tree.source().join("tool/bin/l4image");
+            if !image.exists() || !tool.exists() {
+                continue;
+            }
             let dir = camino_tempfile::tempdir().unwrap();
             let (ours, theirs) = (dir.path().join("ours"), dir.path().join("theirs"));
             let written = extract(&image, &ours).unwrap();
-            let tool = tree.source().join("tool/bin/l4image");
             let args = ["-i", image.as_str(), "--outputdir", theirs.as_str(), "extract"];
             duct::cmd(tool.as_str(), args).stdout_null().run().unwrap();
             assert_eq!(written.len(), fs_err::read_dir(&theirs).unwrap().count());

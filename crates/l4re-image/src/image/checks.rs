@@ -159,7 +159,7 @@ fn alignment(base: u64, proper: &Layout, contents: Option<&Contents>) -> Check {
 }
 
 /// The size to which L4Re aligns modules (`page_size` of its `Image.pm`).
-pub(super) const fn page_size(arch: Arch) -> u64 {
+pub(crate) const fn page_size(arch: Arch) -> u64 {
     match arch {
         Arch::Mips32 | Arch::Mips64 => 1 << 14,
         _ => 1 << 12,

@@ -10,8 +10,8 @@ use super::inspection::{Attribute, ImageInfo, Module, ModuleKind};
 use super::layout::Layout;
 
 pub(super) const INFO_MAGIC: &[u8; 32] = b"<< L4Re Bootstrap Image Info >>\0";
-pub(super) const HEADER_MAGIC: &[u8; 32] = b"<< L4Re-bootstrap-modinfo-hdr >>";
-pub(super) const MODULE_MAGIC: &[u8; 32] = b"<< L4Re-bootstrap-modinfo-mod >>";
+pub(crate) const HEADER_MAGIC: &[u8; 32] = b"<< L4Re-bootstrap-modinfo-hdr >>";
+pub(crate) const MODULE_MAGIC: &[u8; 32] = b"<< L4Re-bootstrap-modinfo-mod >>";
 /// Magic, crc32, version, seven numbers.
 pub(super) const INFO_SIZE: u64 = 32 + 8 + 56;
 pub(super) const HEADER_SIZE: u64 = 56;

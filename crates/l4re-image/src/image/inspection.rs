@@ -36,6 +36,9 @@ pub struct Inspection {
     pub sha256: Option<String>,
     /// Whether the image proper is wrapped in a file of another width: amd64's multiboot form.
     pub wrapped: bool,
+    /// Where in the file the wrapped image is, and its size.
+    #[serde(skip)]
+    pub(crate) wrapped_at: Option<(u64, u64)>,
     /// The platform that it was built for (attribute `l4i:PT`).
     pub platform: Option<String>,
     /// Whether its kernel must be entered in EL2, by the kernel's own feature list, as the

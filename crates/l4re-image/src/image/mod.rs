@@ -13,9 +13,11 @@ mod pe;
 mod read;
 mod sums;
 
+pub(crate) use checks::page_size;
 pub use diff::{Change, Difference, diff};
 pub use error::ImageError;
 pub use extract::{ExtractError, extract};
+pub(crate) use info::{HEADER_MAGIC, MODULE_MAGIC};
 pub use inspection::{
     Attribute, Check, CheckName, Image, ImageInfo, Inspection, Module, ModuleKind, Verdict,
 };

@@ -62,6 +62,7 @@ fn headers(file: &ImageFile) -> Result<Inspection, ImageError> {
         size: file.len(),
         sha256: None,
         wrapped: layout.inner.is_some(),
+        wrapped_at: layout.inner.as_ref().map(|inner| (inner.0.base(), inner.0.len())),
         platform: None,
         wants_el2: None,
         info: None,

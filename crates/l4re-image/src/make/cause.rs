@@ -37,6 +37,13 @@ pub enum Cause {
         /// The tree's architecture, in L4Re's spelling.
         arch: String,
     },
+    /// The architecture has no such kind of image.
+    GoalArch {
+        /// The kind: `efiimage`, `elfimage`.
+        goal: String,
+        /// The tree's architecture, in L4Re's spelling.
+        arch: String,
+    },
     /// The compiler or linker reported errors.
     Compile {
         /// `file:line:col` of the first error, or the linker's name.
@@ -76,6 +83,7 @@ impl fmt::Display for Cause {
             Self::PlatformArch { name, arch } => {
                 write!(f, "platform `{name}` is not available for {arch}")
             }
+            Self::GoalArch { goal, arch } => write!(f, "there is no {goal} for {arch}"),
             Self::Compile { place, message, errors: 1 } => write!(f, "{place}: {message}"),
             Self::Compile { place, message, errors } => {
                 write!(f, "{place}: {message} (the first of {errors} errors)")
@@ -92,6 +100,7 @@ impl fmt::Display for Cause {
 pub(super) fn of_line(line: &str) -> Option<Cause> {
     unknown_entry(line)
         .or_else(|| platform(line))
+        .or_else(|| goal_arch(line))
         .or_else(|| missing_tool(line))
         .or_else(|| no_rule(line))
         .or_else(|| compile(line))
@@ -153,6 +162,13 @@ fn platform(line: &str) -> Option<Cause> {
     }
     let arch = rest.strip_prefix(" not available for ")?.trim_end().trim_end_matches('.');
     Some(Cause::PlatformArch { name, arch: arch.to_owned() })
+}
+
+fn goal_arch(line: &str) -> Option<Cause> {
+    let (arch, rest) = line.split_once("Architecture '")?.1.split_once('\'')?;
+    let goal = rest.strip_prefix(" is not supported for target ")?.split_whitespace().next()?;
+    let goal = goal.trim_end_matches('.').to_owned();
+    Some(Cause::GoalArch { goal, arch: arch.to_owned() })
 }
 
 fn missing_tool(line: &str) -> Option<Cause> {

@@ -11,6 +11,7 @@ pub use cause::Cause;
 pub use error::{MakeError, MakeFailure};
 pub use process::Cancel;
 pub use request::{MakeRequest, make_argv};
+pub(crate) use run::standard_link;
 pub use run::{Made, make};
 
 #[cfg(test)]

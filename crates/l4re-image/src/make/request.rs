@@ -67,6 +67,14 @@ impl MakeRequest {
         self.image_dir().join(name)
     }
 
+    /// All variables that this request sets, as a command line's: name and value.
+    pub(crate) fn all_vars(&self) -> impl Iterator<Item = (String, String)> {
+        make_argv(self).into_iter().skip(3).filter_map(|word| {
+            let (name, value) = word.split_once('=')?;
+            Some((name.to_owned(), value.to_owned()))
+        })
+    }
+
     /// The folder of the image: make runs in the source tree, so that is what a relative
     /// BOOTSTRAP_OUTPUT_DIR is relative to.
     pub(super) fn image_dir(&self) -> Utf8PathBuf {
@@ -77,7 +85,7 @@ impl MakeRequest {
     }
 
     /// Refuses what make would misunderstand, or what would open its menu.
-    pub(super) fn check(&self) -> Result<(), MakeError> {
+    pub(crate) fn check(&self) -> Result<(), MakeError> {
         if self.entry.trim().is_empty() {
             return Err(MakeError::NoEntry);
         }

@@ -80,7 +80,7 @@ fn sound_image(path: &Utf8Path, request: &MakeRequest) -> Result<Image, MakeErro
 }
 
 /// The link beside an EFI image by which firmware would find it.
-fn standard_link(image: &Image) -> Option<Utf8PathBuf> {
+pub(crate) fn standard_link(image: &Image) -> Option<Utf8PathBuf> {
     let name = image.arch.efi_name().filter(|_| image.kind == Kind::Efi)?;
     let link = image.path.parent()?.join(name);
     let leads_to = link.canonicalize_utf8().ok()?;

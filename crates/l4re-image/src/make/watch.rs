@@ -177,6 +177,10 @@ mod tests {
         assert_eq!(cause("make[2]: aarch64-linux-gnu-gcc: No such file or directory\n").0, tool);
         let rule = Cause::NoRule { goal: "efiimage".to_owned() };
         assert_eq!(cause("make: *** No rule to make target 'efiimage'.  Stop.\n").0, rule);
+        let no_elf = cause(
+            "Makefile:100: *** ERROR: Architecture 'arm64' is not supported for target elfimage.  Stop.\n",
+        );
+        assert_eq!(no_elf.0.to_string(), "there is no elfimage for arm64");
         let other = cause("boom: failed here\n\nmake: *** [Makefile:3: all] Error 2").0;
         assert_eq!(other.to_string(), "boom: failed here");
         assert_eq!(cause("").0.to_string(), "it printed nothing");

@@ -1,0 +1,102 @@
+//! The base image: found, checked against what is to be built, and split where the modules go.
+//!
+//! Invariant: it is looked at under the lock that L4Re's own tools take before they rebuild
+//! it (`tool/imagebuilder/_platform_rebuild.pl`).
+
+use std::fs::File;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use rustix::fs::{FlockOperation, flock};
+
+use super::AssembleError;
+use super::settings::Settings;
+use crate::arch::Kind;
+use crate::image::{Inspection, inspect_headers};
+use crate::make::MakeRequest;
+
+/// Bootstrappers are far smaller; what is larger is make's to handle.
+const LARGEST: u64 = 16 << 20;
+
+/// A base image that fits.
+#[derive(Debug)]
+pub(super) struct Base {
+    pub(super) bytes: Vec<u8>,
+    pub(super) inspection: Inspection,
+}
+
+/// The lock of the build tree, held until dropped.
+#[derive(Debug)]
+pub(super) struct TreeLock(
+    #[expect(dead_code, reason = "the lock lives as long as the file")] File,
+);
+
+impl TreeLock {
+    pub(super) fn take(root: &Utf8Path) -> Result<Self, AssembleError> {
+        let path = root.join(".make.flock");
+        let failed = |source| AssembleError::Write { path: path.clone(), source };
+        let file = File::create(&path).map_err(failed)?;
+        flock(&file, FlockOperation::LockExclusive).map_err(|errno| failed(errno.into()))?;
+        Ok(Self(file))
+    }
+}
+
+impl Base {
+    pub(super) fn open(request: &MakeRequest, settings: &Settings) -> Result<Self, AssembleError> {
+        let path = base_path(request, settings);
+        let unfit = |reason: String| AssembleError::Unfit(format!("base image {path}: {reason}"));
+        let inspection = inspect_headers(&path).map_err(|error| unfit(error.to_string()))?;
+        if inspection.size > LARGEST {
+            return Err(unfit("unusually large".to_owned()));
+        }
+        fits(request, settings, &inspection).map_err(unfit)?;
+        let bytes = fs_err::read(&path).map_err(|error| unfit(error.to_string()))?;
+        if bytes.len() as u64 != inspection.size {
+            return Err(unfit("being written".to_owned()));
+        }
+        Ok(Self { bytes, inspection })
+    }
+}
+
+/// Where it is (`_l4image_build.sh.inc`).
+fn base_path(request: &MakeRequest, settings: &Settings) -> Utf8PathBuf {
+    let name = format!("bootstrap.{}", request.kind.suffix());
+    let system = format!("{}_{}", settings.outer("ARCH"), settings.inner("CPU"));
+    request.tree.root().join("bin").join(system).join("plain").join(name)
+}
+
+/// L4Re rebuilds the base image unless all of this holds.
+fn fits(request: &MakeRequest, settings: &Settings, base: &Inspection) -> Result<(), String> {
+    let platform = settings.inner("PLATFORM_TYPE");
+    if settings.inner("RAM_BASE_SWITCH_OK") != "yes" {
+        return Err("the RAM base is not settled".to_owned());
+    }
+    if settings.inner("RAM_BASE_SWITCH_PLATFORM_TYPE") != platform {
+        return Err(format!("the tree was last built for another platform than {platform}"));
+    }
+    let attribute = |name| base.attribute(name).ok_or(format!("no attribute {name}"));
+    if attribute("l4i:PT")? != platform {
+        return Err(format!("built for platform {}, not {platform}", attribute("l4i:PT")?));
+    }
+    let selected = match settings.inner("RAM_BASE") {
+        "" | "0" => settings.inner("PLATFORM_RAM_BASE"),
+        base => base,
+    };
+    let built = hex(attribute("l4i:rambase")?)?;
+    if hex(selected)? != built || hex(settings.inner("SWITCHED"))? != built {
+        return Err(format!("built for RAM base {built:#x}, not {selected}"));
+    }
+    let uefi = if request.kind == Kind::Efi { "y" } else { "n" };
+    if (attribute("l4i:uefi")? == "y") != (uefi == "y") {
+        return Err(format!("its attribute l4i:uefi is not {uefi}"));
+    }
+    match base.arch == request.tree.arch() {
+        true => Ok(()),
+        false => Err(format!("it is for {}", base.arch)),
+    }
+}
+
+/// Perl's `hex`: with or without `0x`.
+fn hex(text: &str) -> Result<u64, String> {
+    let digits = text.strip_prefix("0x").or(text.strip_prefix("0X")).unwrap_or(text);
+    u64::from_str_radix(digits, 16).map_err(|_| format!("RAM base `{text}` is no number"))
+}

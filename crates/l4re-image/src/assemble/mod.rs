@@ -1,0 +1,20 @@
+//! Making an image without make: the base image with an entry's modules, byte for byte as
+//! L4Re's tools make it (`tool/imagebuilder`, `tool/bin/l4image`, `tool/lib/L4`).
+//!
+//! Invariant: what cannot be done to the letter is refused with a reason
+//! ([`AssembleError::Unfit`]), and make does it.
+
+mod base;
+mod elf;
+mod elf_needs;
+mod output;
+mod payload;
+mod pe;
+mod plan;
+mod prepare;
+mod remember;
+mod run;
+mod settings;
+mod write;
+
+pub use run::{AssembleError, Stamp, assemble};

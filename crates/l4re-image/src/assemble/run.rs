@@ -1,0 +1,220 @@
+//! The steps of making an image natively, from settings to links.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::base::{Base, TreeLock};
+use super::prepare::Workshop;
+use super::remember::{Memory, Prepared};
+use super::settings::Settings;
+use super::{elf_needs, output};
+use crate::image::{Image, ImageError};
+use crate::make::{Made, MakeError, MakeRequest, standard_link};
+use crate::modlist::{Evaluation, Listed, Source, evaluate};
+
+/// Who makes an image, and when: L4Re writes it into the attributes
+/// `l4i:modification-date`, `-host`, `-user` and `-name`. The caller knows, this crate does
+/// not ask.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stamp {
+    /// As `date '+%Y-%m-%d %T %Z%z'` prints it.
+    pub date: String,
+    /// The machine's name.
+    pub host: String,
+    /// The user's login name.
+    pub user: String,
+    /// The user's full name.
+    pub name: String,
+}
+
+/// Why there is no image.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AssembleError {
+    /// This is make's to do: an entry that only L4Re's tools can evaluate, a base image that
+    /// must be rebuilt, or something that make will complain about in its own words.
+    #[error("left to make: {0}")]
+    Unfit(String),
+    /// A request that make must not see either.
+    #[error(transparent)]
+    Request(MakeError),
+    /// A file of the tree cannot be written.
+    #[error("cannot write {path}: {source}")]
+    Write {
+        /// The file.
+        path: Utf8PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// What was written cannot be read.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+}
+
+/// Makes an image as [`make`](crate::make) would, without it where that can be done to the
+/// letter.
+pub fn assemble(request: &MakeRequest, stamp: &Stamp) -> Result<Made, AssembleError> {
+    request.check().map_err(AssembleError::Request)?;
+    accept_variables(request)?;
+    let settings = Settings::ask(request)?;
+    if let Some(name) =
+        ["POST_IMAGE_CMD", "COVERAGE"].into_iter().find(|name| !settings.outer(name).is_empty())
+    {
+        return Err(AssembleError::Unfit(format!("variable {name} is set")));
+    }
+    let lock = TreeLock::take(request.tree.root())?;
+    let base = Base::open(request, &settings)?;
+    let (cmdline, modules) = modules(request, &settings, &base)?;
+    let attributes = attributes(request, &settings, &base, stamp)?;
+    let path = target(request, &settings);
+    output::write(&path, &base, &attributes, &cmdline, &modules)?;
+    drop(lock);
+    output::link(request, &path)?;
+    let image = Image::open(&path)?;
+    let standard = standard_link(&image);
+    Ok(Made { image, standard, fresh: true })
+}
+
+/// Variables whose meaning is known here; others may mean anything.
+fn accept_variables(request: &MakeRequest) -> Result<(), AssembleError> {
+    const KNOWN: [&str; 7] = [
+        "PT",
+        "PLATFORM_TYPE",
+        "MODULES_LIST",
+        "MODULE_SEARCH_PATH",
+        "BOOTSTRAP_OUTPUT_DIR",
+        "IMAGE_BASENAME",
+        "V",
+    ];
+    match request.vars.iter().find(|(name, _)| !KNOWN.contains(&name.as_str())) {
+        Some((name, _)) => Err(AssembleError::Unfit(format!("variable {name}"))),
+        None => Ok(()),
+    }
+}
+
+/// A module with its bytes.
+pub(super) struct Ready {
+    pub(super) listed: Listed,
+    pub(super) prepared: Prepared,
+}
+
+/// The bootstrapper's command line, and the modules with the libraries that they need.
+fn modules(
+    request: &MakeRequest,
+    settings: &Settings,
+    base: &Base,
+) -> Result<(String, Vec<Ready>), AssembleError> {
+    let mut search = settings.search_path(request);
+    let list = list_file(request, settings, &search)?;
+    let attribute = |name| base.inspection.attribute(name).unwrap_or_default();
+    let variables = BTreeMap::from([
+        ("ARCH", base.inspection.arch.l4re().to_owned()),
+        ("BITS", attribute("l4i:bits").to_owned()),
+        ("PLATFORM_TYPE", attribute("l4i:PT").to_owned()),
+        ("L4DIR", request.tree.source().to_string()),
+        ("SRC_BASE_ABS", request.tree.source().to_string()),
+    ]);
+    let unfit = |reason: String| AssembleError::Unfit(reason);
+    let source = Source::read(&list, &variables).map_err(|error| unfit(error.to_string()))?;
+    let evaluation = Evaluation {
+        entry: &request.entry,
+        arch: base.inspection.arch.l4re(),
+        bits: attribute("l4i:bits"),
+        folder: request.tree.source(),
+    };
+    let evaluated = evaluate(&source, &evaluation).map_err(unfit)?;
+    search.extend(evaluated.searchpath);
+    let memory = Memory::of_tree(request.tree.root())?;
+    let objcopy = settings.inner("OBJCOPY");
+    let workshop = Workshop { search: &search, objcopy, memory: &memory };
+    let mut listed = evaluated.modules;
+    add_libraries(&workshop, &mut listed)?;
+    let ready =
+        |listed: Listed| workshop.prepare(&listed).map(|prepared| Ready { listed, prepared });
+    Ok((evaluated.cmdline, listed.into_iter().map(ready).collect::<Result<_, _>>()?))
+}
+
+fn list_file(
+    request: &MakeRequest,
+    settings: &Settings,
+    search: &[Utf8PathBuf],
+) -> Result<Utf8PathBuf, AssembleError> {
+    let name = match settings.outer("MODULES_LIST") {
+        "" => return Ok(request.tree.modules_list()),
+        name => Utf8Path::new(name),
+    };
+    let own = request.tree.root().join("assets/modlist").join(name);
+    let mut places = [own].into_iter().chain(search.iter().map(|dir| dir.join(name)));
+    places
+        .find(|path| path.is_file())
+        .ok_or_else(|| AssembleError::Unfit(format!("no module list {name}")))
+}
+
+/// Adds the libraries that modules, and these libraries, need, in the order of their names.
+fn add_libraries(workshop: &Workshop<'_>, modules: &mut Vec<Listed>) -> Result<(), AssembleError> {
+    let needs = |file: &str| match workshop.find(file)? {
+        Some(path) => elf_needs::needs(&path).map_err(AssembleError::Unfit),
+        None => Ok(Vec::new()),
+    };
+    let mut libraries = BTreeSet::new();
+    let mut scanned: BTreeSet<String> = BTreeSet::new();
+    for module in modules.iter().filter(|module| !module.has("no-shlib-scan")) {
+        libraries.extend(needs(&module.file)?);
+        scanned.insert(module.name.clone());
+    }
+    while let Some(next) = libraries.difference(&scanned).next().cloned() {
+        libraries.extend(needs(&next)?);
+        scanned.insert(next);
+    }
+    let present: BTreeSet<String> = modules.iter().map(|module| module.name.clone()).collect();
+    modules.extend(libraries.difference(&present).map(|name| Listed::library(name)));
+    Ok(())
+}
+
+/// The base image's attributes with those of this image.
+fn attributes(
+    request: &MakeRequest,
+    settings: &Settings,
+    base: &Base,
+    stamp: &Stamp,
+) -> Result<BTreeMap<String, String>, AssembleError> {
+    let mut attributes = BTreeMap::new();
+    for attribute in &base.inspection.attributes {
+        if attribute.value.contains('\u{fffd}') || attribute.key.contains('\u{fffd}') {
+            return Err(AssembleError::Unfit(format!("attribute {} has odd bytes", attribute.key)));
+        }
+        attributes.insert(attribute.key.clone(), attribute.value.clone());
+    }
+    let (program, options) = (settings.inner("QEMU_PATH"), settings.inner("QEMU_OPTIONS"));
+    let mut set = |key: &str, value: String| attributes.insert(key.to_owned(), value);
+    set("l4i:QEMUcmd", format!("{program} {options} -kernel $L4IMAGE_FILE"));
+    set("l4i:sequence", next_number(request.tree.root())?.to_string());
+    set("l4i:modification-date", stamp.date.clone());
+    set("l4i:modification-host", stamp.host.clone());
+    set("l4i:modification-user", stamp.user.clone());
+    set("l4i:modification-name", stamp.name.clone());
+    Ok(attributes)
+}
+
+/// Counts images as make does, in the same file.
+fn next_number(root: &Utf8Path) -> Result<u64, AssembleError> {
+    let path = root.join(".image_nr");
+    let last = fs_err::read_to_string(&path).unwrap_or_default();
+    let next = last.trim().parse().unwrap_or(0_u64).wrapping_add(1);
+    let failed = |source| AssembleError::Write { path: path.clone(), source };
+    fs_err::write(&path, format!("{next}\n")).map_err(failed)?;
+    Ok(next)
+}
+
+fn target(request: &MakeRequest, settings: &Settings) -> Utf8PathBuf {
+    let or = |value: &str, default: &str| {
+        if value.is_empty() { default.to_owned() } else { value.to_owned() }
+    };
+    let images = or(settings.outer("IMAGES_DIR"), request.tree.images().as_str());
+    let dir = or(settings.outer("BOOTSTRAP_OUTPUT_DIR"), &images);
+    let base = or(settings.outer("IMAGE_BASENAME"), "bootstrap");
+    let name = format!("{base}_{}.{}", request.entry, request.kind.suffix());
+    request.tree.source().join(dir).join(name)
+}
