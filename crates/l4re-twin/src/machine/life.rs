@@ -20,7 +20,7 @@ use crate::machine::qmp::{Command, Commands, Event, Events, connect};
 use crate::machine::registry::Control;
 use crate::machine::{Ending, disk};
 use crate::script::{self, Outcome};
-use crate::state::{Instance, InstanceState, ShutdownBehavior, StateReason, Store};
+use crate::state::{Architecture, Instance, InstanceState, ShutdownBehavior, StateReason, Store};
 use crate::twin::Twin;
 
 /// Starts the machine of an instance that is pending. Does not wait for it.
@@ -139,7 +139,7 @@ impl Life {
             Outcome::Boot(image) => {
                 let path = followed_disk(&self.twin.store.instance_dir(&self.id));
                 tokio::task::spawn_blocking(move || {
-                    disk::write(&path, &image, crate::state::Architecture::Arm64)
+                    disk::write(&path, &image, Architecture::Arm64)
                 })
                 .await
                 .map_err(io::Error::other)??;

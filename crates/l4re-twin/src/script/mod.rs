@@ -1,19 +1,14 @@
-//! iPXE scripts, followed by the twin where there is no iPXE binary.
+//! iPXE scripts, followed by the twin where there is no arm64 iPXE binary: commands,
+//! settings and images as a cloud build of iPXE has them, downloads by the way and under
+//! the checks that a guest's have.
 
-use std::sync::Arc;
+mod commands;
+mod failure;
+mod fetch;
+mod follow;
+mod images;
+mod options;
+mod settings;
+mod shell;
 
-use crate::console::Console;
-use crate::twin::Twin;
-
-/// How a script ended.
-#[derive(Debug)]
-pub(crate) enum Outcome {
-    Boot(Vec<u8>),
-    Reboot,
-    PowerOff,
-    Exit,
-}
-
-pub(crate) async fn follow(_twin: &Arc<Twin>, _id: &str, _console: &Arc<Console>) -> Outcome {
-    Outcome::Exit
-}
+pub(crate) use follow::{Outcome, follow};
