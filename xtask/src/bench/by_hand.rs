@@ -47,7 +47,7 @@ fn script(port: u16) -> String {
 }
 
 fn qemu_argv(partition: &Utf8Path, variables: &Utf8Path, port: u16) -> Vec<String> {
-    let network = format!("user,id=net,ipv6=off,bootfile=http://10.0.2.2:{port}/boot.ipxe");
+    let network = format!("user,id=net,bootfile=http://10.0.2.2:{port}/boot.ipxe");
     let firmware = format!("if=pflash,unit=0,format=raw,readonly=on,file={FIRMWARE}");
     let variables = format!("if=pflash,unit=1,format=raw,file={variables}");
     let disk = format!("if=none,id=disk,format=raw,file=fat:rw:{partition}");
