@@ -11,7 +11,7 @@ use super::Finding;
 const LONGEST: usize = 500;
 const LONGEST_TEST: usize = 700;
 
-/// The folders whose files may use the process's output and environment.
+/// Where the process's output and environment may be used.
 const OUTPUT_FOLDER: &str = "crates/cargo-l4re/src/shell";
 /// What QEMU starts for a guest's connection: its stdout *is* that connection.
 const PIPE_FILE: &str = "crates/l4re-twin/src/pipe.rs";
