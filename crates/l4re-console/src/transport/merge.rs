@@ -1,7 +1,24 @@
 //! Joins live bytes and polled windows into one stream.
+//!
+//! A live session shows bytes from the moment it stands; a window is the last part of all
+//! that was printed up to some moment, perhaps a little late. After each start of a session
+//! live bytes are held back until a window joins them to what was handed over before, or
+//! until the caller gives up waiting. Windows must not be older than the ones before; when
+//! the caller gives up, later ones must reach as far as the start of that session.
+//!
+//! Invariants: no byte is handed over twice or out of order; where bytes may be missing
+//! there is a gap. Where the text repeats itself the larger overlap is taken.
+
+use bytes::Bytes;
 
 use super::Gap;
-use bytes::Bytes;
+use super::overlap::{CERTAIN, begins_within, end_of_history, live_start};
+
+/// Bytes of the stream that are kept to find overlaps: more than the largest window.
+const HISTORY: usize = 128 * 1024;
+
+/// Live bytes that are held back at most.
+const MAX_HELD: usize = 1024 * 1024;
 
 /// A piece of the joined stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +31,362 @@ pub enum Merged {
     Gap(Gap),
 }
 
+#[derive(Debug, Default)]
+enum State {
+    /// Windows only.
+    #[default]
+    Polled,
+    /// A session stands whose place in the stream is not known yet.
+    Joining {
+        held: Vec<u8>,
+        /// Bytes handed over when the session began: it cannot show earlier ones.
+        floor: u64,
+    },
+    /// Live bytes continue the stream, after these which a window has shown already.
+    Live { expected: Vec<u8> },
+}
+
 /// The joiner.
 #[derive(Debug, Default)]
-pub struct Merger {}
+pub struct Merger {
+    state: State,
+    history: Vec<u8>,
+    /// Where in `history` the bytes after the last gap begin.
+    run: usize,
+    total: u64,
+}
+
+impl Merger {
+    /// A live session begins now.
+    pub fn session_started(&mut self) {
+        self.state = State::Joining { held: Vec::new(), floor: self.total };
+    }
+
+    /// The live session is over; bytes that were held back come out.
+    pub fn session_ended(&mut self, out: &mut Vec<Merged>) {
+        self.give_up(out);
+        self.state = State::Polled;
+    }
+
+    /// Whether live bytes wait for a window.
+    #[must_use]
+    pub fn is_holding(&self) -> bool {
+        matches!(&self.state, State::Joining { held, .. } if !held.is_empty())
+    }
+
+    /// Whether windows are of use now.
+    #[must_use]
+    pub fn wants_windows(&self) -> bool {
+        !matches!(self.state, State::Live { .. })
+    }
+
+    /// Bytes that a live session showed.
+    pub fn live(&mut self, bytes: Bytes, out: &mut Vec<Merged>) {
+        match &mut self.state {
+            State::Polled => self.emit(Merged::Live, bytes, out),
+            State::Joining { held, .. } => {
+                held.extend_from_slice(&bytes);
+                if held.len() > MAX_HELD {
+                    self.give_up(out);
+                }
+            }
+            State::Live { expected } if expected.is_empty() => self.emit(Merged::Live, bytes, out),
+            State::Live { expected } => {
+                let common = expected.len().min(bytes.len());
+                if expected[..common] == bytes[..common] {
+                    expected.drain(..common);
+                    self.emit(Merged::Live, bytes.slice(common..), out);
+                } else {
+                    // The place in the window was a wrong one.
+                    expected.clear();
+                    self.gap(out);
+                    self.emit(Merged::Live, bytes, out);
+                }
+            }
+        }
+    }
+
+    /// A window: the last part of what was printed.
+    pub fn window(&mut self, window: &[u8], out: &mut Vec<Merged>) {
+        let (held, floor) = match &mut self.state {
+            State::Live { .. } => return,
+            State::Polled => (Vec::new(), self.total),
+            State::Joining { held, floor } => (std::mem::take(held), *floor),
+        };
+        let (past, run) = self.history.split_at(self.run);
+        let whole = self.run > 0 || self.total == self.history.len() as u64;
+        let end = end_of_history(run, whole, window);
+        // A short repeat may be chance: the bytes are skipped and the doubt is marked.
+        let joined = end >= CERTAIN || (whole && !run.is_empty() && run.len() <= end);
+        if !joined && begins_within(window, past) {
+            // Older than the last gap, or it would hold what came after that.
+            if let State::Joining { held: place, .. } = &mut self.state {
+                *place = held;
+            }
+            return;
+        }
+        let next = end.min(window.len());
+        let since_floor = usize::try_from(self.total - floor).unwrap_or(usize::MAX);
+        let floor_here = if joined { end.saturating_sub(since_floor) } else { next };
+        let start = live_start(window, floor_here, next, &held);
+        if !joined && next < window.len() {
+            self.gap(out);
+            if start.is_none() && begins_within(window, &held) {
+                // More was printed since the session began than the window holds.
+                self.state = State::Live { expected: Vec::new() };
+                self.emit(Merged::Live, held.into(), out);
+                return;
+            }
+        }
+        // What the session will show again, because a window showed it first.
+        let again = start.map_or(0, |start| end.saturating_sub(start)).min(self.history.len());
+        let mut expected = self.history[self.history.len() - again..].to_vec();
+        let until = start.map_or(window.len(), |start| if again > 0 { window.len() } else { start });
+        let new = &window[next..until.max(next)];
+        if again > 0 {
+            expected.extend_from_slice(new);
+        }
+        self.emit(Merged::Backlog, Bytes::copy_from_slice(new), out);
+        match &mut self.state {
+            State::Joining { held: place, .. } if start.is_none() => *place = held,
+            State::Joining { .. } => {
+                self.state = State::Live { expected };
+                self.live(held.into(), out);
+            }
+            State::Polled | State::Live { .. } => {}
+        }
+    }
+
+    /// No window joins the live bytes in time: they come after a gap of unknown size.
+    pub fn give_up(&mut self, out: &mut Vec<Merged>) {
+        let State::Joining { held, .. } = &mut self.state else { return };
+        if held.is_empty() {
+            return; // The first live bytes may still need a window.
+        }
+        let held = std::mem::take(held);
+        self.state = State::Live { expected: Vec::new() };
+        self.gap(out);
+        self.emit(Merged::Live, held.into(), out);
+    }
+
+    fn gap(&mut self, out: &mut Vec<Merged>) {
+        if self.total > 0 {
+            out.push(Merged::Gap(Gap { bytes: None }));
+        }
+        self.run = self.history.len();
+    }
+
+    fn emit(&mut self, kind: fn(Bytes) -> Merged, bytes: Bytes, out: &mut Vec<Merged>) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.total += bytes.len() as u64;
+        self.history.extend_from_slice(&bytes[bytes.len().saturating_sub(HISTORY)..]);
+        // Trimmed in large steps, so that a byte is moved once on average.
+        if self.history.len() > 2 * HISTORY {
+            let excess = self.history.len() - HISTORY;
+            self.history.drain(..excess);
+            self.run = self.run.saturating_sub(excess);
+        }
+        out.push(kind(bytes));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn text(out: &[Merged]) -> String {
+        out.iter()
+            .map(|piece| match piece {
+                Merged::Live(bytes) | Merged::Backlog(bytes) => {
+                    String::from_utf8_lossy(bytes).into_owned()
+                }
+                Merged::Gap(_) => "<gap>".to_owned(),
+            })
+            .collect()
+    }
+
+    fn live(merger: &mut Merger, text: &str, out: &mut Vec<Merged>) {
+        merger.live(Bytes::copy_from_slice(text.as_bytes()), out);
+    }
+
+    #[test]
+    fn windows_alone_are_joined_by_overlap() {
+        let (mut merger, mut out) = (Merger::default(), Vec::new());
+        merger.window(b"line 1\nline 2\n", &mut out);
+        merger.window(b"line 1\nline 2\nline 3\n", &mut out);
+        merger.window(b"line 1\nline 2\nline 3\n", &mut out);
+        assert_eq!(text(&out), "line 1\nline 2\nline 3\n");
+    }
+
+    #[test]
+    fn windows_without_overlap_have_a_gap_between() {
+        let (mut merger, mut out) = (Merger::default(), Vec::new());
+        merger.window(b"line 1\n", &mut out);
+        merger.window(b"LINE 9\n", &mut out);
+        assert_eq!(text(&out), "line 1\n<gap>LINE 9\n");
+    }
+
+    #[test]
+    fn what_was_printed_before_the_session_comes_first() {
+        let (mut merger, mut out) = (Merger::default(), Vec::new());
+        merger.session_started();
+        live(&mut merger, "line 3 is rather long\n", &mut out);
+        assert!(merger.is_holding());
+        merger.window(b"line 1\nline 2\nline 3 is rather long\nline 4\n", &mut out);
+        live(&mut merger, "line 4\n", &mut out);
+        assert_eq!(text(&out), "line 1\nline 2\nline 3 is rather long\nline 4\n");
+    }
+
+    #[test]
+    fn a_window_that_is_ahead_of_the_session_does_not_double_bytes() {
+        let (mut merger, mut out) = (Merger::default(), Vec::new());
+        merger.session_started();
+        merger.window(b"line 1\nline 2\nline 3 is long enough\n", &mut out);
+        live(&mut merger, "line 2\nline 3 is long enough\nline 4\n", &mut out);
+        merger.window(b"line 1\nline 2\nline 3 is long enough\nline 4\n", &mut out);
+        assert_eq!(text(&out), "line 1\nline 2\nline 3 is long enough\nline 4\n");
+    }
+
+    #[test]
+    fn what_a_drop_lost_is_filled() {
+        let (mut merger, mut out) = (Merger::default(), Vec::new());
+        merger.window(b"", &mut out);
+        merger.session_started();
+        live(&mut merger, "line 1 before the drop\n", &mut out);
+        merger.window(b"", &mut out);
+        merger.give_up(&mut out);
+        merger.session_ended(&mut out);
+        merger.session_started();
+        live(&mut merger, "line 3 after the drop\n", &mut out);
+        merger.window(b"line 1 before the drop\nline 2 lost\nline 3 after the drop\n", &mut out);
+        assert_eq!(text(&out), "line 1 before the drop\nline 2 lost\nline 3 after the drop\n");
+    }
+
+    #[test]
+    fn without_a_window_in_time_there_is_a_gap() {
+        let (mut merger, mut out) = (Merger::default(), Vec::new());
+        merger.window(b"line 1\n", &mut out);
+        merger.session_started();
+        live(&mut merger, "line 3\n", &mut out);
+        merger.give_up(&mut out);
+        live(&mut merger, "line 4\n", &mut out);
+        assert_eq!(text(&out), "line 1\n<gap>line 3\nline 4\n");
+    }
+
+    #[test]
+    fn a_held_flood_is_let_go() {
+        let (mut merger, mut out) = (Merger::default(), Vec::new());
+        merger.session_started();
+        merger.live(Bytes::from(vec![b'x'; MAX_HELD + 1]), &mut out);
+        assert!(!merger.is_holding());
+        assert_eq!(out.len(), 1);
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Print(usize),
+        Connect,
+        Drop,
+        Window { lag: usize, size: usize },
+        GiveUp,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            4 => (0usize..3000).prop_map(Step::Print),
+            2 => Just(Step::Connect),
+            1 => Just(Step::Drop),
+            4 => (0usize..400, 200usize..6000).prop_map(|(lag, size)| Step::Window { lag, size }),
+            1 => Just(Step::GiveUp),
+        ]
+    }
+
+    /// A stream in which every 16 bytes are different from all others.
+    fn stream(length: usize) -> Vec<u8> {
+        (0..length / 8 + 1).flat_map(|n| format!("{n:07}\n").into_bytes()).take(length).collect()
+    }
+
+    /// Checks the pieces against the stream; gives how far they came.
+    fn check(stream: &[u8], out: &[Merged]) -> Result<(), String> {
+        let mut at = 0;
+        let mut gap = true;
+        let mut run = Vec::new();
+        let place = |run: &[u8], at: usize, gap: bool| -> Result<usize, String> {
+            if stream[at..].starts_with(run) {
+                return Ok(at + run.len());
+            }
+            let found = memchr::memmem::find(&stream[at..], run).map(|found| at + found);
+            match found {
+                Some(found) if gap => Ok(found + run.len()),
+                Some(found) => Err(format!("{} bytes lost unmarked at {at}", found - at)),
+                None => Err(format!("not in order at {at}: {}", String::from_utf8_lossy(run))),
+            }
+        };
+        for piece in out {
+            match piece {
+                Merged::Live(bytes) | Merged::Backlog(bytes) => run.extend_from_slice(bytes),
+                Merged::Gap(_) => {
+                    if !run.is_empty() {
+                        at = place(&run, at, gap)?;
+                        run.clear();
+                    }
+                    gap = true;
+                    continue;
+                }
+            }
+            if run.len() >= 16 {
+                at = place(&run, at, gap)?;
+                run.clear();
+                gap = false;
+            }
+        }
+        if run.is_empty() { Ok(()) } else { place(&run, at, gap).map(|_| ()) }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(500))]
+        #[test]
+        fn nothing_is_doubled_reordered_or_lost_in_silence(
+            steps in proptest::collection::vec(step(), 1..40),
+        ) {
+            let stream = stream(40 * 3000);
+            let (mut merger, mut out) = (Merger::default(), Vec::new());
+            let (mut printed, mut session, mut newest) = (0, false, 0);
+            for step in &steps {
+                if merger.is_holding() && !matches!(step, Step::Print(_) | Step::Window { .. }) {
+                    newest = printed;
+                }
+                match step {
+                    Step::Print(count) => {
+                        let bytes = Bytes::copy_from_slice(&stream[printed..printed + count]);
+                        printed += count;
+                        if session {
+                            merger.live(bytes, &mut out);
+                        }
+                    }
+                    Step::Connect => {
+                        if session { merger.session_ended(&mut out); }
+                        merger.session_started();
+                        session = true;
+                    }
+                    Step::Drop => {
+                        if session { merger.session_ended(&mut out); }
+                        session = false;
+                    }
+                    Step::Window { lag, size } => {
+                        newest = newest.max(printed.saturating_sub(*lag));
+                        merger.window(&stream[newest.saturating_sub(*size)..newest], &mut out);
+                    }
+                    Step::GiveUp => merger.give_up(&mut out),
+                }
+            }
+            if let Err(problem) = check(&stream, &out) {
+                return Err(TestCaseError::fail(format!("{problem}\n{}", text(&out))));
+            }
+        }
+    }
+}
