@@ -14,7 +14,7 @@ mod replace;
 mod tree;
 
 pub use arch::{Arch, Kind, UnknownArch};
-pub use assemble::{AssembleError, Stamp, assemble};
+pub use assemble::{AssembleError, AssembleOptions, Stamp, assemble};
 pub use image::{
     Attribute, Change, Check, CheckName, Difference, ExtractError, Image, ImageError, ImageInfo,
     Inspection, Module, ModuleKind, Verdict, diff, extract, inspect, inspect_headers,

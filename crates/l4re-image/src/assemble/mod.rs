@@ -7,6 +7,7 @@
 mod base;
 mod elf;
 mod elf_needs;
+mod known;
 mod output;
 mod payload;
 mod pe;
@@ -17,4 +18,4 @@ mod run;
 mod settings;
 mod write;
 
-pub use run::{AssembleError, Stamp, assemble};
+pub use run::{AssembleError, AssembleOptions, Stamp, assemble};

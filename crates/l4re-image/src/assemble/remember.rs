@@ -77,7 +77,7 @@ impl Memory {
 }
 
 /// All that changes when a file is written or replaced.
-fn identity(data: &Metadata) -> String {
+pub(super) fn identity(data: &Metadata) -> String {
     format!(
         "{}:{} {} {}.{} {}.{}",
         data.dev(),
@@ -90,7 +90,8 @@ fn identity(data: &Metadata) -> String {
     )
 }
 
-fn settled(data: &Metadata) -> bool {
+/// Whether a further change would show in the times.
+pub(super) fn settled(data: &Metadata) -> bool {
     let changed = data.modified().ok().and_then(|time| SystemTime::now().duration_since(time).ok());
     changed.is_some_and(|age| age > Duration::from_secs(1))
 }

@@ -1,6 +1,7 @@
 //! The steps of making an image natively, from settings to links.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::io;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -9,7 +10,7 @@ use super::base::{Base, TreeLock};
 use super::prepare::Workshop;
 use super::remember::{Memory, Prepared};
 use super::settings::Settings;
-use super::{elf_needs, output};
+use super::{elf_needs, known, output};
 use crate::image::{Image, ImageError};
 use crate::make::{Made, MakeError, MakeRequest, standard_link};
 use crate::modlist::{Evaluation, Listed, Source, evaluate};
@@ -27,6 +28,17 @@ pub struct Stamp {
     pub user: String,
     /// The user's full name.
     pub name: String,
+}
+
+/// How an image is made natively.
+#[derive(Clone, Debug, Default)]
+pub struct AssembleOptions {
+    /// Who makes it, and when.
+    pub stamp: Stamp,
+    /// The environment of this process, as make will see it. With it, make's answers about the
+    /// tree are remembered, for this environment and these make files; without it make is
+    /// asked each time.
+    pub environment: Option<Vec<(OsString, OsString)>>,
 }
 
 /// Why there is no image.
@@ -55,10 +67,10 @@ pub enum AssembleError {
 
 /// Makes an image as [`make`](crate::make) would, without it where that can be done to the
 /// letter.
-pub fn assemble(request: &MakeRequest, stamp: &Stamp) -> Result<Made, AssembleError> {
+pub fn assemble(request: &MakeRequest, options: &AssembleOptions) -> Result<Made, AssembleError> {
     request.check().map_err(AssembleError::Request)?;
     accept_variables(request)?;
-    let settings = Settings::ask(request)?;
+    let settings = known::settings(request, options.environment.as_deref())?;
     if let Some(name) =
         ["POST_IMAGE_CMD", "COVERAGE"].into_iter().find(|name| !settings.outer(name).is_empty())
     {
@@ -67,7 +79,7 @@ pub fn assemble(request: &MakeRequest, stamp: &Stamp) -> Result<Made, AssembleEr
     let lock = TreeLock::take(request.tree.root())?;
     let base = Base::open(request, &settings)?;
     let (cmdline, modules) = modules(request, &settings, &base)?;
-    let attributes = attributes(request, &settings, &base, stamp)?;
+    let attributes = attributes(request, &settings, &base, &options.stamp)?;
     let path = target(request, &settings);
     output::write(&path, &base, &attributes, &cmdline, &modules)?;
     drop(lock);

@@ -43,6 +43,13 @@ impl Settings {
         Ok(Self { outer, inner })
     }
 
+    /// The make files that were read.
+    pub(super) fn makefiles(&self) -> impl Iterator<Item = &str> {
+        [self.outer("MAKEFILE_LIST"), self.inner("MAKEFILE_LIST")]
+            .into_iter()
+            .flat_map(str::split_whitespace)
+    }
+
     pub(super) fn outer(&self, name: &str) -> &str {
         get(&self.outer, name)
     }
@@ -79,7 +86,8 @@ fn get<'a>(values: &'a Values, name: &str) -> &'a str {
 fn query_argv(request: &MakeRequest, names: &str, boot: bool) -> Vec<String> {
     let (root, source) = (request.tree.root(), request.tree.source());
     let mut argv = vec!["make".to_owned(), "-C".to_owned(), source.to_string()];
-    argv.extend(["--no-print-directory", "-f", "-"].map(ToOwned::to_owned));
+    let files = ["--no-print-directory", "-f", "mk/Makeconf", "-f", "mk/makehelpers.inc"];
+    argv.extend(files.map(ToOwned::to_owned));
     argv.extend([format!("O={root}"), format!("OBJ_BASE={root}"), format!("L4DIR={source}")]);
     argv.push(format!("SRC_DIR={source}"));
     argv.extend(boot.then(|| "INCLUDE_BOOT_CONFIG=required".to_owned()));
@@ -93,10 +101,9 @@ fn query(
     given: &[(String, String)],
 ) -> Result<Values, AssembleError> {
     let argv = query_argv(request, names, !given.is_empty());
-    let makefile = "include mk/Makeconf\ninclude mk/makehelpers.inc\n";
     // Command-line variables reach L4Re's tools through the environment.
     let mut command = duct::cmd(&argv[0], &argv[1..])
-        .stdin_bytes(makefile)
+        .stdin_null()
         .stdout_capture()
         .stderr_capture()
         .unchecked()

@@ -144,17 +144,11 @@ impl State {
     /// Takes the next line; `false` when the entry is complete.
     fn line(&mut self, placed: &Placed, what: &Evaluation<'_>) -> Result<bool, String> {
         let Some(line) = Line::parse(&placed.text) else { return Ok(true) };
-        if line.command == "modaddr" && line.options.is_empty() {
-            if let Some(address) = line.rest.split_whitespace().next() {
-                match self.mode {
-                    Mode::Global => self.modaddr[0] = Some(address.to_owned()),
-                    Mode::Entry => self.modaddr[1] = Some(address.to_owned()),
-                    // A group before the first entry is global to L4Re, but not after it.
-                    Mode::Group => return Err("modaddr in a group".to_owned()),
-                    Mode::Other => {}
-                }
-                return Ok(true);
-            }
+        if line.command == "modaddr"
+            && line.options.is_empty()
+            && let Some(address) = line.rest.split_whitespace().next()
+        {
+            return self.modaddr(address).map(|()| true);
         }
         let command = line.command.to_lowercase();
         match command.as_str() {
@@ -181,6 +175,17 @@ impl State {
             _ => {}
         }
         Ok(true)
+    }
+
+    fn modaddr(&mut self, address: &str) -> Result<(), String> {
+        match self.mode {
+            Mode::Global => self.modaddr[0] = Some(address.to_owned()),
+            Mode::Entry => self.modaddr[1] = Some(address.to_owned()),
+            // A group before the first entry is global to L4Re, but not after it.
+            Mode::Group => return Err("modaddr in a group".to_owned()),
+            Mode::Other => {}
+        }
+        Ok(())
     }
 
     fn entry(&mut self, line: &Line<'_>, what: &Evaluation<'_>) -> Result<bool, String> {
