@@ -36,6 +36,12 @@ impl Desk {
         self
     }
 
+    /// A desk in the same surroundings, with a home of its own.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        Self { dir: tempdir().unwrap(), variables: self.variables.clone() }
+    }
+
     /// Writes a file in the working folder and gives its path.
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> Utf8PathBuf {
         let path = self.dir().join(name);
@@ -68,11 +74,14 @@ impl Desk {
             .env("XDG_CACHE_HOME", home.join("cache"))
             .env("AWS_EC2_METADATA_DISABLED", "true")
             .env("USER", "tester");
-        for name in ["AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_REGION", "CI", "NO_COLOR", "V"] {
-            call = call.env_remove(name);
-        }
+        // The first word on a variable counts in duct: what is set, then what is not.
         for (name, value) in &self.variables {
             call = call.env(name, value);
+        }
+        for name in ["AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_REGION", "CI", "NO_COLOR", "V"] {
+            if !self.variables.iter().any(|(set, _)| set == name) {
+                call = call.env_remove(name);
+            }
         }
         Running::start(call, format!("{program} {}", words.join(" ")))
     }
@@ -82,7 +91,7 @@ impl Desk {
     #[track_caller]
     pub fn aws(&self, words: &[&str]) -> Output {
         let environment = self.l4re(&["twin", "env"]).code(0).stdout;
-        let mut desk = Self { dir: tempdir().unwrap(), variables: self.variables.clone() };
+        let mut desk = self.another();
         for line in environment.lines() {
             if let Some((name, value)) =
                 line.strip_prefix("export ").and_then(|rest| rest.split_once('='))

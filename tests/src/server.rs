@@ -17,12 +17,15 @@ pub struct Moto {
 }
 
 impl Moto {
-    /// Starts one for a desk.
+    /// Starts one for a desk, in which the official iPXE AMIs are registered.
     ///
     /// # Panics
     /// When it does not answer in time.
     pub fn start(desk: &Desk) -> Self {
         let port = free_port();
+        let amis = ["arm64", "x86_64"].map(|arch| ipxe_ami(arch).to_string()).join(",");
+        let amis = desk.write("amis.json", format!("[{amis}]"));
+        let desk = desk.another().with("MOTO_AMIS_PATH", amis);
         let program = given("L4RE_TEST_VENV").join("bin/moto_server");
         let words = ["-H", "127.0.0.1", "-p", &port.to_string()].map(str::to_owned);
         let words: Vec<_> = words.iter().map(String::as_str).collect();
@@ -39,6 +42,28 @@ impl Moto {
     pub fn url(&self) -> &str {
         &self.url
     }
+}
+
+/// An official AMI, as moto's file of AMIs has them.
+fn ipxe_ami(arch: &str) -> serde_json::Value {
+    serde_json::json!({
+        "ami_id": format!("ami-{arch:0>17}").replace('_', "0"),
+        "name": format!("iPXE (2026-08-21) ({arch})"),
+        "description": "iPXE",
+        "owner_id": "833372943033",
+        "public": true,
+        "virtualization_type": "hvm",
+        "architecture": arch,
+        "state": "available",
+        "platform": null,
+        "image_type": "machine",
+        "hypervisor": "xen",
+        "root_device_name": "/dev/sda1",
+        "root_device_type": "ebs",
+        "sriov": "simple",
+        "creation_date": "2026-08-21T00:00:00.000Z",
+        "boot_mode": if arch == "arm64" { "uefi" } else { "legacy-bios" },
+    })
 }
 
 /// A port that nobody listens on.

@@ -9,16 +9,33 @@ fn with_keys(desk: Desk) -> Desk {
 }
 
 #[test]
-fn a_deploy_on_moto() {
+fn uploads_on_moto() {
     let desk = with_keys(Desk::new());
     let moto = Moto::start(&desk);
     let desk = desk.with("AWS_ENDPOINT_URL", moto.url());
     let tree = given("L4RE_TEST_TREE_AMD64").to_string();
-    let words = ["upload", "hello", "--kind", "elf", "--tree", &tree];
+    let image = desk.l4re(&["elfimage", "hello", "--tree", &tree]).code(0).stdout;
+    let words = ["upload", image.trim()];
     desk.l4re(&words).code(6).says("does not exist").says("--make-bucket");
-    let words = ["upload", "hello", "--kind", "elf", "--make-bucket", "--tree", &tree];
-    desk.l4re(&words).code(0).prints("X-Amz-Signature");
-    desk.l4re(&words).code(0).says("Unchanged");
+    desk.l4re(&["upload", image.trim(), "--make-bucket"]).code(0).prints("X-Amz-Signature");
+    desk.l4re(&words).code(0).says("Unchanged").prints("X-Amz-Signature");
+}
+
+#[test]
+fn the_life_of_an_instance_on_moto() {
+    let desk = with_keys(Desk::new());
+    let moto = Moto::start(&desk);
+    let desk = desk.with("AWS_ENDPOINT_URL", moto.url());
+    let tree = given("L4RE_TEST_TREE_ARM64").to_string();
+    let words = ["deploy", "hello", "--metal", "--detach", "--make-bucket", "--tree", &tree];
+    let output = desk.l4re(&words).code(0);
+    output.says("m7g.metal: UEFI, iPXE").says("2.611 $/h").says("cargo l4re rm hello");
+    desk.l4re(&["ps"]).code(0).prints("m7g.metal").prints("running").prints("tester");
+    desk.l4re(&words).code(6).says("already running");
+    desk.l4re(&["stop", "hello"]).code(0);
+    desk.l4re(&["ps"]).code(0).prints("stopped");
+    desk.l4re(&["start", "hello"]).code(0);
+    desk.l4re(&["rm", "hello"]).code(0);
     desk.l4re(&["ps"]).code(0).says("no instances");
 }
 

@@ -69,8 +69,8 @@ impl Environment {
     }
 
     /// The user's name, for the owner tag of what is launched.
-    pub fn user(&self) -> &str {
-        self.get("USER").or_else(|| self.get("LOGNAME")).unwrap_or("unknown")
+    pub fn user(&self) -> Option<&str> {
+        self.get("USER").or_else(|| self.get("LOGNAME"))
     }
 
     /// `$XDG_STATE_HOME/cargo-l4re`: logs and the twin's state. `None` without a home.

@@ -1,15 +1,12 @@
 //! The connection: to AWS by the SDK's own chain, or to the twin by its status file.
 
 use clap::Args;
-use l4re_cloud::{Cloud, ConnectOptions, Endpoint, SerialEndpoint, Timeouts};
+use l4re_cloud::{Cloud, ConnectOptions, Endpoint, SerialEndpoint};
 use l4re_image::Arch;
 
 use super::narrate;
 use crate::commands::{Context, twin};
 use crate::failure::Failure;
-
-/// Poll interval of states on the desk, where nothing is throttled.
-const DESK_POLL: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// Which end a command talks to.
 #[derive(Debug, Clone, Copy, Args)]
@@ -55,7 +52,6 @@ pub fn connect(context: &Context, end: Where) -> Result<Ready, Failure> {
             port: port.parse().unwrap_or_default(),
             fingerprints: vec![status.serial_console_fingerprint],
         });
-        options.timeouts = Timeouts { poll: DESK_POLL, ..Timeouts::default() };
     }
     Ok(Ready { options, local })
 }

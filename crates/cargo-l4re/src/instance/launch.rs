@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use l4re_cloud::{
-    Attempt, Chain, ImageFacts, LaunchOptions, Launched, Market, Object, PlanOptions,
-    PrepareOptions, Prepared, PublishOptions,
+    Attempt, Chain, CloudError, ImageFacts, LaunchOptions, Launched, Market, Object, PlanOptions,
+    PrepareOptions, Prepared, PublishOptions, Running,
 };
 use l4re_image::{Arch, Cancel, Image, Kind};
 
@@ -76,7 +76,7 @@ pub async fn launch(
     let (prepared, image) = prepare(context, connection, source, recipe, interrupt).await?;
     let facts = facts(&image)?;
     let options = launch_options(context, recipe);
-    let plan = prepared.plan(&facts, &options.plan).map_err(l4re_cloud::CloudError::from)?;
+    let plan = prepared.plan(&facts, &options.plan).map_err(CloudError::from)?;
     context
         .shell
         .status("Planning", chain_sentence(plan.chain, &plan.instance_type, &plan.ami.name));
@@ -176,12 +176,15 @@ async fn prepare(
 
 /// Refuses a name that is taken, before anything is uploaded.
 fn free(prepared: Prepared) -> Result<Prepared, Failure> {
-    match &prepared.running {
-        Some(running) => {
-            Err(l4re_cloud::CloudError::AlreadyRunning(Box::new(running.clone())).into())
-        }
-        None => Ok(prepared),
-    }
+    let Some(instance) = &prepared.running else { return Ok(prepared) };
+    let running = Running {
+        name: prepared.options.name.clone(),
+        id: instance.id.clone(),
+        state: instance.state.to_string(),
+        owner: instance.owner.clone(),
+        same_image: false,
+    };
+    Err(CloudError::AlreadyRunning(Box::new(running)).into())
 }
 
 /// Builds on a thread that may wait. Dropped (because a lookup failed), it ends make.
@@ -231,7 +234,7 @@ fn publish_options(context: &Context, connection: &Connection, recipe: &Recipe) 
 fn launch_options(context: &Context, recipe: &Recipe) -> LaunchOptions {
     let owner = context.settings.find(|layer| layer.owner.clone());
     LaunchOptions {
-        owner: Some(owner.unwrap_or_else(|| context.environment.user().to_owned())),
+        owner: owner.or_else(|| context.environment.user().map(str::to_owned)),
         expires: Some(Timestamp::now() + recipe.ttl),
         market: if recipe.spot { Market::SpotThenOnDemand } else { Market::OnDemand },
         plan: PlanOptions::default(),

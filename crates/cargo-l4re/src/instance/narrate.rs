@@ -1,6 +1,6 @@
 //! What the cloud crate tells while it works, as status lines, bars and JSON.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use indicatif::ProgressBar;
 use l4re_cloud::{Event, Events, InstanceState};
@@ -25,17 +25,14 @@ impl Narrator {
         let shell = &self.shell;
         match event {
             Event::UploadStarted { bucket, key, size, .. } => {
-                let bytes = bytesize::ByteSize::b(size).display().iec();
-                shell.status("Uploading", format_args!("{bytes} to s3://{bucket}/{key}"));
-                put(&self.upload, Some(shell.progress().bytes("Uploading", size)));
-            }
-            Event::UploadProgress { sent, .. } => {
-                if let Ok(slot) = self.upload.lock()
-                    && let Some(bar) = slot.as_ref()
-                {
-                    bar.set_position(sent);
+                let bar = shell.progress().bytes("Uploading", size);
+                // A second start is the same upload, tried again in the bucket made for it.
+                if put(&self.upload, Some(bar)).is_none() {
+                    let size = bytesize::ByteSize::b(size).display().iec();
+                    shell.status("Uploading", format_args!("{size} to s3://{bucket}/{key}"));
                 }
             }
+            Event::UploadProgress { sent, .. } => self.sent(sent),
             Event::Uploaded { key, size, elapsed } => {
                 put(&self.upload, None);
                 self.json("upload", json!({
@@ -50,13 +47,12 @@ impl Narrator {
                 shell.status("Made", format_args!("bucket {bucket}"));
             }
             Event::Launching { instance_type, zone, spot } => {
-                let market = if spot { ", spot" } else { "" };
-                let zone = zone.map(|zone| format!(" in {zone}")).unwrap_or_default();
-                shell.status("Launching", format_args!("{instance_type}{zone}{market}"));
+                let place = place(zone, spot);
+                shell.status("Launching", format_args!("{instance_type}{place}"));
             }
             Event::NoCapacity { instance_type, zone, code } => {
-                let zone = zone.unwrap_or_else(|| "any zone".to_owned());
-                shell.warn(format_args!("{instance_type} in {zone}: {code}; trying the next"));
+                let place = place(zone, false);
+                shell.warn(format_args!("{instance_type}{place}: {code}; trying the next"));
             }
             Event::Launched { id, instance_type, zone, adopted } => {
                 let verb = if adopted { "Found" } else { "Launched" };
@@ -84,6 +80,13 @@ impl Narrator {
         }
     }
 
+    fn sent(&self, bytes: u64) {
+        let slot = self.upload.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bar) = slot.as_ref() {
+            bar.set_position(bytes);
+        }
+    }
+
     fn state(&self, id: &str, state: InstanceState, elapsed: std::time::Duration) {
         put(&self.waiting, None);
         self.shell.detail("State", format_args!("{id} is {state}"));
@@ -101,11 +104,18 @@ impl Narrator {
     }
 }
 
-/// Puts a bar into its slot and takes the one that was there off the screen.
-fn put(slot: &Mutex<Option<ProgressBar>>, bar: Option<ProgressBar>) {
-    if let Ok(mut slot) = slot.lock()
-        && let Some(old) = std::mem::replace(&mut *slot, bar)
-    {
+/// Where a launch is tried.
+fn place(zone: Option<String>, spot: bool) -> String {
+    let zone = zone.map(|zone| format!(" in {zone}")).unwrap_or_default();
+    format!("{zone}{}", if spot { ", spot" } else { "" })
+}
+
+/// Puts a bar into its slot; the one that was there is taken off the screen and given back.
+fn put(slot: &Mutex<Option<ProgressBar>>, bar: Option<ProgressBar>) -> Option<ProgressBar> {
+    let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+    let old = std::mem::replace(&mut *slot, bar);
+    if let Some(old) = &old {
         old.finish_and_clear();
     }
+    old
 }
