@@ -43,8 +43,7 @@ pub(crate) fn demo_tree(project: &Project, arch: &str) -> Result<Utf8PathBuf> {
     }
     shell::status("Making", &format!("the demo tree for {arch} in {tree}"));
     let make = Call::new(["make", "--silent", "--no-print-directory", "-C", tree.as_str()]);
-    let lines = make.read().with_context(|| format!("making the demo tree for {arch}"))?;
-    lines.lines().filter(|line| line.contains("warning")).for_each(shell::say);
+    make.read().with_context(|| format!("making the demo tree for {arch}"))?;
     Ok(tree)
 }
 

@@ -73,14 +73,15 @@ impl Call {
         quiet.run().is_ok_and(|output| output.status.success())
     }
 
-    /// Runs the call and gives what it wrote to stdout; its stderr is ours.
+    /// Runs the call away from our terminal and gives what it wrote to stdout.
     ///
     /// # Errors
-    /// As [`Call::run`].
+    /// As [`Call::run`], with what the program wrote to stderr.
     pub(crate) fn read(&self) -> Result<String> {
-        let output = self.expression().stdout_capture().unchecked().run();
-        let output = output.with_context(|| self.not_started())?;
-        self.checked(output.status.code())?;
+        let alone = self.expression().stdin_null().stdout_capture().stderr_capture().unchecked();
+        let output = alone.run().with_context(|| self.not_started())?;
+        self.checked(output.status.code())
+            .with_context(|| String::from_utf8_lossy(&output.stderr).trim().to_owned())?;
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 

@@ -11,8 +11,8 @@ use camino::Utf8Path;
 use super::http;
 use crate::call::Call;
 
-const FIRMWARE: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
-const VARIABLES: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
+const FIRMWARE: &str = "/usr/share/OVMF/OVMF_CODE.fd";
+const VARIABLES: &str = "/usr/share/OVMF/OVMF_VARS.fd";
 /// What runs the guest's instructions, on both sides.
 pub(super) const ACCELERATOR: &str = "tcg";
 const IPXE: &str = "/boot/ipxe.efi";
