@@ -57,82 +57,106 @@ struct Answer<'a> {
     request_id: Option<&'a str>,
 }
 
+const DENIED: &[&str] = &[
+    "AccessDenied",
+    "AccessDeniedException",
+    "AllAccessDisabled",
+    "AuthorizationError",
+    "UnauthorizedAccess",
+    "UnauthorizedOperation",
+];
+
+const EXPIRED: &[&str] =
+    &["ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"];
+
+const BAD_CREDENTIALS: &[&str] = &[
+    "AuthFailure",
+    "IncompleteSignature",
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "InvalidSecurity",
+    "InvalidSignatureException",
+    "InvalidToken",
+    "MissingAuthenticationToken",
+    "NotSignedUp",
+    "RequestTimeTooSkewed",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClient",
+    "UnrecognizedClientException",
+];
+
+const ACCOUNT: &[&str] =
+    &["AccountDisabled", "AccountProblem", "Blocked", "OptInRequired", "PendingVerification"];
+
+const THROTTLED: &[&str] = &[
+    "BandwidthLimitExceeded",
+    "EC2ThrottledException",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "SlowDown",
+    "ThrottledException",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+];
+
+const UNSUPPORTED: &[&str] = &[
+    "InvalidAction",
+    "NotImplemented",
+    "UnknownOperation",
+    "UnknownOperationException",
+    "UnsupportedAction",
+];
+
 fn refused(answer: &Answer<'_>) -> CloudError {
-    let Answer { call, code, status, .. } = *answer;
+    let Answer { call, code, .. } = *answer;
     let message = answer.message.to_owned();
-    let owned = || code.to_owned();
-    match code {
-        "UnauthorizedOperation"
-        | "AccessDenied"
-        | "AccessDeniedException"
-        | "UnauthorizedAccess"
-        | "AuthorizationError"
-        | "AllAccessDisabled" => {
-            CloudError::AccessDenied(Box::new(read_denial(call, answer.message)))
-        }
-        "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" | "TokenRefreshRequired" => {
-            CloudError::Expired { cause: message }
-        }
-        "InvalidClientTokenId"
-        | "InvalidAccessKeyId"
-        | "SignatureDoesNotMatch"
-        | "InvalidSignatureException"
-        | "AuthFailure"
-        | "UnrecognizedClientException"
-        | "UnrecognizedClient"
-        | "IncompleteSignature"
-        | "MissingAuthenticationToken"
-        | "InvalidToken"
-        | "RequestTimeTooSkewed"
-        | "NotSignedUp"
-        | "InvalidSecurity" => CloudError::BadCredentials { cause: format!("{message} ({code})") },
-        "OptInRequired"
-        | "PendingVerification"
-        | "Blocked"
-        | "AccountProblem"
-        | "AccountDisabled" => CloudError::Account { code: owned(), message },
-        "RequestLimitExceeded"
-        | "Throttling"
-        | "ThrottlingException"
-        | "ThrottledException"
-        | "RequestThrottled"
-        | "RequestThrottledException"
-        | "SlowDown"
-        | "TooManyRequestsException"
-        | "EC2ThrottledException"
-        | "BandwidthLimitExceeded" => CloudError::Throttled { call, code: owned() },
-        "TooManyBuckets" => quota(code, message),
-        _ if code.ends_with("LimitExceeded") => quota(code, message),
-        "InvalidInstanceID.NotFound" | "InvalidInstanceID.Malformed" => {
-            CloudError::NotFound { name: quoted(answer.message).unwrap_or(message) }
-        }
-        "IncorrectInstanceState" | "IncorrectState" => CloudError::WrongState { call, message },
-        "InvalidAction"
-        | "UnknownOperationException"
-        | "UnknownOperation"
-        | "NotImplemented"
-        | "UnsupportedAction" => unsupported(answer),
-        // Emulators answer calls that they lack with a page instead of an error.
-        "" if matches!(status, 404 | 405 | 500 | 501) && !call.starts_with("s3:") => {
-            unsupported(answer)
-        }
-        "" if status == 403 => {
-            CloudError::AccessDenied(Box::new(read_denial(call, answer.message)))
-        }
-        "" if matches!(status, 429 | 503) => {
-            CloudError::Throttled { call, code: format!("HTTP {status}") }
-        }
-        _ => CloudError::Service {
-            call,
-            code: if code.is_empty() { format!("HTTP {status}") } else { owned() },
-            message,
-            request_id: answer.request_id.map(ToOwned::to_owned),
-        },
+    let among = |codes: &[&str]| codes.contains(&code);
+    if code.is_empty() {
+        refused_without_code(answer)
+    } else if among(DENIED) {
+        CloudError::AccessDenied(Box::new(read_denial(call, answer.message)))
+    } else if among(EXPIRED) {
+        CloudError::Expired { cause: message }
+    } else if among(BAD_CREDENTIALS) {
+        CloudError::BadCredentials { cause: format!("{message} ({code})") }
+    } else if among(ACCOUNT) {
+        CloudError::Account { code: code.to_owned(), message }
+    } else if among(THROTTLED) {
+        CloudError::Throttled { call, code: code.to_owned() }
+    } else if among(UNSUPPORTED) {
+        unsupported(answer)
+    } else if code.ends_with("LimitExceeded") || code == "TooManyBuckets" {
+        CloudError::Quota { instance_type: None, code: code.to_owned(), message }
+    } else if matches!(code, "InvalidInstanceID.NotFound" | "InvalidInstanceID.Malformed") {
+        CloudError::NotFound { name: quoted(answer.message).unwrap_or(message) }
+    } else if matches!(code, "IncorrectInstanceState" | "IncorrectState") {
+        CloudError::WrongState { call, message }
+    } else {
+        other(answer, code.to_owned())
     }
 }
 
-fn quota(code: &str, message: String) -> CloudError {
-    CloudError::Quota { instance_type: None, code: code.to_owned(), message }
+/// HEAD requests get no error in words, and emulators answer calls that they lack with a
+/// page instead of an error.
+fn refused_without_code(answer: &Answer<'_>) -> CloudError {
+    let call = answer.call;
+    match answer.status {
+        403 => CloudError::AccessDenied(Box::new(read_denial(call, answer.message))),
+        429 | 503 => CloudError::Throttled { call, code: format!("HTTP {}", answer.status) },
+        404 | 405 | 500 | 501 if !call.starts_with("s3:") => unsupported(answer),
+        status => other(answer, format!("HTTP {status}")),
+    }
+}
+
+fn other(answer: &Answer<'_>, code: String) -> CloudError {
+    CloudError::Service {
+        call: answer.call,
+        code,
+        message: answer.message.to_owned(),
+        request_id: answer.request_id.map(ToOwned::to_owned),
+    }
 }
 
 fn unsupported(answer: &Answer<'_>) -> CloudError {
@@ -149,8 +173,11 @@ fn not_sent(call: &'static str, endpoint: &str, error: &(dyn Error + 'static)) -
     if let Some(credentials) = find::<CredentialsError>(error) {
         return no_credentials(credentials);
     }
-    if find::<ConnectorError>(error).is_some() {
+    if let Some(connector) = find::<ConnectorError>(error) {
         let cause = innermost(error);
+        if connector.is_timeout() && !is_hopeless(connector) {
+            return CloudError::TimedOut { call, cause };
+        }
         return CloudError::NetworkUnreachable { endpoint: endpoint.to_owned(), cause };
     }
     CloudError::BadAnswer { call, cause: innermost(error) }

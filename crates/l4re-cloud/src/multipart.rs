@@ -3,12 +3,14 @@
 //!
 //! Invariant: at most `PARALLEL` parts are in memory; an upload that fails is aborted.
 
+use std::fs::File;
+use std::io::Read;
+
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
 use futures::{TryStreamExt, stream};
 use l4re_image::Image;
 use sha2::{Digest, Sha256};
-use tokio::io::AsyncReadExt;
 
 use crate::connect::Cloud;
 use crate::error::CloudError;
@@ -22,6 +24,20 @@ const SMALLEST_PART: u64 = 8 << 20;
 /// S3 takes 10,000.
 const MOST_PARTS: u64 = 5_000;
 const PARALLEL: usize = 8;
+
+/// The whole file, if it is still the image.
+pub(crate) async fn read_whole(image: &Image) -> Result<Bytes, CloudError> {
+    let path = image.path.clone();
+    let read = move || std::fs::read(&path).map(|bytes| (sum(&bytes), bytes));
+    let read =
+        tokio::task::spawn_blocking(read).await.unwrap_or_else(|e| Err(std::io::Error::other(e)));
+    let (sum, bytes) =
+        read.map_err(|source| CloudError::File { path: image.path.clone(), source })?;
+    if sum != image.sha256 {
+        return Err(CloudError::FileChanged { path: image.path.clone() });
+    }
+    Ok(Bytes::from(bytes))
+}
 
 /// SHA-256 in lower-case hexadecimal.
 pub(crate) fn sum(bytes: &[u8]) -> String {
@@ -49,17 +65,24 @@ struct Piece {
 }
 
 /// The file, read in order.
-struct Reader<'a> {
-    file: tokio::fs::File,
-    image: &'a Image,
+struct Reader {
+    file: File,
+    image: Image,
     whole: Sha256,
     rest: u64,
     number: i32,
 }
 
-impl Reader<'_> {
+impl Reader {
+    fn open(image: &Image) -> Result<Self, CloudError> {
+        let file = File::open(&image.path)
+            .map_err(|source| CloudError::File { path: image.path.clone(), source })?;
+        let (image, rest) = (image.clone(), image.size);
+        Ok(Self { file, image, whole: Sha256::new(), rest, number: 0 })
+    }
+
     /// The next piece; after the last one, whether the whole is still the image.
-    async fn next(&mut self) -> Result<Option<Piece>, CloudError> {
+    fn next(&mut self) -> Result<Option<Piece>, CloudError> {
         let path = || self.image.path.clone();
         if self.rest == 0 {
             let whole = hex::encode(self.whole.clone().finalize());
@@ -70,12 +93,19 @@ impl Reader<'_> {
         let mut bytes = vec![0; usize::try_from(size).unwrap_or(usize::MAX)];
         self.file
             .read_exact(&mut bytes)
-            .await
             .map_err(|source| CloudError::File { path: path(), source })?;
         self.rest -= size;
         self.number += 1;
         self.whole.update(&bytes);
         Ok(Some(Piece { number: self.number, sum: sum(&bytes), bytes: Bytes::from(bytes) }))
+    }
+
+    /// The same on a thread that may wait and reckon.
+    async fn step(mut self) -> Result<Option<(Piece, Self)>, CloudError> {
+        let path = self.image.path.clone();
+        let step = move || Ok(self.next()?.map(|piece| (piece, self)));
+        let lost = |error| CloudError::File { path, source: std::io::Error::other(error) };
+        tokio::task::spawn_blocking(step).await.map_err(lost)?
     }
 }
 
@@ -87,12 +117,9 @@ impl Cloud {
         conditional: bool,
         progress: &Progress,
     ) -> Result<Written, CloudError> {
-        let file = tokio::fs::File::open(&image.path)
-            .await
-            .map_err(|source| CloudError::File { path: image.path.clone(), source })?;
+        let reader = Reader::open(image)?;
         let upload = self.create_upload(target, image).await?;
         let guard = AbortOnDrop::new(self, target, &upload);
-        let reader = Reader { file, image, whole: Sha256::new(), rest: image.size, number: 0 };
         let written = self.fill_upload(target, conditional, progress, &upload, reader).await;
         match &written {
             Ok(Written::Done) => guard.disarm(),
@@ -126,12 +153,9 @@ impl Cloud {
         conditional: bool,
         progress: &Progress,
         upload: &str,
-        reader: Reader<'_>,
+        reader: Reader,
     ) -> Result<Written, CloudError> {
-        let pieces = stream::try_unfold(reader, |mut reader| async move {
-            Ok(reader.next().await?.map(|piece| (piece, reader)))
-        });
-        let mut done: Vec<CompletedPart> = pieces
+        let mut done: Vec<CompletedPart> = stream::try_unfold(reader, Reader::step)
             .map_ok(|piece| self.send_part(target, upload, piece, progress))
             .try_buffer_unordered(PARALLEL)
             .try_collect()

@@ -123,13 +123,8 @@ impl Cloud {
         if image.size >= MULTIPART_FROM {
             return self.send_parts(target, image, conditional, progress).await;
         }
-        let bytes = tokio::fs::read(&image.path)
-            .await
-            .map_err(|source| CloudError::File { path: image.path.clone(), source })?;
-        if multipart::sum(&bytes) != image.sha256 {
-            return Err(CloudError::FileChanged { path: image.path.clone() });
-        }
-        self.put(target, image, Bytes::from(bytes), conditional, progress).await
+        let bytes = multipart::read_whole(image).await?;
+        self.put(target, image, bytes, conditional, progress).await
     }
 
     async fn put(
