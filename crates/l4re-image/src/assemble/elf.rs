@@ -86,7 +86,9 @@ impl Elf {
 
     fn entries(&self, table: Table) -> Option<Vec<usize>> {
         let at = usize::try_from(table.at).ok()?;
-        (0..table.count).map(|i| at.checked_add(i.checked_mul(table.size)?)).collect()
+        // All of it within the file, so that sums of places in it cannot overflow.
+        let end = at.checked_add(table.count.checked_mul(table.size)?)?;
+        (end <= self.bytes.0.len()).then(|| (0..table.count).map(|i| at + i * table.size).collect())
     }
 
     /// The last section at exactly this address: its place and size in the file.

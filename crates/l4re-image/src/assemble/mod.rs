@@ -19,3 +19,6 @@ mod settings;
 mod write;
 
 pub use run::{AssembleError, AssembleOptions, Stamp, assemble};
+
+#[cfg(test)]
+mod tests;

@@ -75,8 +75,9 @@ pub(super) fn frame(base: &[u8], address: u64, len: u64) -> Option<Frame> {
     if !alignment.is_power_of_two() || sections.iter().any(|section| section.virtual_size == 0) {
         return None;
     }
-    let data_at = u32::try_from(address).ok()?.checked_sub(module.address)? + module.raw_at;
-    let end = u64::from(data_at) + len;
+    let within = u32::try_from(address).ok()?.checked_sub(module.address)?;
+    let data_at = within.checked_add(module.raw_at)?;
+    let end = u64::from(data_at).checked_add(len)?;
     let virtual_size = u32::try_from(end - u64::from(module.raw_at)).ok()?;
     let raw_size = virtual_size.checked_next_multiple_of(alignment)?;
     // What later sections move by; a base image has less than any module data.

@@ -11,4 +11,6 @@ pub use listing::{Entry, ListOptions};
 pub(crate) use source::Source;
 
 #[cfg(test)]
+mod evaluate_tests;
+#[cfg(test)]
 mod tests;
