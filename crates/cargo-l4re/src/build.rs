@@ -4,8 +4,10 @@
 //! settings name for the architecture.
 
 use camino::{Utf8Path, Utf8PathBuf};
+use clap::Args;
 use l4re_image::{
-    Arch, BuildTree, Cancel, Image, Inspection, KernelTree, Kind, ListOptions, Made, MakeRequest,
+    Arch, AssembleError, AssembleOptions, BuildTree, Cancel, Image, Inspection, KernelTree, Kind,
+    ListOptions, Made, MakeRequest, Stamp,
 };
 
 use crate::commands::Context;
@@ -129,15 +131,65 @@ fn same(a: &Utf8Path, b: &Utf8Path) -> bool {
     }
 }
 
+/// Who makes the image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Args)]
+pub struct Way {
+    /// Let make do it
+    #[arg(long, conflicts_with = "native")]
+    make: bool,
+    /// Do it without make, or fail and say why
+    #[arg(long)]
+    native: bool,
+}
+
+/// Builds an image: natively where that gives what make would, else by make.
+pub fn build(
+    context: &Context,
+    request: &MakeRequest,
+    way: Way,
+    cancel: &Cancel,
+    interrupt: &Interrupt,
+) -> Result<Made, Failure> {
+    let place = format!("{} ({})", request.entry, request.tree.root());
+    if way.make {
+        context.shell.status("Making", place);
+        return make(context, request, cancel, interrupt);
+    }
+    let environment = Some(context.environment.all());
+    match l4re_image::assemble(request, &AssembleOptions { stamp: stamp(context), environment }) {
+        Ok(made) => {
+            context.shell.detail("Assembled", place);
+            Ok(made)
+        }
+        Err(AssembleError::Unfit(reason)) if !way.native => {
+            context.shell.status("Making", place);
+            context.shell.detail("By make", reason);
+            make(context, request, cancel, interrupt)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Who makes an image and when, for its attributes.
+fn stamp(context: &Context) -> Stamp {
+    let uname = rustix::system::uname();
+    let (user, name) = context.environment.account();
+    Stamp {
+        date: jiff::Zoned::now().strftime("%Y-%m-%d %H:%M:%S %Z%z").to_string(),
+        host: uname.nodename().to_string_lossy().into_owned(),
+        user,
+        name,
+    }
+}
+
 /// Runs make with its output shown as it comes; Ctrl-C and `cancel` end make first.
-pub fn make(
+fn make(
     context: &Context,
     request: &MakeRequest,
     cancel: &Cancel,
     interrupt: &Interrupt,
 ) -> Result<Made, Failure> {
     let shell = &context.shell;
-    shell.status("Building", format_args!("{} ({})", request.entry, request.tree.root()));
     shell.detail("Running", crate::shell::words(&l4re_image::make_argv(request)));
     let on_interrupt = tokio::spawn({
         let (interrupt, cancel) = (interrupt.clone(), cancel.clone());

@@ -8,6 +8,7 @@
 #![expect(clippy::disallowed_methods, reason = "this is the one file that reads the environment")]
 
 use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -17,14 +18,13 @@ pub const SETTINGS_PREFIX: &str = "CARGO_L4RE_";
 /// A snapshot of the variables, the working folder and the program's own path.
 #[derive(Debug, Clone)]
 pub struct Environment {
-    variables: BTreeMap<String, String>,
+    variables: BTreeMap<OsString, OsString>,
     folder: Utf8PathBuf,
     program: Utf8PathBuf,
 }
 
 impl Environment {
-    /// Reads the environment of this process. Variables that are not UTF-8 are left out:
-    /// none of ours can be.
+    /// Reads the environment of this process.
     pub fn read() -> std::io::Result<Self> {
         let utf8 = |path: std::path::PathBuf| {
             Utf8PathBuf::from_path_buf(path).map_err(|path| {
@@ -32,24 +32,29 @@ impl Environment {
                 std::io::Error::new(std::io::ErrorKind::InvalidInput, text)
             })
         };
-        let variables = std::env::vars_os()
-            .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
-            .collect();
+        let variables = std::env::vars_os().collect();
         let folder = utf8(std::env::current_dir()?)?;
         let program = utf8(std::env::current_exe()?)?;
         Ok(Self { variables, folder, program })
     }
 
-    /// A variable's value; an empty one counts as unset, as Cargo has it.
+    /// A variable's value; an empty one counts as unset, as Cargo has it, and so does one
+    /// that is not UTF-8: none of those that count here can be.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
+        self.variables.get(OsStr::new(name))?.to_str().filter(|value| !value.is_empty())
+    }
+
+    /// All variables, as a child sees them.
+    pub fn all(&self) -> Vec<(OsString, OsString)> {
+        self.variables.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 
     /// The variables that name settings, without their prefix.
     pub fn settings(&self) -> impl Iterator<Item = (&str, &str)> {
         self.variables
             .iter()
-            .filter_map(|(key, value)| Some((key.strip_prefix(SETTINGS_PREFIX)?, value.as_str())))
+            .filter_map(|(key, value)| Some((key.to_str()?, value.to_str()?)))
+            .filter_map(|(key, value)| Some((key.strip_prefix(SETTINGS_PREFIX)?, value)))
             .filter(|(_, value)| !value.is_empty())
     }
 
@@ -73,6 +78,21 @@ impl Environment {
         self.get("USER").or_else(|| self.get("LOGNAME"))
     }
 
+    /// The login name and the full name of the user that runs this, as the account file has
+    /// them; the login name serves for both where it has no other.
+    pub fn account(&self) -> (String, String) {
+        let uid = rustix::process::getuid().as_raw().to_string();
+        let accounts = fs_err::read_to_string("/etc/passwd").unwrap_or_default();
+        let mut lines = accounts.lines().map(|line| line.split(':').collect::<Vec<_>>());
+        let found = lines.find(|fields| fields.get(2) == Some(&uid.as_str()));
+        let login = match &found {
+            Some(fields) => fields[0],
+            None => self.user().unwrap_or("unknown"),
+        };
+        let full = found.as_ref().and_then(|fields| fields.get(4)?.split(',').next());
+        (login.to_owned(), full.filter(|name| !name.is_empty()).unwrap_or(login).to_owned())
+    }
+
     /// `$XDG_STATE_HOME/cargo-l4re`: logs and the twin's state. `None` without a home.
     pub fn state_dir(&self) -> Option<Utf8PathBuf> {
         let base = match self.get("XDG_STATE_HOME") {
@@ -94,7 +114,7 @@ impl Environment {
     /// An environment made of the given variables, for tests.
     #[cfg(test)]
     pub fn of(folder: &Utf8Path, variables: &[(&str, &str)]) -> Self {
-        let variables = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let variables = variables.iter().map(|(k, v)| (k.into(), v.into())).collect();
         Self { variables, folder: folder.to_owned(), program: "cargo-l4re".into() }
     }
 }

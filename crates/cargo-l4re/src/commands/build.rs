@@ -1,14 +1,15 @@
 //! `cargo l4re efiimage` and `elfimage`: an image from a build tree.
 //!
-//! Make does the work and its output is shown as it comes; the result is named with size,
-//! sum, architecture and the standard name under which firmware looks for it.
+//! Made natively where that gives what make would, else by make, whose output is shown as it
+//! comes; the result is named with size, sum, architecture and the standard name under which
+//! firmware looks for it.
 
 use clap::Args;
 use l4re_image::{Cancel, Kind, Made};
 use serde_json::json;
 
 use super::Context;
-use crate::build::{self, Workplace};
+use crate::build::{self, Way, Workplace};
 use crate::failure::Failure;
 use crate::target::{Target, Words};
 
@@ -24,6 +25,8 @@ pub struct Arguments {
     /// Jobs that make runs at once
     #[arg(short, long, value_name = "N")]
     jobs: Option<u32>,
+    #[command(flatten)]
+    way: Way,
 }
 
 /// Runs `efiimage` or `elfimage`.
@@ -40,7 +43,7 @@ pub fn build(context: &Context, arguments: &Arguments, kind: Kind) -> Result<(),
     let mut request = place.request(context, kind, &entry, platform, &words.variables)?;
     request.jobs = arguments.jobs;
     let made = context.with_runtime(|_, interrupt| {
-        build::make(context, &request, &Cancel::default(), interrupt)
+        build::build(context, &request, arguments.way, &Cancel::default(), interrupt)
     })?;
     tell(context, &entry, &made)
 }

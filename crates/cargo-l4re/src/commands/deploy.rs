@@ -15,7 +15,6 @@ use super::flags::{ImageFlags, JudgeFlags, MachineFlags};
 use crate::failure::Failure;
 use crate::instance::{self, Connection, Ending, Launch, Money, Recipe, Source, Where};
 use crate::interrupt::Interrupt;
-use crate::target::Words;
 
 /// Arguments of `deploy`.
 #[derive(Debug, Args)]
@@ -51,9 +50,7 @@ pub struct Arguments {
 /// Runs `deploy`.
 pub fn deploy(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failure> {
     context.with_runtime(|runtime, interrupt| {
-        let words = Words::parse(&arguments.image.words, context.environment.folder())?;
-        let platform = arguments.image.platform.as_deref();
-        let source = Source::settle(context, words, platform, interrupt)?;
+        let source = arguments.image.source(context, interrupt)?;
         let recipe = recipe(context, arguments, &source)?;
         let ready = instance::connect(context, arguments.end)?;
         ready.check_desk(context, source.arch())?;

@@ -9,9 +9,12 @@ use l4re_console::phase::Start;
 use l4re_image::Kind;
 
 use super::Context;
+use crate::build::Way;
 use crate::failure::Failure;
 use crate::instance::{Attachment, Recipe, Source};
+use crate::interrupt::Interrupt;
 use crate::settings::Span;
+use crate::target::Words;
 
 /// Limit for expectations on a virtual machine, where none is set.
 const VIRTUAL_LIMIT: Duration = Duration::from_secs(5 * 60);
@@ -30,6 +33,9 @@ pub struct ImageFlags {
     /// Build this kind of image instead of the one that fits the machine
     #[arg(long, value_name = "KIND", value_parser = kind)]
     pub kind: Option<Kind>,
+    /// Who builds it
+    #[command(flatten)]
+    pub way: Way,
 }
 
 /// What to run it on.
@@ -70,6 +76,14 @@ pub struct JudgeFlags {
     /// File for the raw console [default: one in the state folder]
     #[arg(long, value_name = "FILE")]
     pub log: Option<Utf8PathBuf>,
+}
+
+impl ImageFlags {
+    /// What is to be run, settled as far as can be.
+    pub fn source(&self, context: &Context, interrupt: &Interrupt) -> Result<Source, Failure> {
+        let words = Words::parse(&self.words, context.environment.folder())?;
+        Source::settle(context, words, self, interrupt)
+    }
 }
 
 impl MachineFlags {

@@ -14,7 +14,6 @@ use super::flags::{ImageFlags, JudgeFlags, MachineFlags};
 use crate::failure::Failure;
 use crate::instance::{self, Connection, Source, Where};
 use crate::interrupt::Interrupt;
-use crate::target::Words;
 
 /// Time within which a terminated instance must be gone.
 const END_LIMIT: Duration = Duration::from_secs(20);
@@ -33,9 +32,7 @@ pub struct Arguments {
 /// Runs `run`.
 pub fn run(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failure> {
     context.with_runtime(|runtime, interrupt| {
-        let words = Words::parse(&arguments.image.words, context.environment.folder())?;
-        let platform = arguments.image.platform.as_deref();
-        let source = Source::settle(context, words, platform, interrupt)?;
+        let source = arguments.image.source(context, interrupt)?;
         let ready = instance::connect(context, Where { local: true })?;
         ready.check_desk(context, source.arch())?;
         runtime.block_on(async {

@@ -8,9 +8,8 @@ use serde_json::json;
 use super::Context;
 use super::flags::{ImageFlags, MachineFlags};
 use crate::failure::Failure;
-use crate::instance::{self, Source, Where};
+use crate::instance::{self, Where};
 use crate::settings::Span;
-use crate::target::Words;
 
 /// Arguments of `upload`.
 #[derive(Debug, Args)]
@@ -33,9 +32,7 @@ pub struct Arguments {
 /// Runs `upload`.
 pub fn upload(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failure> {
     let uploaded = context.with_runtime(|runtime, interrupt| {
-        let words = Words::parse(&arguments.image.words, context.environment.folder())?;
-        let platform = arguments.image.platform.as_deref();
-        let source = Source::settle(context, words, platform, interrupt)?;
+        let source = arguments.image.source(context, interrupt)?;
         let flags = MachineFlags { ttl: arguments.ttl, ..MachineFlags::default() };
         let mut recipe = flags.recipe(context, &source, arguments.image.kind)?;
         recipe.make_bucket = arguments.make_bucket;

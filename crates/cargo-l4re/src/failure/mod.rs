@@ -10,7 +10,7 @@ use l4re_cloud::CloudError;
 use l4re_console::expect::PatternError;
 use l4re_console::log::LogError;
 use l4re_console::verdict::Verdict;
-use l4re_image::{ImageError, MakeError, TreeError};
+use l4re_image::{AssembleError, ImageError, MakeError, TreeError};
 
 use crate::download::DownloadError;
 use crate::settings::SettingsError;
@@ -83,6 +83,9 @@ pub enum Failure {
     /// Make failed; its own lines were shown before.
     #[error(transparent)]
     Make(#[from] MakeError),
+    /// An image that could not be made without make.
+    #[error(transparent)]
+    Assemble(#[from] AssembleError),
     /// An image that cannot be used.
     #[error(transparent)]
     Image(#[from] ImageError),
@@ -205,9 +208,12 @@ impl Failure {
             Self::Make(MakeError::Image(_) | MakeError::Check { .. })
             | Self::Image(_)
             | Self::ImageChecks { .. } => code::IMAGE,
-            Self::Tree(_) | Self::WhichEntry { .. } | Self::NoEntry { .. } | Self::Make(_) => {
-                code::BUILD
-            }
+            Self::Assemble(AssembleError::Image(_)) => code::IMAGE,
+            Self::Tree(_)
+            | Self::WhichEntry { .. }
+            | Self::NoEntry { .. }
+            | Self::Assemble(_)
+            | Self::Make(_) => code::BUILD,
             Self::Cloud(_)
             | Self::Twin(_)
             | Self::TwinStart { .. }

@@ -2,8 +2,9 @@
 
 use l4re_image::{Arch, Cancel, Image, Kind};
 
-use crate::build::{self, Workplace};
+use crate::build::{self, Way, Workplace};
 use crate::commands::Context;
+use crate::commands::flags::ImageFlags;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::target::{Target, Words, default_name};
@@ -21,6 +22,8 @@ pub enum Source {
         platform: Option<String>,
         /// Variables for make.
         variables: Vec<(String, String)>,
+        /// Who builds it.
+        way: Way,
     },
     /// An image that exists.
     Image(Image),
@@ -31,7 +34,7 @@ impl Source {
     pub fn settle(
         context: &Context,
         words: Words,
-        platform: Option<&str>,
+        flags: &ImageFlags,
         interrupt: &Interrupt,
     ) -> Result<Self, Failure> {
         let Words { target, variables } = words;
@@ -39,8 +42,8 @@ impl Source {
             Target::Entry(name) => {
                 let place = Workplace::find(context)?;
                 let entry = place.entry(name.as_deref(), &variables)?;
-                let platform = platform.map(str::to_owned);
-                return Ok(Self::Entry { place: Box::new(place), entry, platform, variables });
+                let (place, platform) = (Box::new(place), flags.platform.clone());
+                return Ok(Self::Entry { place, entry, platform, variables, way: flags.way });
             }
             Target::Image(path) => path,
             Target::Url(url) => {
@@ -97,10 +100,10 @@ impl Source {
     ) -> Result<Image, Failure> {
         match self {
             Self::Image(image) => Ok(image.clone()),
-            Self::Entry { place, entry, platform, variables } => {
+            Self::Entry { place, entry, platform, variables, way } => {
                 let request =
                     place.request(context, kind, entry, platform.as_deref(), variables)?;
-                let made = build::make(context, &request, cancel, interrupt)?;
+                let made = build::build(context, &request, *way, cancel, interrupt)?;
                 context.shell.status("Finished", build::describe(&made.image));
                 Ok(made.image)
             }
