@@ -175,3 +175,45 @@ fn a_flipped_module_byte_fails_its_sum() {
     desk.l4re(&["inspect", bad.as_str()]).code(5).prints("FAILED");
     desk.l4re(&["run", bad.as_str()]).code(5).says("fails 1 check");
 }
+
+#[test]
+fn native_and_made_images_are_equal_but_for_who_and_when() {
+    let desk = Desk::new();
+    for (tree, entry, kind) in [
+        (amd64(), "hello", "efiimage"),
+        (amd64(), "hello-args", "elfimage"),
+        (arm64(), "hello-shared", "efiimage"),
+    ] {
+        let keep = |way: &str| {
+            let output = desk.l4re(&[kind, entry, way, "--tree", &tree]).code(0);
+            let copy = desk.dir().join(format!("{way}.img"));
+            fs_err::copy(output.stdout.trim(), &copy).unwrap();
+            copy
+        };
+        let (made, native) = (keep("--make"), keep("--native"));
+        let output = desk.l4re(&["inspect", "--diff", made.as_str(), native.as_str()]).code(0);
+        for line in output.stdout.lines() {
+            let of_making = line.starts_with("attribute l4i:modification-")
+                || line.starts_with("attribute l4i:creation-")
+                || line.starts_with("attribute l4i:sequence");
+            assert!(of_making, "{entry}: {line}");
+        }
+    }
+}
+
+#[test]
+fn what_only_make_can_do_is_left_to_it() {
+    let desk = Desk::new();
+    let words = ["efiimage", "hello-perl", "--tree", &amd64()];
+    desk.l4re(&[&words[..], &["-v"]].concat()).code(0).says("By make");
+    desk.l4re(&[&words[..], &["--native"]].concat()).code(4).says("left to make");
+}
+
+#[test]
+fn modules_are_unpacked() {
+    let desk = Desk::new();
+    let path = desk.l4re(&["efiimage", "hello", "--tree", &amd64()]).code(0).stdout;
+    let output = desk.l4re(&["inspect", path.trim(), "--extract", "out"]).code(0);
+    output.prints("out/modules.list").prints("out/fiasco");
+    assert!(desk.dir().join("out/fiasco").is_file());
+}

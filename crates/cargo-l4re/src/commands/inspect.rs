@@ -1,9 +1,12 @@
 //! `cargo l4re inspect IMAGE|URL`: what an image is made of, and whether it is sound.
 //!
-//! Works on images that anyone built. A failed check is exit code 5.
+//! Works on images that anyone built. A failed check is exit code 5; a difference found by
+//! `--diff` is none, it is what was asked for.
 
+use camino::Utf8PathBuf;
 use clap::Args;
-use l4re_image::{Inspection, Verdict};
+use l4re_image::{Change, Difference, Inspection, Verdict};
+use serde_json::json;
 
 use super::Context;
 use crate::failure::Failure;
@@ -14,26 +17,88 @@ use crate::target::Target;
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Image file or URL
-    #[arg(value_name = "IMAGE|URL")]
-    image: String,
+    #[arg(value_name = "IMAGE|URL", required_unless_present = "diff")]
+    image: Option<String>,
+    /// Unpack the modules into a folder, with a modules.list
+    #[arg(long, value_name = "DIR", requires = "image")]
+    extract: Option<Utf8PathBuf>,
+    /// Say what differs between two images, module by module
+    #[arg(long, num_args = 2, value_names = ["A", "B"], conflicts_with = "image")]
+    diff: Vec<String>,
 }
 
 /// Runs `inspect`.
 pub fn inspect(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
-    let folder = context.environment.folder();
-    let path = match Target::parse(&arguments.image, folder) {
-        Target::Url(url) => context.with_runtime(|_, interrupt| {
-            Ok(crate::download::fetch(&url, &context.cache()?, &context.shell, interrupt)?)
-        })?,
-        Target::Image(path) => path,
-        Target::Entry(_) => folder.join(&arguments.image),
-    };
+    if let [a, b] = arguments.diff.as_slice() {
+        return diff(context, a, b);
+    }
+    let path = path(context, arguments.image.as_deref().unwrap_or_default())?;
+    if let Some(dir) = &arguments.extract {
+        return extract(context, &path, &context.environment.folder().join(dir));
+    }
     let inspection = l4re_image::inspect(&path)?;
     context.shell.json("inspection", &inspection)?;
     if !context.shell.is_json() {
         show(context, &inspection)?;
     }
     crate::build::sound(&inspection)
+}
+
+/// The file that a word names; a URL is fetched.
+fn path(context: &Context, word: &str) -> Result<Utf8PathBuf, Failure> {
+    let folder = context.environment.folder();
+    match Target::parse(word, folder) {
+        Target::Url(url) => context.with_runtime(|_, interrupt| {
+            Ok(crate::download::fetch(&url, &context.cache()?, &context.shell, interrupt)?)
+        }),
+        Target::Image(path) => Ok(path),
+        Target::Entry(_) => Ok(folder.join(word)),
+    }
+}
+
+fn extract(context: &Context, image: &Utf8PathBuf, dir: &Utf8PathBuf) -> Result<(), Failure> {
+    for file in l4re_image::extract(image, dir)? {
+        context.shell.result(&file)?;
+        context.shell.json("extracted", &json!({ "path": file }))?;
+    }
+    Ok(())
+}
+
+fn diff(context: &Context, a: &str, b: &str) -> Result<(), Failure> {
+    let a = l4re_image::inspect(&path(context, a)?)?;
+    let b = l4re_image::inspect(&path(context, b)?)?;
+    let differences = l4re_image::diff(&a, &b);
+    for difference in &differences {
+        context.shell.json("difference", difference)?;
+        for line in lines(difference) {
+            context.shell.result(line)?;
+        }
+    }
+    if differences.is_empty() {
+        context.shell.status("Equal", "no module, attribute or header differs");
+    }
+    Ok(())
+}
+
+/// A difference as lines: what it is about, then what is there in A and in B.
+fn lines(difference: &Difference) -> Vec<String> {
+    let change =
+        |about: &str, Change { field, a, b }: &Change| format!("{about}: {field} {a} -> {b}");
+    let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "(none)".to_owned());
+    match difference {
+        Difference::Image(of) => vec![change("image", of)],
+        Difference::Attribute { key, a, b } => {
+            vec![format!("attribute {key}: {} -> {}", value(a), value(b))]
+        }
+        Difference::Removed { name, index } => {
+            vec![format!("module {name}: only in A, at {index}")]
+        }
+        Difference::Added { name, index } => vec![format!("module {name}: only in B, at {index}")],
+        Difference::Module { name, changes } => {
+            changes.iter().map(|of| change(&format!("module {name}"), of)).collect()
+        }
+        other => vec![format!("{other:?}")],
+    }
 }
 
 fn show(context: &Context, inspection: &Inspection) -> Result<(), Failure> {

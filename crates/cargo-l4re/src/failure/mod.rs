@@ -10,7 +10,7 @@ use l4re_cloud::CloudError;
 use l4re_console::expect::PatternError;
 use l4re_console::log::LogError;
 use l4re_console::verdict::Verdict;
-use l4re_image::{AssembleError, ImageError, MakeError, TreeError};
+use l4re_image::{AssembleError, ExtractError, ImageError, MakeError, TreeError};
 
 use crate::download::DownloadError;
 use crate::settings::SettingsError;
@@ -89,6 +89,9 @@ pub enum Failure {
     /// An image that cannot be used.
     #[error(transparent)]
     Image(#[from] ImageError),
+    /// An image that cannot be unpacked.
+    #[error(transparent)]
+    Extract(#[from] ExtractError),
     /// A URL that could not be fetched.
     #[error(transparent)]
     Download(#[from] DownloadError),
@@ -207,6 +210,7 @@ impl Failure {
             | Self::Interrupted => INTERRUPTED,
             Self::Make(MakeError::Image(_) | MakeError::Check { .. })
             | Self::Image(_)
+            | Self::Extract(_)
             | Self::ImageChecks { .. } => code::IMAGE,
             Self::Assemble(AssembleError::Image(_)) => code::IMAGE,
             Self::Tree(_)
