@@ -7,6 +7,7 @@ use std::fs::File;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 
 use super::AssembleError;
 use super::settings::Settings;
@@ -31,12 +32,18 @@ pub(super) struct TreeLock(
 );
 
 impl TreeLock {
+    /// Takes the lock if it is free; whoever holds it may be about to change the base image.
     pub(super) fn take(root: &Utf8Path) -> Result<Self, AssembleError> {
         let path = root.join(".make.flock");
         let failed = |source| AssembleError::Write { path: path.clone(), source };
         let file = File::create(&path).map_err(failed)?;
-        flock(&file, FlockOperation::LockExclusive).map_err(|errno| failed(errno.into()))?;
-        Ok(Self(file))
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Self(file)),
+            Err(Errno::WOULDBLOCK) => {
+                Err(AssembleError::Unfit("the tree is locked by another build".to_owned()))
+            }
+            Err(errno) => Err(failed(errno.into())),
+        }
     }
 }
 

@@ -78,12 +78,16 @@ fn write_parts(
     Ok(Ok(()))
 }
 
-/// Sets the links that make sets beside the image.
-pub(super) fn link(request: &MakeRequest, path: &Utf8Path) -> Result<(), AssembleError> {
+/// Sets the links that make sets beside the image: `last`, without the entry's name, and the
+/// standard name.
+pub(super) fn link(
+    request: &MakeRequest,
+    path: &Utf8Path,
+    last: &str,
+) -> Result<(), AssembleError> {
     let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
-    let last = name.replace(&format!("_{}", request.entry), "");
     let standard = request.tree.arch().efi_name().filter(|_| request.kind == Kind::Efi);
-    for link in [Some(last.as_str()), standard].into_iter().flatten() {
+    for link in [Some(last), standard].into_iter().flatten() {
         let link = dir.join(link);
         let failed = |source| AssembleError::Write { path: link.clone(), source };
         replace_link(name, &link).map_err(failed)?;

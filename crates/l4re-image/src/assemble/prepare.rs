@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use flate2::read::GzDecoder;
+use flate2::read::MultiGzDecoder;
 use md5::{Digest, Md5};
 
 use super::AssembleError;
@@ -19,6 +19,8 @@ pub(super) struct Workshop<'a> {
     pub(super) search: &'a [Utf8PathBuf],
     /// The command that strips, as L4Re gives it to a shell.
     pub(super) objcopy: &'a str,
+    /// What tells that program from another of its name; unknown without an environment.
+    pub(super) tool: Option<&'a str>,
     pub(super) memory: &'a Memory,
 }
 
@@ -47,7 +49,8 @@ impl Workshop<'_> {
         let path = self.find(&module.file)?.ok_or_else(|| unfit("not found"))?;
         let unpack = module.has("uncompress");
         let strip = !module.has("nostrip");
-        self.memory.prepared(&path, unpack, strip.then_some(self.objcopy), |target| {
+        let way = self.tool.map(|tool| format!("{unpack} {strip} {} {tool}", self.objcopy));
+        self.memory.prepared(&path, way.as_deref(), |target| {
             self.make(&path, unpack, strip, target).map_err(|error| unfit(&error.to_string()))
         })
     }
@@ -64,7 +67,7 @@ impl Workshop<'_> {
         if unpack && starts_with(path, b"\x1f\x8b")? {
             file = target.with_extension("unpacked");
             let mut output = File::create(&file)?;
-            io::copy(&mut GzDecoder::new(File::open(path)?), &mut output)?;
+            io::copy(&mut MultiGzDecoder::new(File::open(path)?), &mut output)?;
         }
         if strip && can_be_stripped(&file)? && self.strip(&file, target)? {
             if file != path {

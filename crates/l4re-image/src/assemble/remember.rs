@@ -38,20 +38,21 @@ impl Memory {
         Ok(Self { dir })
     }
 
-    /// What `make` makes of a file, or made of it before. It gets a path that it may write to.
+    /// What `make` makes of a file, or made of it before in the same way; where the way is not
+    /// known, it is made anew. `make` gets a path that it may write to.
     pub(super) fn prepared(
         &self,
         path: &Utf8Path,
-        unpack: bool,
-        objcopy: Option<&str>,
+        way: Option<&str>,
         make: impl FnOnce(&Utf8Path) -> Result<Prepared, AssembleError>,
     ) -> Result<Prepared, AssembleError> {
         let unfit = |error: io::Error| AssembleError::Unfit(format!("{path}: {error}"));
         let data = fs::metadata(path).map_err(unfit)?;
-        let key = hex::encode(&Sha256::digest(format!("{path}\n{unpack}\n{objcopy:?}"))[..16]);
+        let key = hex::encode(&Sha256::digest(format!("{path}\n{way:?}"))[..16]);
         let (note, kept) = (self.dir.join(&key), self.dir.join(format!("{key}.bytes")));
         let identity = identity(&data);
-        if let Some(prepared) = recall(&note, &identity, path, &kept) {
+        let known = way.and_then(|_| recall(&note, &identity, path, &kept));
+        if let Some(prepared) = known {
             return Ok(prepared);
         }
         let target = self.dir.join(format!("{key}.{}.tmp", std::process::id()));
@@ -67,7 +68,7 @@ impl Memory {
         if identity != self::identity(&after) {
             return Err(AssembleError::Unfit(format!("{path} changes while it is read")));
         }
-        if settled(&data) {
+        if way.is_some() && settled(&data) {
             keep(&note, &identity, path, &prepared).map_err(unfit)?;
         } else {
             let _ = fs::remove_file(&note);

@@ -8,11 +8,11 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::base::{Base, TreeLock};
 use super::prepare::Workshop;
-use super::remember::{Memory, Prepared};
+use super::remember::{Memory, Prepared, identity};
 use super::settings::Settings;
 use super::{elf_needs, known, output};
-use crate::image::{Image, ImageError};
-use crate::make::{Made, MakeError, MakeRequest, standard_link};
+use crate::image::ImageError;
+use crate::make::{Made, MakeError, MakeRequest, sound_image, standard_link};
 use crate::modlist::{Evaluation, Listed, Source, evaluate};
 
 /// Who makes an image, and when: L4Re writes it into the attributes
@@ -49,9 +49,13 @@ pub enum AssembleError {
     /// must be rebuilt, or something that make will complain about in its own words.
     #[error("left to make: {0}")]
     Unfit(String),
-    /// A request that make must not see either.
+    /// What [`make`](crate::make) refuses, too: a request that make would misunderstand, an
+    /// image that fails a check.
     #[error(transparent)]
-    Request(MakeError),
+    Refused(MakeError),
+    /// What was written is not usable.
+    #[error(transparent)]
+    Image(ImageError),
     /// A file of the tree cannot be written.
     #[error("cannot write {path}: {source}")]
     Write {
@@ -60,15 +64,12 @@ pub enum AssembleError {
         /// Why not.
         source: io::Error,
     },
-    /// What was written cannot be read.
-    #[error(transparent)]
-    Image(#[from] ImageError),
 }
 
 /// Makes an image as [`make`](crate::make) would, without it where that can be done to the
 /// letter.
 pub fn assemble(request: &MakeRequest, options: &AssembleOptions) -> Result<Made, AssembleError> {
-    request.check().map_err(AssembleError::Request)?;
+    request.check().map_err(AssembleError::Refused)?;
     accept_variables(request)?;
     let settings = known::settings(request, options.environment.as_deref())?;
     if let Some(name) =
@@ -78,15 +79,31 @@ pub fn assemble(request: &MakeRequest, options: &AssembleOptions) -> Result<Made
     }
     let lock = TreeLock::take(request.tree.root())?;
     let base = Base::open(request, &settings)?;
-    let (cmdline, modules) = modules(request, &settings, &base)?;
+    let tool = tool(settings.inner("OBJCOPY"), options.environment.as_deref());
+    let (cmdline, modules) = modules(request, &settings, &base, tool.as_deref())?;
     let attributes = attributes(request, &settings, &base, &options.stamp)?;
-    let path = target(request, &settings);
+    let (dir, base_name) = target(request, &settings);
+    let suffix = request.kind.suffix();
+    let path = dir.join(format!("{base_name}_{}.{suffix}", request.entry));
     output::write(&path, &base, &attributes, &cmdline, &modules)?;
     drop(lock);
-    output::link(request, &path)?;
-    let image = Image::open(&path)?;
+    output::link(request, &path, &format!("{base_name}.{suffix}"))?;
+    let image = sound_image(&path, request).map_err(|error| match error {
+        MakeError::Image(error) => AssembleError::Image(error),
+        error => AssembleError::Refused(error),
+    })?;
     let standard = standard_link(&image);
     Ok(Made { image, standard, fresh: true })
+}
+
+/// What tells the program of a command from others of its name: its file, as the environment
+/// leads to it.
+fn tool(command: &str, environment: Option<&[(OsString, OsString)]>) -> Option<String> {
+    let program = command.split_whitespace().next()?;
+    let (_, folders) = environment?.iter().find(|(name, _)| name == "PATH")?;
+    let candidates = std::env::split_paths(folders).map(|folder| folder.join(program));
+    let data = candidates.filter_map(|path| path.metadata().ok()).find(|data| data.is_file())?;
+    Some(identity(&data))
 }
 
 /// Variables whose meaning is known here; others may mean anything.
@@ -117,6 +134,7 @@ fn modules(
     request: &MakeRequest,
     settings: &Settings,
     base: &Base,
+    tool: Option<&str>,
 ) -> Result<(String, Vec<Ready>), AssembleError> {
     let mut search = settings.search_path(request);
     let list = list_file(request, settings, &search)?;
@@ -140,7 +158,7 @@ fn modules(
     search.extend(evaluated.searchpath);
     let memory = Memory::of_tree(request.tree.root())?;
     let objcopy = settings.inner("OBJCOPY");
-    let workshop = Workshop { search: &search, objcopy, memory: &memory };
+    let workshop = Workshop { search: &search, objcopy, tool, memory: &memory };
     let mut listed = evaluated.modules;
     add_libraries(&workshop, &mut listed)?;
     let ready =
@@ -220,13 +238,13 @@ fn next_number(root: &Utf8Path) -> Result<u64, AssembleError> {
     Ok(next)
 }
 
-fn target(request: &MakeRequest, settings: &Settings) -> Utf8PathBuf {
+/// The folder of images, and the start of their names.
+fn target(request: &MakeRequest, settings: &Settings) -> (Utf8PathBuf, String) {
     let or = |value: &str, default: &str| {
         if value.is_empty() { default.to_owned() } else { value.to_owned() }
     };
     let images = or(settings.outer("IMAGES_DIR"), request.tree.images().as_str());
     let dir = or(settings.outer("BOOTSTRAP_OUTPUT_DIR"), &images);
     let base = or(settings.outer("IMAGE_BASENAME"), "bootstrap");
-    let name = format!("{base}_{}.{}", request.entry, request.kind.suffix());
-    request.tree.source().join(dir).join(name)
+    (request.tree.source().join(dir), base)
 }

@@ -66,7 +66,7 @@ fn memory_holds_for_that_very_file() {
     let file = dir.path().join("module");
     let ask = |expect_made: bool, objcopy: Option<&str>| {
         let mut made = false;
-        let prepared = memory.prepared(&file, false, objcopy, |target| {
+        let prepared = memory.prepared(&file, objcopy, |target| {
             made = true;
             fs_err::write(target, "stripped").unwrap();
             Ok(Prepared { file: target.to_owned(), size: 8, md5: "1".repeat(32) })
@@ -90,6 +90,8 @@ fn memory_holds_for_that_very_file() {
     age(30);
     ask(true, Some("objcopy"));
     ask(false, Some("objcopy"));
+    ask(true, None);
+    ask(true, None);
     fs_err::write(kept, "longer than it was").unwrap();
     ask(true, Some("objcopy"));
 }

@@ -11,8 +11,8 @@ pub use cause::Cause;
 pub use error::{MakeError, MakeFailure};
 pub use process::Cancel;
 pub use request::{MakeRequest, make_argv};
-pub(crate) use run::standard_link;
 pub use run::{Made, make};
+pub(crate) use run::{sound_image, standard_link};
 
 #[cfg(test)]
 mod tests;

@@ -66,7 +66,8 @@ fn identity(path: &Utf8Path) -> Option<(u64, u64, i64, i64)> {
     Some((data.ino(), data.size(), data.mtime(), data.mtime_nsec()))
 }
 
-fn sound_image(path: &Utf8Path, request: &MakeRequest) -> Result<Image, MakeError> {
+/// The image at a path, if it is for the tree's architecture and fails no check of its headers.
+pub(crate) fn sound_image(path: &Utf8Path, request: &MakeRequest) -> Result<Image, MakeError> {
     let inspection = image::inspect_headers(path)?;
     let fails = |check| MakeError::Check { path: path.to_owned(), check };
     let tree_arch = request.tree.arch();

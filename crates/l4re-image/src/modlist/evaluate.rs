@@ -62,7 +62,8 @@ impl Listed {
 
     /// A library that a module needs.
     pub(crate) fn library(name: &str) -> Self {
-        Self { default: false, ..Self::of_default(name) }
+        let listed = Self::new(name, &BTreeMap::new());
+        listed.unwrap_or_else(|| Self { default: false, ..Self::of_default(name) })
     }
 
     pub(crate) fn has(&self, option: &str) -> bool {
@@ -83,8 +84,8 @@ pub(crate) struct Evaluated {
 
 /// Evaluates an entry, or says why only L4Re's tools can.
 pub(crate) fn evaluate(source: &Source, what: &Evaluation<'_>) -> Result<Evaluated, String> {
-    if let Some(beyond) = &source.beyond {
-        return Err(beyond.clone());
+    if let Some(reason) = source.beyond.as_ref().or(source.circular.as_ref()) {
+        return Err(reason.clone());
     }
     let mut state = State::default();
     for placed in &source.lines {
@@ -144,13 +145,19 @@ impl State {
     /// Takes the next line; `false` when the entry is complete.
     fn line(&mut self, placed: &Placed, what: &Evaluation<'_>) -> Result<bool, String> {
         let Some(line) = Line::parse(&placed.text) else { return Ok(true) };
+        // Perl sees bytes: to it these are no white space, or others than were there.
+        let odd =
+            |c: char| c == char::REPLACEMENT_CHARACTER || (c.is_whitespace() && !c.is_ascii());
+        if placed.text.contains(odd) {
+            return Err("characters that Perl reads differently".to_owned());
+        }
         if line.command == "modaddr"
             && line.options.is_empty()
             && let Some(address) = line.rest.split_whitespace().next()
         {
             return self.modaddr(address).map(|()| true);
         }
-        let command = line.command.to_lowercase();
+        let command = line.command.to_ascii_lowercase();
         match command.as_str() {
             "entry" | "title" => return self.entry(&line, what),
             "searchpath" => {
@@ -194,7 +201,7 @@ impl State {
         }
         let name = value(line, what)?.unwrap_or_default();
         self.mode = Mode::Other;
-        if !name.is_empty() && name.to_lowercase() == what.entry.to_lowercase() {
+        if !name.is_empty() && name.eq_ignore_ascii_case(what.entry) {
             self.mode = Mode::Entry;
             self.found = true;
             self.no_defaults = line.has("no-defaults");

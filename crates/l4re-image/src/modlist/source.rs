@@ -28,6 +28,8 @@ pub(crate) struct Source {
     pub(crate) lines: Vec<Placed>,
     /// The first construct that only L4Re's own tools can evaluate, with its place.
     pub(crate) beyond: Option<String>,
+    /// A file that includes itself, in the end: how often it counts is left to L4Re's tools.
+    pub(crate) circular: Option<String>,
 }
 
 impl Source {
@@ -121,6 +123,8 @@ impl Reader<'_> {
         let folder = file.parent().unwrap_or(Utf8Path::new("."));
         let included = folder.join(path);
         if self.stack.contains(&included) {
+            let circle = || format!("{file}:{line}: {included} includes itself");
+            self.source.circular.get_or_insert_with(circle);
             return Ok(());
         }
         let text = fs_err::read(&included).map_err(|source| {
