@@ -12,7 +12,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Some("pipe") => Ok(pipe(&words[2..])?),
         Some("serve") => Ok(run(&words)?),
         Some("status") => Ok(print(&words[2])?),
-        Some("stop") => Ok(drop(stop(words[2].as_str().into(), Duration::from_secs(20))?)),
+        Some("stop") => {
+            stop(words[2].as_str().into(), Duration::from_secs(20)).map(|_| ()).map_err(Into::into)
+        }
         _ => Err("serve DIR | status DIR | stop DIR".into()),
     }
 }

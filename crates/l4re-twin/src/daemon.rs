@@ -48,19 +48,21 @@ pub async fn serve(
     Ok(())
 }
 
-struct Daemon {
-    twin: Arc<Twin>,
+/// A daemon that has its state and its ports.
+pub(crate) struct Daemon {
+    pub(crate) twin: Arc<Twin>,
     stop: Arc<Notify>,
     control_token: Arc<str>,
     fingerprint: String,
-    listeners: Listeners,
+    pub(crate) listeners: Listeners,
     clients: Endpoint,
     console: SerialServer,
     guests: Guests,
 }
 
 impl Daemon {
-    async fn open(config: Config) -> Result<Self, TwinError> {
+    /// Opens the state directory and takes the ports. The caller holds the lock.
+    pub(crate) async fn open(config: Config) -> Result<Self, TwinError> {
         let account = Account::open(&config)?;
         let credentials = account.credentials();
         let store = Store::open(&config, account)?;
@@ -105,7 +107,7 @@ impl Daemon {
     }
 
     /// Begins to take connections.
-    fn listen(&self) -> JoinSet<()> {
+    pub(crate) fn listen(&self) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
         let clients = self.clients.clone();
         let serve = move |stream| clients.clone().serve(stream);
@@ -154,9 +156,9 @@ impl Daemon {
 }
 
 /// The three ports of a daemon, all on loopback.
-struct Listeners {
+pub(crate) struct Listeners {
     clients: Arc<TcpListener>,
-    console: Arc<TcpListener>,
+    pub(crate) console: Arc<TcpListener>,
     guests: Arc<TcpListener>,
 }
 

@@ -34,7 +34,7 @@ impl fmt::Display for Finding {
 #[must_use]
 pub fn doctor(config: &Config) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
-    for chain in [Chain::UefiIpxe, Chain::BiosIpxe, Chain::Arm64Ipxe] {
+    for chain in [Chain::Uefi, Chain::Bios, Chain::Arm64] {
         for finding in missing_for(config, chain) {
             if !findings.contains(&finding) {
                 findings.push(finding);
@@ -54,7 +54,7 @@ pub(crate) fn missing_for(config: &Config, chain: Chain) -> Vec<Finding> {
     let x86 = "x86_64";
     let arm = "arm64";
     match chain {
-        Chain::UefiIpxe => needed.extend([
+        Chain::Uefi => needed.extend([
             ("QEMU for x86_64", &*files.qemu_x86_64, Some("qemu-system-x86"), x86),
             ("UEFI firmware for x86_64", &files.ovmf_code, Some("ovmf"), x86),
             ("the variable store of x86_64's firmware", &files.ovmf_vars, Some("ovmf"), x86),
@@ -65,11 +65,11 @@ pub(crate) fn missing_for(config: &Config, chain: Chain) -> Vec<Finding> {
                 x86,
             ),
         ]),
-        Chain::BiosIpxe => needed.extend([
+        Chain::Bios => needed.extend([
             ("QEMU for x86_64", &*files.qemu_x86_64, Some("qemu-system-x86"), x86),
             ("BIOS iPXE for x86_64", &rom, Some("ipxe-qemu"), x86),
         ]),
-        Chain::Arm64Ipxe => {
+        Chain::Arm64 => {
             let package = Some("qemu-efi-aarch64");
             needed.extend([
                 ("QEMU for arm64", &*files.qemu_aarch64, Some("qemu-system-arm"), arm),
@@ -101,7 +101,7 @@ mod tests {
     fn a_missing_file_is_named_with_its_package() {
         let mut config = Config::new("/nowhere", vec![]);
         config.firmware.aavmf_code = "/nowhere/CODE.fd".into();
-        let findings = missing_for(&config, Chain::Arm64Ipxe);
+        let findings = missing_for(&config, Chain::Arm64);
         let finding = findings.iter().find(|finding| finding.file == "/nowhere/CODE.fd").unwrap();
         assert_eq!(
             finding.to_string(),

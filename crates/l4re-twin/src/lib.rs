@@ -13,6 +13,8 @@ mod ec2;
 mod endpoint;
 mod error;
 mod fault;
+#[cfg(test)]
+mod fixture;
 mod guest;
 mod machine;
 mod pipe;

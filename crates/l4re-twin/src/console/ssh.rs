@@ -184,3 +184,122 @@ async fn take(
     }
     std::ops::ControlFlow::Continue(())
 }
+
+#[cfg(test)]
+mod tests {
+    use russh::client;
+    use russh::keys::{PrivateKeyWithHashAlg, PublicKeyOrCertificate};
+
+    use super::*;
+    use crate::fixture::TestTwin;
+
+    struct Trusting;
+
+    impl client::Handler for Trusting {
+        type Error = russh::Error;
+
+        async fn check_server_key(
+            &mut self,
+            _: &PublicKeyOrCertificate,
+        ) -> Result<bool, Self::Error> {
+            Ok(true)
+        }
+    }
+
+    /// Starts an instance and waits until it runs.
+    async fn instance(test: &TestTwin) -> String {
+        let form = b"Action=RunInstances&ImageId=ami-0172e86000000b105&InstanceType=t3.nano\
+                     &MinCount=1&MaxCount=1";
+        let (status, xml) = crate::ec2::answer(&test.twin, form, jiff::Timestamp::now());
+        assert_eq!(status, 200, "{xml}");
+        let id = test.twin.store.lock().instances.keys().next().unwrap().clone();
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+        while test.twin.store.lock().instances[&id].state != InstanceState::Running {
+            assert!(tokio::time::Instant::now() < deadline);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        id
+    }
+
+    fn push(test: &TestTwin, id: &str, key: &PrivateKey) -> (u16, String) {
+        let mut headers = http::HeaderMap::new();
+        let target = "AWSEC2InstanceConnectService.SendSerialConsoleSSHPublicKey";
+        headers.insert("x-amz-target", http::HeaderValue::from_static(target));
+        let public = key.public_key().to_openssh().unwrap();
+        let body = serde_json::json!({
+            "InstanceId": id, "SerialPort": 0, "SSHPublicKey": public,
+        });
+        crate::connect::answer(&test.twin, &headers, Ok(Bytes::from(body.to_string())))
+    }
+
+    /// Logs in; `None` if the server does not let us.
+    async fn log_in(
+        test: &TestTwin,
+        user: &str,
+        key: &PrivateKey,
+    ) -> Option<(client::Handle<Trusting>, Channel<client::Msg>)> {
+        let address = test.daemon.listeners.console.local_addr().unwrap();
+        let config = Arc::new(client::Config::default());
+        let mut handle = client::connect(config, address, Trusting).await.unwrap();
+        let key = PrivateKeyWithHashAlg::new(Arc::new(key.clone()), None);
+        if !handle.authenticate_publickey(user, key).await.unwrap().success() {
+            return None;
+        }
+        let channel = handle.channel_open_session().await.unwrap();
+        channel.request_shell(true).await.unwrap();
+        Some((handle, channel))
+    }
+
+    /// Reads until a text has come.
+    async fn expect(channel: &mut Channel<client::Msg>, text: &str) {
+        let mut seen = String::new();
+        let read = async {
+            while !seen.contains(text) {
+                match channel.wait().await {
+                    Some(ChannelMsg::Data { data }) => {
+                        seen.push_str(&String::from_utf8_lossy(&data))
+                    }
+                    Some(_) => {}
+                    None => panic!("the channel ended after {seen:?}"),
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), read).await.unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_pushed_key_opens_one_session_that_types_to_the_guest() {
+        let test = TestTwin::new().await;
+        let id = instance(&test).await;
+        let key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).unwrap();
+        let user = format!("{id}.port0");
+        assert!(log_in(&test, &user, &key).await.is_none(), "a key that nobody pushed");
+        assert_eq!(push(&test, &id, &key).0, 200);
+        assert!(log_in(&test, &id, &key).await.is_none(), "a user without a port");
+        let (_first, mut channel) = log_in(&test, &user, &key).await.unwrap();
+        // The stand-in gives back what is typed.
+        channel.data(&b"typed"[..]).await.unwrap();
+        expect(&mut channel, "typed").await;
+        let (status, body) = push(&test, &id, &key);
+        assert_eq!(status, 400);
+        assert!(body.contains("SerialConsoleSessionLimitExceededException"), "{body}");
+        let (_second, mut refused) = log_in(&test, &user, &key).await.unwrap();
+        expect(&mut refused, "already has a session").await;
+        test.twin.machines.end_all().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_switch_of_the_account_and_the_state_of_the_instance_count() {
+        let test = TestTwin::new().await;
+        let id = instance(&test).await;
+        let key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).unwrap();
+        let (_, none) = push(&test, "i-0123456789abcdef0", &key);
+        assert!(none.contains("EC2InstanceNotFoundException"), "{none}");
+        let off = b"Action=DisableSerialConsoleAccess";
+        crate::ec2::answer(&test.twin, off, jiff::Timestamp::now());
+        let (status, body) = push(&test, &id, &key);
+        assert_eq!(status, 403);
+        assert!(body.contains("SerialConsoleAccessDisabledException"), "{body}");
+        test.twin.machines.end_all().await;
+    }
+}

@@ -13,6 +13,8 @@ mod lifecycle;
 mod network;
 mod pages;
 mod tags;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use actions::{answer, refusal, uuid};
 pub(crate) use instance_types::memory_and_vcpus;

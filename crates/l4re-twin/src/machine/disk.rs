@@ -107,7 +107,7 @@ mod tests {
         let dir = camino_tempfile::tempdir().unwrap();
         for size in [1, 1 << 20, 20 << 20, 150 << 20] {
             let path = dir.path().join("disk.img");
-            let program: Vec<u8> = (0..size).map(|n: u32| (n * 7 >> 3) as u8).collect();
+            let program: Vec<u8> = (0..size).map(|n: u32| ((n * 7) >> 3) as u8).collect();
             write(&path, &program, Architecture::Arm64).unwrap();
             assert!(content(&path) == program, "{size}");
         }

@@ -5,19 +5,18 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
+use tokio::net::unix::OwnedWriteHalf;
+use tokio::sync::mpsc;
 
 use crate::console::{Console, ConsoleLog, Input};
 use crate::machine::argv::qemu_argv;
 use crate::machine::plan::{Prepared, followed_disk, prepare};
 use crate::machine::process::spawn;
-use crate::machine::qmp::{Command, Commands, Event, Events, connect};
+use crate::machine::qmp::{Command, Events, connect};
 use crate::machine::registry::Control;
+use crate::machine::watch::{End, Round, Running, Watch, last_words, until};
 use crate::machine::{Ending, disk};
 use crate::script::{self, Outcome};
 use crate::state::{Architecture, Instance, InstanceState, ShutdownBehavior, StateReason, Store};
@@ -33,21 +32,6 @@ pub(crate) fn launch(twin: &Arc<Twin>, id: &str) {
     let control = twin.machines.add(id, console.clone());
     let life = Life { twin: twin.clone(), id: id.to_owned(), console, control };
     tokio::spawn(life.run());
-}
-
-/// How a machine's life ended.
-#[derive(Debug)]
-enum End {
-    Told(Ending),
-    GuestShutdown,
-    /// QEMU could not start or ended by itself.
-    Died(String),
-}
-
-/// What follows a boot.
-enum Round {
-    Again,
-    Over(End),
 }
 
 struct Life {
@@ -166,54 +150,53 @@ impl Life {
         let (breaks, mut break_requests) = mpsc::channel(4);
         let (input, typed) = mpsc::channel(64);
         tokio::spawn(type_to_guest(typed, to_guest, breaks));
-        self.console.connect_input(Some(input));
-        let (mut events, commands) = connect(process.qmp).await?;
-        let mut watch = Watch {
-            kvm: prepared.machine.kvm,
-            follow: prepared.follow,
-            graceful: self.twin.config.timing.graceful,
-            commands,
-            deadline: None,
-            verdict: None,
+        self.console.connect_input(Some(input.clone()));
+        let mut running = Running::new(serial, process.killer, process.exit);
+        let round = match connect(process.qmp).await {
+            Ok((mut events, commands)) => {
+                let graceful = self.twin.config.timing.graceful;
+                let mut watch = Watch::new(prepared, graceful, commands, input);
+                self.watch(&mut running, &mut events, &mut break_requests, &mut watch).await
+            }
+            // Gone before it could be spoken to: what it said itself is the reason.
+            Err(_) => None,
         };
-        let process = Running { serial, exit: process.exit, killer: process.killer };
-        let round = self.watch(process, &mut events, &mut break_requests, &mut watch).await;
-        Ok(match round {
-            None => Round::Over(End::Died(last_words(&log))),
-            Some(round) => round,
-        })
+        if round.is_none() {
+            running.killer.kill();
+            running.ended().await;
+        }
+        Ok(round.unwrap_or_else(|| Round::Over(End::Died(last_words(&log)))))
     }
 
     /// Carries the guest's output until QEMU has ended; says why if it was meant to.
     async fn watch(
         &mut self,
-        mut process: Running,
+        process: &mut Running,
         events: &mut Events,
         breaks: &mut mpsc::Receiver<()>,
         watch: &mut Watch,
     ) -> Option<Round> {
         let mut buffer = vec![0; 16 * 1024];
-        let mut ended = false;
         let mut events_end = false;
         let snapshot = tokio::time::sleep(self.twin.config.timing.console_snapshot);
         tokio::pin!(snapshot);
         let mut snapshot_taken = false;
         loop {
-            let deadline = watch.deadline;
+            let deadline = watch.deadline();
             tokio::select! {
-                biased;
                 read = process.serial.read(&mut buffer) => match read {
-                    Ok(count) if count > 0 => self.console.print(&buffer[..count]),
-                    // The last output comes before the end of the process is believed.
+                    Ok(count) if count > 0 => {
+                        self.console.print(&buffer[..count]);
+                        watch.answer_banner(&buffer[..count]);
+                    }
+                    // QEMU's end of the socket is closed by its end and by nothing else.
                     _ => {
-                        if !ended {
-                            let _ = (&mut process.exit).await;
-                        }
-                        return watch.verdict.take();
+                        process.ended().await;
+                        return watch.verdict();
                     }
                 },
                 event = events.next(), if !events_end => match event {
-                    Some(event) => watch.event(event, &process, &self.twin),
+                    Some(event) => watch.event(event, process, &self.twin),
                     None => events_end = true,
                 },
                 control = self.control.recv() => match control {
@@ -221,15 +204,13 @@ impl Life {
                         if control == Control::Reboot {
                             self.snapshot();
                         }
-                        watch.control(control, &process).await;
+                        watch.control(control, process).await;
                     }
-                    None => watch.end(&process, Round::Over(End::Told(Ending::Now))),
+                    None => watch.end(process, Round::Over(End::Told(Ending::Now))),
                 },
                 Some(()) = breaks.recv() => watch.give(Command::SerialBreak).await,
-                _ = &mut process.exit, if !ended => ended = true,
                 () = until(deadline) => {
-                    watch.deadline = None;
-                    watch.end(&process, Round::Over(End::Told(Ending::Now)));
+                    watch.end(process, Round::Over(End::Told(Ending::Now)));
                 }
                 () = &mut snapshot, if !snapshot_taken => {
                     snapshot_taken = true;
@@ -270,72 +251,6 @@ impl Life {
     }
 }
 
-struct Running {
-    serial: OwnedReadHalf,
-    exit: oneshot::Receiver<io::Result<std::process::ExitStatus>>,
-    killer: crate::machine::process::Killer,
-}
-
-/// What is decided about a machine while it runs.
-struct Watch {
-    kvm: bool,
-    follow: bool,
-    graceful: Duration,
-    commands: Commands,
-    /// When a guest that was asked to shut down is forced.
-    deadline: Option<Instant>,
-    /// Why the process is going to end; none if it does so by itself.
-    verdict: Option<Round>,
-}
-
-impl Watch {
-    fn event(&mut self, event: Event, process: &Running, twin: &Twin) {
-        match event {
-            Event::ShutdownByGuest if self.verdict.is_none() => {
-                self.verdict = Some(Round::Over(End::GuestShutdown));
-            }
-            Event::ShutdownByReset if self.verdict.is_none() => self.verdict = Some(Round::Again),
-            Event::Stopped if self.kvm && self.verdict.is_none() => {
-                twin.accelerator.fall_back();
-                self.end(process, Round::Again);
-            }
-            _ => {}
-        }
-    }
-
-    async fn control(&mut self, control: Control, process: &Running) {
-        match control {
-            // Where the twin is iPXE, a reboot is a new reading of the user data.
-            Control::Reboot if self.follow => self.end(process, Round::Again),
-            Control::Reboot => self.give(Command::Reset).await,
-            Control::End(Ending::Asked) => {
-                self.give(Command::PowerButton).await;
-                self.deadline.get_or_insert(Instant::now() + self.graceful);
-                self.verdict = Some(Round::Over(End::Told(Ending::Asked)));
-            }
-            Control::End(ending) => self.end(process, Round::Over(End::Told(ending))),
-        }
-    }
-
-    fn end(&mut self, process: &Running, verdict: Round) {
-        self.verdict = Some(verdict);
-        process.killer.kill();
-    }
-
-    async fn give(&mut self, command: Command) {
-        if let Err(error) = self.commands.give(command).await {
-            tracing::warn!("QEMU does not take {command:?}: {error}");
-        }
-    }
-}
-
-async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
-        None => std::future::pending().await,
-    }
-}
-
 async fn type_to_guest(
     mut typed: mpsc::Receiver<Input>,
     mut guest: OwnedWriteHalf,
@@ -350,15 +265,6 @@ async fn type_to_guest(
             return;
         }
     }
-}
-
-/// The end of what QEMU said itself.
-fn last_words(log: &camino::Utf8Path) -> String {
-    let text = fs_err::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    let text = text.unwrap_or_default();
-    let lines: Vec<&str> = text.lines().rev().take(5).collect();
-    let said = lines.into_iter().rev().collect::<Vec<_>>().join(" / ");
-    if said.is_empty() { "QEMU ended without a word".to_owned() } else { format!("QEMU: {said}") }
 }
 
 /// Writes down how it ended; `forget` runs while nobody can look.

@@ -3,12 +3,14 @@
 
 mod accelerator;
 mod argv;
+mod banner;
 mod disk;
 mod life;
 mod plan;
 mod process;
 mod qmp;
 mod registry;
+mod watch;
 
 pub(crate) use accelerator::Accelerator;
 pub(crate) use life::launch;

@@ -31,7 +31,7 @@ pub(crate) fn prepare(
     kvm: bool,
 ) -> io::Result<Prepared> {
     let dir = twin.store.instance_dir(&instance.id);
-    let follow = chain == Chain::Arm64Ipxe && twin.config.ipxe_arm64.is_none();
+    let follow = chain == Chain::Arm64 && twin.config.ipxe_arm64.is_none();
     let firmware = firmware(twin, instance, chain, &dir)?;
     let config = &twin.config;
     let (memory, vcpus) = crate::ec2::memory_and_vcpus(&instance.instance_type)
@@ -79,9 +79,9 @@ fn firmware(
     let config = &twin.config;
     let files = &config.firmware;
     let (code, empty, program) = match chain {
-        Chain::BiosIpxe => return Ok(Firmware::Bios { roms: files.ipxe_roms.clone() }),
-        Chain::UefiIpxe => (&files.ovmf_code, &files.ovmf_vars, Some(config.ipxe_efi())),
-        Chain::Arm64Ipxe => (&files.aavmf_code, &files.aavmf_vars, config.ipxe_arm64.as_deref()),
+        Chain::Bios => return Ok(Firmware::Bios { roms: files.ipxe_roms.clone() }),
+        Chain::Uefi => (&files.ovmf_code, &files.ovmf_vars, Some(config.ipxe_efi())),
+        Chain::Arm64 => (&files.aavmf_code, &files.aavmf_vars, config.ipxe_arm64.as_deref()),
     };
     let variables = dir.join("variables.fd");
     if !variables.exists() {

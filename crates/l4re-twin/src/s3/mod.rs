@@ -8,6 +8,7 @@ mod checks;
 mod listing;
 mod objects;
 mod service;
+mod transfer;
 mod uploads;
 
 pub(crate) use checks::{Checks, Sums};

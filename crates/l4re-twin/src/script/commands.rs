@@ -311,7 +311,7 @@ impl Interpreter {
         }
         for name in names {
             if !self.images.free(name) {
-                self.say(&format!("No such image: {name}"));
+                self.say(&format!("\"{name}\": no such image"));
                 return Err(Failure::NO_IMAGE);
             }
         }

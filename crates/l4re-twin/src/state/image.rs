@@ -19,11 +19,11 @@ const DEBIAN_BUILD: &str = "2019-01-25";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Chain {
     /// SeaBIOS and the network card's iPXE.
-    BiosIpxe,
+    Bios,
     /// UEFI and iPXE for x86_64 on an EFI system partition.
-    UefiIpxe,
+    Uefi,
     /// UEFI and, for arm64, iPXE or the twin in its place.
-    Arm64Ipxe,
+    Arm64,
 }
 
 /// An AMI.
@@ -73,13 +73,13 @@ pub(crate) fn seeded_images(config: &Config, account_id: &str) -> Vec<Image> {
         chain,
     };
     vec![
-        official("ami-0172e86000000b105", &debian, Architecture::X86_64, None, Chain::BiosIpxe),
+        official("ami-0172e86000000b105", &debian, Architecture::X86_64, None, Chain::Bios),
         official(
             "ami-0172ea64000000ef1",
             &arm64,
             Architecture::Arm64,
             Some(BootMode::Uefi),
-            Chain::Arm64Ipxe,
+            Chain::Arm64,
         ),
         Image {
             id: "ami-0172e86000000efe1".to_owned(),
@@ -91,7 +91,7 @@ pub(crate) fn seeded_images(config: &Config, account_id: &str) -> Vec<Image> {
             created: format!("{debian}T00:00:00.000Z"),
             public: false,
             tags: Tags::from([("l4re:role".to_owned(), "ipxe".to_owned())]),
-            chain: Chain::UefiIpxe,
+            chain: Chain::Uefi,
         },
     ]
 }

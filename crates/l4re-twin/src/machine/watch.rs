@@ -1,0 +1,174 @@
+//! What is decided about a machine while its QEMU runs: why it is going to end, if it is.
+//!
+//! Invariant: a QEMU that ends without a verdict has died by itself.
+
+use std::io;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::net::unix::OwnedReadHalf;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use crate::console::Input;
+use crate::machine::Ending;
+use crate::machine::banner::Banner;
+use crate::machine::plan::Prepared;
+use crate::machine::process::Killer;
+use crate::machine::qmp::{Command, Commands, Event};
+use crate::machine::registry::Control;
+use crate::twin::Twin;
+
+/// How a machine's life ended.
+#[derive(Debug)]
+pub(super) enum End {
+    Told(Ending),
+    GuestShutdown,
+    /// QEMU could not start or ended by itself.
+    Died(String),
+}
+
+/// What follows a boot.
+pub(super) enum Round {
+    Again,
+    Over(End),
+}
+
+/// A QEMU process that is watched.
+pub(super) struct Running {
+    pub(super) serial: OwnedReadHalf,
+    pub(super) killer: Killer,
+    /// Taken away when it has been heard of.
+    exit: Option<oneshot::Receiver<io::Result<ExitStatus>>>,
+}
+
+impl Running {
+    pub(super) fn new(
+        serial: OwnedReadHalf,
+        killer: Killer,
+        exit: oneshot::Receiver<io::Result<ExitStatus>>,
+    ) -> Self {
+        Self { serial, killer, exit: Some(exit) }
+    }
+
+    /// Waits for its end. May be dropped and called again.
+    pub(super) async fn ended(&mut self) {
+        if let Some(exit) = &mut self.exit {
+            let _ = exit.await;
+            self.exit = None;
+        }
+    }
+}
+
+/// What is decided about a machine while it runs.
+pub(super) struct Watch {
+    kvm: bool,
+    follow: bool,
+    graceful: Duration,
+    commands: Commands,
+    /// When a guest that was asked to shut down is forced.
+    deadline: Option<Instant>,
+    /// Why the process is going to end; none if it does so by itself.
+    verdict: Option<Round>,
+    banner: Banner,
+    keyboard: mpsc::Sender<Input>,
+}
+
+impl Watch {
+    pub(super) fn new(
+        prepared: &Prepared,
+        graceful: Duration,
+        commands: Commands,
+        keyboard: mpsc::Sender<Input>,
+    ) -> Self {
+        Self {
+            kvm: prepared.machine.kvm,
+            follow: prepared.follow,
+            graceful,
+            commands,
+            deadline: None,
+            verdict: None,
+            banner: Banner::default(),
+            keyboard,
+        }
+    }
+
+    /// When a guest that was asked to shut down is forced.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// Why the process has ended, if it was meant to.
+    pub(super) fn verdict(&mut self) -> Option<Round> {
+        self.verdict.take()
+    }
+
+    /// Learns from QEMU.
+    pub(super) fn event(&mut self, event: Event, process: &Running, twin: &Twin) {
+        match event {
+            Event::ShutdownByGuest if self.verdict.is_none() => {
+                self.verdict = Some(Round::Over(End::GuestShutdown));
+            }
+            Event::ShutdownByReset if self.verdict.is_none() => self.verdict = Some(Round::Again),
+            Event::Stopped if self.kvm && self.verdict.is_none() => {
+                twin.accelerator.fall_back();
+                self.end(process, Round::Again);
+            }
+            _ => {}
+        }
+    }
+
+    /// Learns from the API.
+    pub(super) async fn control(&mut self, control: Control, process: &Running) {
+        match control {
+            // Where the twin is iPXE, a reboot is a new reading of the user data.
+            Control::Reboot if self.follow => self.end(process, Round::Again),
+            Control::Reboot => self.give(Command::Reset).await,
+            Control::End(Ending::Asked) => {
+                self.give(Command::PowerButton).await;
+                self.deadline.get_or_insert(Instant::now() + self.graceful);
+                self.verdict = Some(Round::Over(End::Told(Ending::Asked)));
+            }
+            Control::End(ending) => self.end(process, Round::Over(End::Told(ending))),
+        }
+    }
+
+    /// Presses a key where Debian's iPXE waits for one.
+    pub(super) fn answer_banner(&mut self, output: &[u8]) {
+        if self.banner.asks(output) {
+            // If somebody types so much that there is no room, their keys do as well.
+            let _ = self.keyboard.try_send(Input::Bytes(Bytes::from_static(b" ")));
+        }
+    }
+
+    /// Ends the process for a reason.
+    pub(super) fn end(&mut self, process: &Running, verdict: Round) {
+        (self.verdict, self.deadline) = (Some(verdict), None);
+        process.killer.kill();
+    }
+
+    /// Gives QEMU a command.
+    pub(super) async fn give(&mut self, command: Command) {
+        if let Err(error) = self.commands.give(command).await {
+            tracing::warn!("QEMU does not take {command:?}: {error}");
+        }
+    }
+}
+
+/// Waits for a moment that may never come.
+pub(super) async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The end of what QEMU said itself.
+pub(super) fn last_words(log: &camino::Utf8Path) -> String {
+    let text = fs_err::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let text = text.unwrap_or_default();
+    let lines: Vec<&str> = text.lines().rev().take(5).collect();
+    let said = lines.into_iter().rev().collect::<Vec<_>>().join(" / ");
+    if said.is_empty() { "QEMU ended without a word".to_owned() } else { format!("QEMU: {said}") }
+}
