@@ -12,6 +12,7 @@ use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::config::ResponseChecksumValidation;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::timeout::TimeoutConfig;
+use futures::future::BoxFuture;
 use tokio::sync::OnceCell;
 
 use crate::chain;
@@ -245,24 +246,33 @@ impl Cloud {
     }
 
     /// Awaits one call and says in this crate's terms how it failed.
-    pub(crate) async fn call<T, E>(
-        &self,
+    ///
+    /// Boxed: the SDK's futures are tens of kilobytes, and a launch joins many of them.
+    pub(crate) fn call<'a, T, E>(
+        &'a self,
         call: &'static str,
-        answer: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
-    ) -> Result<T, CloudError>
+        answer: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send + 'a,
+    ) -> BoxFuture<'a, Result<T, CloudError>>
     where
-        E: ProvideErrorMetadata + std::error::Error + 'static,
+        T: Send,
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
-        match answer.await {
-            Ok(value) => Ok(value),
-            Err(error) => {
-                let place = self.endpoint().map_or_else(
-                    || format!("{} in {}", call.split(':').next().unwrap_or(call), self.region()),
-                    ToOwned::to_owned,
-                );
-                Err(self.decode_denial(classify(call, &place, &error)).await)
+        let answer = Box::pin(answer);
+        Box::pin(async move {
+            match answer.await {
+                Ok(value) => Ok(value),
+                Err(error) => {
+                    let error = classify(call, &self.place_of(call), &error);
+                    Err(Box::pin(self.decode_denial(error)).await)
+                }
             }
-        }
+        })
+    }
+
+    /// Where a call goes, in a person's words.
+    fn place_of(&self, call: &str) -> String {
+        let service = call.split(':').next().unwrap_or(call);
+        self.endpoint().map_or_else(|| format!("{service} in {}", self.region()), ToOwned::to_owned)
     }
 
     /// For what a launch can do without: `None`, and an event, when the endpoint does not

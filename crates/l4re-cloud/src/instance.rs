@@ -143,11 +143,11 @@ impl Instance {
     }
 
     /// Whether it is another live instance that was launched before `other`. Of two that
-    /// compare each other exactly one says so.
+    /// compare each other exactly one says so. EC2's clock counts in whole seconds, so within
+    /// one the launching machines' clocks decide.
     pub(crate) fn is_older_rival_of(&self, other: &Self) -> bool {
-        self.id != other.id
-            && self.state.is_live()
-            && (self.launched, &self.id) < (other.launched, &other.id)
+        let age = |instance: &Self| (instance.launched, instance.created, instance.id.clone());
+        self.id != other.id && self.state.is_live() && age(self) < age(other)
     }
 }
 

@@ -42,9 +42,9 @@ pub(crate) fn launch_tags(
     let mut tags = vec![
         (NAME, values.name.to_owned()),
         (OWNER, values.owner.to_owned()),
-        (CREATED, seconds(values.created)),
+        (CREATED, milliseconds(values.created)),
     ];
-    tags.extend(values.expires.map(|time| (EXPIRES, seconds(time))));
+    tags.extend(values.expires.map(|time| (EXPIRES, milliseconds(time))));
     tags.extend(values.image.map(|sum| (IMAGE, sum.to_owned())));
     tags.push((DISPLAY_NAME, values.name.to_owned()));
     let mut tags: Vec<(String, String)> = tags
@@ -62,9 +62,10 @@ pub(crate) fn launch_tags(
     tags
 }
 
-/// RFC 3339 in whole seconds, UTC.
-fn seconds(time: Timestamp) -> String {
-    Timestamp::from_second(time.as_second()).unwrap_or(time).to_string()
+/// RFC 3339 to the millisecond, UTC. Of two commands that race for a name the one that came
+/// first is told by it.
+fn milliseconds(time: Timestamp) -> String {
+    Timestamp::from_millisecond(time.as_millisecond()).unwrap_or(time).to_string()
 }
 
 /// EC2's tags as pairs.
@@ -102,7 +103,7 @@ mod tests {
         let tags = launch_tags(&values(), &[]);
         let keys: Vec<_> = tags.iter().map(|(k, _)| k.as_str()).collect();
         assert_eq!(keys, [NAME, OWNER, CREATED, EXPIRES, IMAGE, DISPLAY_NAME]);
-        assert_eq!(value(&tags, CREATED), Some("2026-11-01T10:00:00Z"));
+        assert_eq!(value(&tags, CREATED), Some("2026-11-01T10:00:00.75Z"));
         assert_eq!(time(&tags, EXPIRES), values().expires);
     }
 

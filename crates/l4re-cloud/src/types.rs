@@ -12,6 +12,9 @@ use l4re_image::Arch;
 use crate::connect::Cloud;
 use crate::error::CloudError;
 
+/// What DescribeInstanceTypes takes in one call.
+const MOST_NAMES: usize = 100;
+
 /// How firmware starts a machine, in EC2's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum BootMode {
@@ -123,31 +126,38 @@ impl Cloud {
         &self,
         names: &[String],
     ) -> Result<Vec<InstanceTypeFacts>, CloudError> {
-        const CALL: &str = "ec2:DescribeInstanceTypes";
-        let ask = |names: Vec<String>| async move {
-            let types = names.iter().map(|name| InstanceType::from(name.as_str())).collect();
-            let request = self.ec2().describe_instance_types().set_instance_types(Some(types));
-            self.call(CALL, request.send()).await
-        };
-        let found = match ask(names.to_vec()).await {
-            Ok(answer) => answer.instance_types.unwrap_or_default(),
-            // One unknown name spoils the answer for all: ask one by one.
-            Err(CloudError::Service { code, .. }) if code == "InvalidInstanceType" => {
-                let one = |name: &String| ask(vec![name.clone()]);
-                let answers = futures::future::join_all(names.iter().map(one)).await;
-                let known = |answer: Result<_, CloudError>| match answer {
-                    Err(CloudError::Service { code, .. }) if code == "InvalidInstanceType" => None,
-                    other => Some(other),
-                };
-                let answers: Result<Vec<_>, _> = answers.into_iter().filter_map(known).collect();
-                answers?.into_iter().flat_map(|a| a.instance_types.unwrap_or_default()).collect()
-            }
-            Err(error) => return Err(error),
-        };
+        let chunks = names.chunks(MOST_NAMES).map(|names| self.known_types(names));
+        let found = futures::future::try_join_all(chunks).await?.concat();
         let facts: Vec<InstanceTypeFacts> = found.iter().filter_map(facts).collect();
         let in_order = |name: &String| facts.iter().find(|f| f.name == *name).cloned();
         Ok(names.iter().filter_map(in_order).collect())
     }
+
+    /// One unknown name spoils the answer for all: then each is asked for by itself.
+    async fn known_types(&self, names: &[String]) -> Result<Vec<InstanceTypeInfo>, CloudError> {
+        let answer = self.described_types(names).await;
+        if names.len() > 1 && answer.as_ref().is_err_and(is_unknown_type) {
+            let each = names.iter().map(|name| self.described_types(std::slice::from_ref(name)));
+            let answers = futures::future::join_all(each).await.into_iter();
+            let known = answers.filter(|answer| !answer.as_ref().is_err_and(is_unknown_type));
+            return known.collect::<Result<Vec<_>, _>>().map(|found| found.concat());
+        }
+        match answer {
+            Err(error) if is_unknown_type(&error) => Ok(Vec::new()),
+            answer => answer,
+        }
+    }
+
+    async fn described_types(&self, names: &[String]) -> Result<Vec<InstanceTypeInfo>, CloudError> {
+        let types = names.iter().map(|name| InstanceType::from(name.as_str())).collect();
+        let request = self.ec2().describe_instance_types().set_instance_types(Some(types));
+        let answer = self.call("ec2:DescribeInstanceTypes", request.send()).await?;
+        Ok(answer.instance_types.unwrap_or_default())
+    }
+}
+
+fn is_unknown_type(error: &CloudError) -> bool {
+    matches!(error, CloudError::Service { code, .. } if code == "InvalidInstanceType")
 }
 
 fn facts(info: &InstanceTypeInfo) -> Option<InstanceTypeFacts> {
