@@ -67,7 +67,10 @@ impl Moto {
         let amis = dir.path().join("amis.json");
         std::fs::write(&amis, AMIS).unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let handle = duct::cmd!(program.as_str(), "-H", "127.0.0.1", "-p", port.to_string())
+        // Dies with this thread even if it is aborted.
+        let argv = ["--pdeathsig", "KILL", program.as_str(), "-H", "127.0.0.1", "-p"];
+        let argv = argv.into_iter().map(ToOwned::to_owned).chain([port.to_string()]);
+        let handle = duct::cmd("setpriv", argv)
             .env("MOTO_AMIS_PATH", &amis)
             .stdout_null()
             .stderr_null()
