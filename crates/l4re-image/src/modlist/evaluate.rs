@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::line::Line;
+use super::pattern::expand;
 use super::source::{Placed, Source};
 
 /// What is evaluated, and what the list's conditions mean.
@@ -231,6 +232,9 @@ impl State {
         if !(valid.contains(&command) || BASE.contains(&command)) {
             return Err(format!("`{command}`"));
         }
+        if line.has("glob") && matches!(command, "module" | "bin" | "data") {
+            return self.pattern(line, nostrip, what);
+        }
         let Some(words) = value(line, what)? else {
             // L4Re's tools forget the roottask here, though the line is not for this machine.
             return if command == "moe" {
@@ -251,11 +255,8 @@ impl State {
             self.base[2] = Listed::new(&format!("moe rom/{config}"), &listed.options)
                 .ok_or("fname without a name")?;
         }
-        if self.mode == Mode::Group {
-            self.groups.entry(self.group.clone()).or_default().push(listed);
-            return Ok(());
-        }
         match command {
+            _ if self.mode == Mode::Group => self.add(listed),
             "bootstrap" => self.bootstrap = listed,
             "module-group" => {
                 for name in words.split_whitespace() {
@@ -265,10 +266,42 @@ impl State {
             }
             _ => match BASE.iter().position(|name| *name == command) {
                 Some(index) => self.base[index] = listed,
-                None => self.modules.push(listed),
+                None => self.add(listed),
             },
         }
         Ok(())
+    }
+
+    /// A line that names files by a pattern.
+    fn pattern(
+        &mut self,
+        line: &Line<'_>,
+        nostrip: bool,
+        what: &Evaluation<'_>,
+    ) -> Result<(), String> {
+        if line.has("perl") || line.has("shell") {
+            return Err("code".to_owned());
+        }
+        if !fits(line, what) {
+            return Ok(());
+        }
+        let files = expand(line.rest, what.folder).ok_or("a pattern that only Perl can expand")?;
+        for file in files {
+            let mut listed = listed(&file, line)?;
+            if nostrip {
+                listed.options.insert("nostrip".to_owned(), None);
+            }
+            self.add(listed);
+        }
+        Ok(())
+    }
+
+    /// Adds a module to the entry or the group.
+    fn add(&mut self, listed: Listed) {
+        match self.mode {
+            Mode::Group => self.groups.entry(self.group.clone()).or_default().push(listed),
+            _ => self.modules.push(listed),
+        }
     }
 
     fn finish(self, what: &Evaluation<'_>) -> Result<Evaluated, String> {
@@ -296,10 +329,15 @@ impl State {
     }
 }
 
+/// Whether a line is for this machine.
+fn fits(line: &Line<'_>, what: &Evaluation<'_>) -> bool {
+    let fits = |name, own| line.alternatives(name).is_none_or(|words| words.contains(&own));
+    fits("arch", what.arch) && fits("bits", what.bits)
+}
+
 /// What the line says, if it is for this machine.
 fn value<'a>(line: &Line<'a>, what: &Evaluation<'_>) -> Result<Option<&'a str>, String> {
-    let fits = |name, own| line.alternatives(name).is_none_or(|words| words.contains(&own));
-    if !(fits("arch", what.arch) && fits("bits", what.bits)) {
+    if !fits(line, what) {
         return Ok(None);
     }
     match ["perl", "shell", "glob"].into_iter().find(|code| line.has(code)) {

@@ -88,7 +88,8 @@ fn what_only_the_real_tools_can() {
     for line in [
         "module[perl] code",
         "module[shell] code",
-        "module[glob] *.cfg",
+        "module[glob] {a,b}.cfg",
+        "moe[glob] *.cfg",
         "module-group none",
         "set mode linux",
         "initrd rd",

@@ -3,6 +3,7 @@
 mod evaluate;
 mod line;
 mod listing;
+mod pattern;
 mod source;
 
 pub(crate) use evaluate::{Evaluation, Listed, evaluate};
