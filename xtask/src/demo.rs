@@ -3,7 +3,7 @@
 //! It goes the way that a user goes, by the built binary: image, upload, launch on the
 //! twin, UEFI, iPXE, console, stop. The twin is one of its own under the target directory.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use camino::Utf8Path;
 
 use crate::build::{self, Profile};
@@ -30,11 +30,16 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<()> {
     let binary = build::binary(project, Profile::Dev)?;
     let tree = build::demo_tree(project, "amd64")?;
     let state = project.target.join("demo/state");
+    let stop = isolated(Call::new([binary.as_str(), "l4re", "twin", "stop"]), &state);
+    if state.exists() {
+        // A demo that was killed may have left a twin, and a machine of the same name.
+        stop.read().context("stopping the twin of an earlier demo")?;
+        fs_err::remove_dir_all(&state)?;
+    }
     fs_err::create_dir_all(&state)?;
     let call = isolated(Call::new(run_argv(&binary, &tree, &args.more)), &state);
     shell::status("Running", &call.line());
     let ran = call.run();
-    let stop = isolated(Call::new([binary.as_str(), "l4re", "twin", "stop"]), &state);
     let stopped = stop.run();
     ran.and(stopped)?;
     say_what_next(&binary, &tree);

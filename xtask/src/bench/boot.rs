@@ -25,8 +25,13 @@ const PATTERN: &str = "Hello Wor[l]d!";
 /// Measures both.
 pub(super) fn measure(bench: &Bench<'_>) -> Result<Sample> {
     let state = bench.project.target.join("bench/state");
-    fs_err::create_dir_all(&state)?;
     let twin = |verb: &str| with_state(&[bench.binary.as_str(), "l4re", "twin", verb], &state);
+    if state.exists() {
+        // A bench that was killed may have left a twin, and a machine of the same name.
+        twin("stop").time().context("stopping the twin of an earlier bench")?;
+        fs_err::remove_dir_all(&state)?;
+    }
+    fs_err::create_dir_all(&state)?;
     twin("start").time().context("starting the twin")?;
     let sample = both(bench, &state);
     let stopped = twin("stop").time();

@@ -44,6 +44,8 @@ pub(crate) struct Args {
 pub(crate) enum Measure {
     /// `efiimage` against plain `make efiimage`, nothing to rebuild
     Image,
+    /// The same with `--make`: what driving make costs
+    Make,
     /// `run` to the application's first line against QEMU by hand
     Run,
     /// `--version` against the aws command line's
@@ -97,6 +99,7 @@ fn prepare<'a>(project: &'a Project, args: &Args) -> Result<Bench<'a>> {
 fn take(bench: &Bench<'_>, measure: Measure) -> Result<Sample> {
     match measure {
         Measure::Image => image::measure(bench),
+        Measure::Make => image::measure_make(bench),
         Measure::Run => boot::measure(bench),
         Measure::Start => start::measure(bench),
     }
