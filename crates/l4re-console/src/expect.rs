@@ -74,11 +74,8 @@ impl Pattern {
     /// A match that spans lines is no match, but may hide one that starts in the same line.
     fn find(&self, text: &[u8], mut from: usize) -> Option<Hit> {
         loop {
-            let inside = if self.line_by_line {
-                from
-            } else {
-                self.regex.find_at(text, from)?.start()
-            };
+            let inside =
+                if self.line_by_line { from } else { self.regex.find_at(text, from)?.start() };
             let line_start =
                 memchr::memrchr(b'\n', &text[..inside]).map_or(0, |newline| newline + 1);
             if line_start >= text.len() {
@@ -136,8 +133,8 @@ impl Expectations {
     }
 
     /// Looks at a block of plain lines; nothing is looked at after a failure or the last
-    /// expectation.
-    pub fn block(&mut self, block: Block<'_>, sink: &mut dyn FnMut(Outcome)) {
+    /// expectation. Outcomes come with the start of their line in the block.
+    pub fn block(&mut self, block: Block<'_>, sink: &mut dyn FnMut(usize, Outcome)) {
         let text = block.text;
         let mut from = self.taken.min(text.len());
         // Not at the very start of a continued line, where `^` would match a cut.
@@ -155,18 +152,18 @@ impl Expectations {
             let met = self.next;
             self.next += 1;
             if self.next == self.expect.len() {
-                sink(Outcome::AllMet(met));
+                sink(hit.line_start, Outcome::AllMet(met));
                 return;
             }
-            sink(Outcome::Met(met));
+            sink(hit.line_start, Outcome::Met(met));
         }
         self.taken = match block.end {
             BlockEnd::Newline => 0,
             BlockEnd::Partial => from,
             BlockEnd::Cut => from.saturating_sub(text.len() - crate::text::OVERLAP),
         };
-        if let Some((_, outcome)) = failure {
-            sink(outcome);
+        if let Some((at, outcome)) = failure {
+            sink(at, outcome);
         }
     }
 
@@ -207,12 +204,12 @@ mod tests {
 
         fn push(&mut self, raw: &[u8]) {
             let (lines, outcomes) = (&mut self.lines, &mut self.outcomes);
-            lines.push(raw, |block| self.expectations.block(block, &mut |o| outcomes.push(o)));
+            lines.push(raw, |block| self.expectations.block(block, &mut |_, o| outcomes.push(o)));
         }
 
         fn settle(&mut self) {
             let (lines, outcomes) = (&mut self.lines, &mut self.outcomes);
-            lines.settle(|block| self.expectations.block(block, &mut |o| outcomes.push(o)));
+            lines.settle(|block| self.expectations.block(block, &mut |_, o| outcomes.push(o)));
         }
     }
 

@@ -202,7 +202,11 @@ fn harmless(sequence: &[u8]) -> bool {
 
 /// A control as its Unicode picture.
 fn picture(control: u8, safe: &mut Vec<u8>) {
-    let picture = if control == 0x7f { '\u{2421}' } else { char::from_u32(0x2400 + u32::from(control)).unwrap_or('\u{fffd}') };
+    let picture = if control == 0x7f {
+        '\u{2421}'
+    } else {
+        char::from_u32(0x2400 + u32::from(control)).unwrap_or('\u{fffd}')
+    };
     safe.extend_from_slice(picture.encode_utf8(&mut [0; 4]).as_bytes());
 }
 
@@ -319,10 +323,23 @@ mod tests {
 
     fn bytes() -> impl Strategy<Value = Vec<u8>> {
         let nasty = prop::sample::select(vec![
-            b"\x1b[".to_vec(), b"\x1b]0;".to_vec(), b"\x1bP".to_vec(), b"\x1b".to_vec(),
-            b"\x1b\\".to_vec(), b"\x07".to_vec(), b"\xc2".to_vec(), b"\x9b".to_vec(),
-            b"6n".to_vec(), b"c".to_vec(), b"31m".to_vec(), b"\n".to_vec(), b"?25h".to_vec(),
-            b"\x1b[c".to_vec(), b"\x1b(0".to_vec(), "é".as_bytes().to_vec(), b" ".to_vec(),
+            b"\x1b[".to_vec(),
+            b"\x1b]0;".to_vec(),
+            b"\x1bP".to_vec(),
+            b"\x1b".to_vec(),
+            b"\x1b\\".to_vec(),
+            b"\x07".to_vec(),
+            b"\xc2".to_vec(),
+            b"\x9b".to_vec(),
+            b"6n".to_vec(),
+            b"c".to_vec(),
+            b"31m".to_vec(),
+            b"\n".to_vec(),
+            b"?25h".to_vec(),
+            b"\x1b[c".to_vec(),
+            b"\x1b(0".to_vec(),
+            "é".as_bytes().to_vec(),
+            b" ".to_vec(),
         ]);
         let part = prop_oneof![3 => nasty, 1 => proptest::collection::vec(any::<u8>(), 1..4)];
         proptest::collection::vec(part, 0..30).prop_map(|parts| parts.concat())

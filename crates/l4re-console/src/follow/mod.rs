@@ -5,6 +5,7 @@
 
 mod control;
 mod event;
+mod judge;
 mod options;
 mod report;
 mod run;

@@ -1,8 +1,28 @@
-//! The loop.
+//! The loop: waits for bytes, orders and deadlines, whichever comes first.
 
-use super::{Control, FollowOptions, Observer, Report};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::control::Order;
+use super::judge::Judge;
+use super::{Control, Event, FollowOptions, Observer, Report};
+use crate::escape::{EscapeMachine, Typed};
 use crate::log::RawLog;
-use crate::transport::Transport;
+use crate::transport::{Received, Transport, TransportError};
+use crate::verdict::Verdict;
+
+/// How long typed bytes may wait for a console that does not take them.
+const TYPED_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long closing may take.
+const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+
+enum Step {
+    Received(Result<Received, TransportError>),
+    Order(Option<Order>),
+    Deadline,
+}
 
 /// Follows `transport` until a verdict stands. The transport is closed afterwards.
 pub async fn follow(
@@ -10,7 +30,86 @@ pub async fn follow(
     options: FollowOptions,
     log: Option<&mut RawLog>,
     observer: &mut dyn Observer,
-    control: Control,
+    mut control: Control,
 ) -> Report {
-    todo!()
+    let mut escapes = options.escapes.then(EscapeMachine::default);
+    let mut judge = Judge::new(options, log, observer);
+    let mut orders_come = true;
+    while judge.verdict().is_none() {
+        let deadline = judge.next_deadline();
+        let step = tokio::select! {
+            biased;
+            order = control.0.recv(), if orders_come => Step::Order(order),
+            received = transport.read() => Step::Received(received),
+            () = until(deadline) => Step::Deadline,
+        };
+        match step {
+            Step::Received(Ok(received)) => {
+                judge.received(received);
+                // A transport that is always ready must not starve the rest of the program.
+                tokio::task::yield_now().await;
+            }
+            Step::Received(Err(error)) => judge.ended(&error.to_string()),
+            Step::Order(Some(order)) => {
+                carry_out(order, transport, &mut judge, escapes.as_mut()).await;
+            }
+            Step::Order(None) => orders_come = false,
+            Step::Deadline => {}
+        }
+        judge.deadlines(Instant::now());
+    }
+    // The verdict stands; a console that cannot be closed in order is dropped.
+    drop(timeout(CLOSE_LIMIT, transport.close()).await);
+    judge.report()
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn carry_out(
+    order: Order,
+    transport: &mut dyn Transport,
+    judge: &mut Judge<'_>,
+    escapes: Option<&mut EscapeMachine>,
+) {
+    match order {
+        Order::Typed(bytes) => match escapes {
+            Some(machine) => {
+                for typed in machine.push(&bytes) {
+                    type_in(typed, transport, judge).await;
+                }
+            }
+            None => type_in(Typed::Send(bytes), transport, judge).await,
+        },
+        Order::Break => type_in(Typed::Break, transport, judge).await,
+        Order::RebootRequested => judge.reboot_requested(),
+        Order::Cancel => judge.conclude(Verdict::Interrupted),
+    }
+}
+
+async fn type_in(typed: Typed, transport: &mut dyn Transport, judge: &mut Judge<'_>) {
+    let sent = match typed {
+        Typed::Send(bytes) => {
+            if bytes.contains(&0x1b) {
+                judge.debugger_requested();
+            }
+            timeout(TYPED_LIMIT, transport.write(&bytes)).await
+        }
+        Typed::Break => {
+            judge.debugger_requested();
+            timeout(TYPED_LIMIT, transport.send_break()).await
+        }
+        Typed::Help => return judge.event(Event::HelpWanted),
+        Typed::Leave => return judge.conclude(Verdict::Left),
+    };
+    let reason = match sent {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("the console took nothing for {} s", TYPED_LIMIT.as_secs()),
+    };
+    judge.event(Event::InputLost { reason });
 }

@@ -198,10 +198,8 @@ fn apply(rule: Rule, line: &[u8], rest: &[u8]) -> Option<Meaning> {
             let code = super::ipxe_error::code(rest)?;
             Meaning::Fault(FaultKind::Ipxe, super::explain(code).to_owned())
         }
-        Rule::Fault(FaultKind::ApplicationExit, explanation) => {
-            exited_with_error(line, rest)
-                .then(|| Meaning::Fault(FaultKind::ApplicationExit, explanation.to_owned()))?
-        }
+        Rule::Fault(FaultKind::ApplicationExit, explanation) => exited_with_error(line, rest)
+            .then(|| Meaning::Fault(FaultKind::ApplicationExit, explanation.to_owned()))?,
         Rule::Fault(kind, explanation) => Meaning::Fault(kind, explanation.to_owned()),
         Rule::BootstrapWaits => Meaning::BootstrapWaits,
     })
@@ -218,8 +216,16 @@ fn exited_with_error(line: &[u8], code: &[u8]) -> bool {
 /// application.
 pub(super) fn from_system(line: &[u8]) -> bool {
     const SPEAKERS: [&[u8]; 10] = [
-        b"MOE", b"Ned", b"SIGMA0", b"KERNEL", b"CPU", b"l4re_itas", b"L4Re", b"l4re:",
-        b"FATAL:", b"jdb",
+        b"MOE",
+        b"Ned",
+        b"SIGMA0",
+        b"KERNEL",
+        b"CPU",
+        b"l4re_itas",
+        b"L4Re",
+        b"l4re:",
+        b"FATAL:",
+        b"jdb",
     ];
     SPEAKERS.iter().any(|speaker| line.starts_with(speaker))
 }

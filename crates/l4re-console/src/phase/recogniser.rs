@@ -62,17 +62,17 @@ impl Recogniser {
 
     /// Takes raw bytes that came at `at` from the start of following.
     pub fn push(&mut self, raw: &[u8], at: Duration, sink: &mut dyn FnMut(Sighting)) {
-        self.lines.push(raw, |block| self.core.block(block, at, sink));
+        self.lines.push(raw, |block| self.core.block(block, at, &mut |_, seen| sink(seen)));
     }
 
     /// Looks at the unfinished last line too; call it when the console is quiet.
     pub fn settle(&mut self, at: Duration, sink: &mut dyn FnMut(Sighting)) {
-        self.lines.settle(|block| self.core.block(block, at, sink));
+        self.lines.settle(|block| self.core.block(block, at, &mut |_, seen| sink(seen)));
     }
 
     /// Takes the unfinished last line as finished: the stream is at its end.
     pub fn finish(&mut self, at: Duration, sink: &mut dyn FnMut(Sighting)) {
-        self.lines.finish(|block| self.core.block(block, at, sink));
+        self.lines.finish(|block| self.core.block(block, at, &mut |_, seen| sink(seen)));
     }
 
     /// What was recognised so far, and orders to the recogniser.
@@ -178,8 +178,9 @@ impl LineRecogniser {
         self.context.around()
     }
 
-    /// Takes a block of plain lines that came at `at`.
-    pub fn block(&mut self, block: Block<'_>, at: Duration, sink: &mut dyn FnMut(Sighting)) {
+    /// Takes a block of plain lines that came at `at`. Sightings come with the start of their
+    /// line in the block.
+    pub fn block(&mut self, block: Block<'_>, at: Duration, sink: &mut dyn FnMut(usize, Sighting)) {
         let text = block.text;
         let mut from = 0;
         while from < text.len() {
@@ -200,7 +201,8 @@ impl LineRecogniser {
             let (line, after) = split_line(&text[start..]);
             from = text.len() - after.len();
             let whole = block.end == BlockEnd::Newline || !after.is_empty();
-            self.line(Look { before: &text[..start], line, after, at, whole }, sink);
+            let look = Look { before: &text[..start], line, after, at, whole };
+            self.line(look, &mut |sighting| sink(start, sighting));
         }
         if block.end != BlockEnd::Partial {
             self.partial = None;

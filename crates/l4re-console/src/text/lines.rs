@@ -154,7 +154,10 @@ mod tests {
         lines.push(b"g\n", |block| seen.push((block.text.to_vec(), block.seen, block.end)));
         assert_eq!(
             seen,
-            [(b"jdb: ".to_vec(), 0, BlockEnd::Partial), (b"jdb: g\n".to_vec(), 5, BlockEnd::Newline)]
+            [
+                (b"jdb: ".to_vec(), 0, BlockEnd::Partial),
+                (b"jdb: g\n".to_vec(), 5, BlockEnd::Newline)
+            ]
         );
     }
 

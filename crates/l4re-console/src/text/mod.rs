@@ -4,7 +4,7 @@ mod lines;
 mod plain;
 mod undouble;
 
-pub(crate) use lines::{OVERLAP, split_line};
 pub use lines::{Block, BlockEnd, Lines, MAX_LINE};
+pub(crate) use lines::{OVERLAP, split_line};
 pub use plain::Plain;
-pub use undouble::undouble;
+pub use undouble::{Undoubler, undouble};

@@ -15,6 +15,70 @@ pub fn undouble(line: &[u8]) -> Option<Vec<u8>> {
     pairs.iter().all(|[a, b]| a == b).then(|| pairs.iter().map(|[a, _]| *a).collect())
 }
 
+/// Held back at most, while a line may still turn out to be doubled.
+const MAX_HELD: usize = 1024;
+
+/// Undoubles the lines of a raw stream, with the newlines that are doubled too.
+///
+/// Holds back the beginning of a line for as long as it consists of pairs; [`Self::flush`]
+/// lets it go when the console is quiet.
+#[derive(Clone, Debug, Default)]
+pub struct Undoubler {
+    held: Vec<u8>,
+    /// This line is not doubled.
+    passing: bool,
+    /// The second half of a doubled newline is due.
+    newline_due: bool,
+}
+
+impl Undoubler {
+    /// Appends `raw`, undoubled where it is doubled, to `out`.
+    pub fn push(&mut self, raw: &[u8], out: &mut Vec<u8>) {
+        let mut rest = raw;
+        while let Some((&byte, next)) = rest.split_first() {
+            if std::mem::take(&mut self.newline_due) && byte == b'\n' {
+                rest = next;
+            } else if self.passing {
+                let line = memchr::memchr(b'\n', rest).map_or(rest.len(), |newline| newline + 1);
+                self.passing = rest[line - 1] != b'\n';
+                out.extend_from_slice(&rest[..line]);
+                rest = &rest[line..];
+            } else {
+                self.hold(byte, out);
+                rest = next;
+            }
+        }
+    }
+
+    /// Lets go what is held back.
+    pub fn flush(&mut self, out: &mut Vec<u8>) {
+        if !self.held.is_empty() {
+            out.append(&mut self.held);
+            self.passing = true;
+        }
+    }
+
+    fn hold(&mut self, byte: u8, out: &mut Vec<u8>) {
+        if byte == b'\n' {
+            match undouble(&self.held) {
+                Some(half) => {
+                    out.extend_from_slice(&half);
+                    self.newline_due = true;
+                }
+                None => out.extend_from_slice(&self.held),
+            }
+            self.held.clear();
+            out.push(byte);
+            return;
+        }
+        let pairs = self.held.len().is_multiple_of(2) || self.held.last() == Some(&byte);
+        self.held.push(byte);
+        if !pairs || self.held.len() > MAX_HELD {
+            self.flush(out);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -28,6 +92,20 @@ mod tests {
     fn other_lines_are_left_alone() {
         for line in [&b"L4 Bootstrapper"[..], b"", b"==", b"aab", b"LL44  BBooootx"] {
             assert_eq!(undouble(line), None, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn streams_are_undoubled_line_by_line_however_they_are_cut() {
+        let raw = b"EFI: x\r\nLL44  BBoooott\r\r\n\n  RRAAMM\r\r\n\nplain\r\n\r\n==\r\nxx";
+        for step in 1..raw.len() {
+            let (mut undoubler, mut out) = (Undoubler::default(), Vec::new());
+            for chunk in raw.chunks(step) {
+                undoubler.push(chunk, &mut out);
+            }
+            undoubler.flush(&mut out);
+            let want = "EFI: x\r\nL4 Boot\r\n  RRAAMM\r\r\n\nplain\r\n\r\n==\r\nxx";
+            assert_eq!(String::from_utf8_lossy(&out), want.replace("  RRAAMM\r\r\n\n", " RAM\r\n"));
         }
     }
 }

@@ -159,7 +159,10 @@ mod tests {
         policy.check("h:22", print("abc")).unwrap();
         policy.check("h:22", print("SHA256:def")).unwrap();
         let error = policy.check("h:22", print("xyz")).unwrap_err().to_string();
-        assert!(error.contains("SHA256:xyz") && error.contains("SHA256:abc, SHA256:def"), "{error}");
+        assert!(
+            error.contains("SHA256:xyz") && error.contains("SHA256:abc, SHA256:def"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -228,11 +228,8 @@ impl Joined {
         if matches!(error, TransportError::HostKey { .. }) || (lasting && self.poller.is_none()) {
             return Err(error);
         }
-        self.session = if lasting && !self.worth_another_key(&error) {
-            Session::Never
-        } else {
-            self.pause()
-        };
+        self.session =
+            if lasting && !self.worth_another_key(&error) { Session::Never } else { self.pause() };
         if self.poller.is_some() && self.told.as_ref() != Some(&reason) {
             self.ready.push_back(Received::Notice(Notice::PolledOnly { reason: reason.clone() }));
             self.told = Some(reason);

@@ -262,10 +262,7 @@ mod tests {
             ok("line 1 of the boot\nline 2\n"),
             ok("line 1 of the boot\nline 2\nline 3\n"),
         ]);
-        assert_eq!(
-            text(&mut console, 3).await,
-            "firmware\nline 1 of the boot\nline 2\nline 3\n"
-        );
+        assert_eq!(text(&mut console, 3).await, "firmware\nline 1 of the boot\nline 2\nline 3\n");
         assert_eq!(asked.0.lock().unwrap().1[..3], [false, true, true]);
     }
 

@@ -242,7 +242,8 @@ async fn shell(session: &client::Handle<Client>, address: &str) -> Result<Shell,
                 early.push_back(data);
             }
             Some(ChannelMsg::Failure | ChannelMsg::Close) => {
-                let detail = if words.is_empty() { "the shell was refused".to_owned() } else { words };
+                let detail =
+                    if words.is_empty() { "the shell was refused".to_owned() } else { words };
                 return Err(TransportError::SessionLimit { address: address.to_owned(), detail });
             }
             Some(_) => {}

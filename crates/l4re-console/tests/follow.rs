@@ -1,0 +1,297 @@
+//! Following consoles to verdicts: recorded ones, and ones that a test plays with the clock
+//! under its control.
+
+use std::io;
+use std::time::Duration;
+
+use camino::Utf8Path;
+use l4re_console::expect::Expectations;
+use l4re_console::follow::{
+    ControlHandle, Event, FollowOptions, Observer, Report, control, follow,
+};
+use l4re_console::log::RawLog;
+use l4re_console::phase::{FaultKind, Phase};
+use l4re_console::transport::{Replay, SocketConsole, Transport};
+use l4re_console::verdict::Verdict;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+
+/// Keeps what it is given.
+#[derive(Default)]
+struct Seen {
+    output: Vec<u8>,
+    events: Vec<String>,
+    /// Bytes after which the output counts as closed.
+    closed_after: Option<usize>,
+}
+
+impl Observer for Seen {
+    fn output(&mut self, safe: &[u8]) -> io::Result<()> {
+        self.output.extend_from_slice(safe);
+        match self.closed_after {
+            Some(limit) if self.output.len() > limit => Err(io::ErrorKind::BrokenPipe.into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        self.events.push(format!("{event:?}"));
+    }
+}
+
+impl Seen {
+    fn has(&self, start: &str) -> bool {
+        self.events.iter().any(|event| event.starts_with(start))
+    }
+}
+
+fn options(expect: &[&str], fail_on: &[&str]) -> FollowOptions {
+    let mut options = FollowOptions::default();
+    options.expectations = Expectations::new(expect, fail_on).unwrap();
+    options
+}
+
+async fn run(transport: &mut dyn Transport, options: FollowOptions) -> (Report, Seen) {
+    let mut seen = Seen::default();
+    let (_handle, orders) = control();
+    let report = follow(transport, options, None, &mut seen, orders).await;
+    (report, seen)
+}
+
+async fn replay(path: &Utf8Path, options: FollowOptions) -> (Report, Seen) {
+    run(&mut Replay::open(path).unwrap(), options).await
+}
+
+/// A console that the test plays, and its other end.
+fn played() -> (SocketConsole, DuplexStream) {
+    let (near, far) = tokio::io::duplex(1 << 20);
+    let (reader, writer) = tokio::io::split(near);
+    (SocketConsole::over("test".into(), Box::new(reader), Some(Box::new(writer))), far)
+}
+
+fn fixture(name: &str) -> String {
+    format!("{}/tests/fixtures/{name}.log", env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn recorded_consoles_have_their_verdicts() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    insta::glob!("fixtures/*.log", |path| {
+        let path = Utf8Path::from_path(path).unwrap();
+        let options = options(&["^Hello World!$", "^Hello World!$"], &[]);
+        let (report, _) = runtime.block_on(replay(path, options));
+        assert_eq!(report.bytes, fs_err::metadata(path).unwrap().len());
+        let mut json = serde_json::to_value(&report).unwrap();
+        json.as_object_mut().unwrap().retain(|key, _| ["verdict", "boots"].contains(&key.as_str()));
+        insta::assert_snapshot!(serde_json::to_string_pretty(&json).unwrap());
+    });
+}
+
+#[tokio::test]
+async fn the_log_holds_every_byte_and_the_output_none_that_harms() {
+    let dir = camino_tempfile::tempdir().unwrap();
+    let (source, path) = (dir.path().join("source"), dir.path().join("log"));
+    let raw = b"\x1b]0;title\x07a\xff\x1b[31mred\x1b[0m\0\x1b[6n\nlast";
+    fs_err::write(&source, raw).unwrap();
+    let mut log = RawLog::create(&path).unwrap();
+    let mut seen = Seen::default();
+    let (_handle, orders) = control();
+    let mut transport = Replay::open(&source).unwrap();
+    let report =
+        follow(&mut transport, FollowOptions::default(), Some(&mut log), &mut seen, orders).await;
+    assert_eq!(fs_err::read(&path).unwrap(), raw);
+    assert_eq!(seen.output, b"a\\xff\x1b[31mred\x1b[0m\nlast");
+    assert!(matches!(report.verdict, Verdict::Closed { missing: None, .. }));
+}
+
+#[tokio::test]
+async fn a_full_disk_ends_the_log_and_not_the_run() {
+    let mut log = RawLog::create(Utf8Path::new("/dev/full")).unwrap();
+    let mut seen = Seen::default();
+    let (_handle, orders) = control();
+    let path = fixture("real-amd64-multiboot");
+    let mut transport = Replay::open(Utf8Path::new(&path)).unwrap();
+    let options = options(&["Hello World!"], &[]);
+    let report = follow(&mut transport, options, Some(&mut log), &mut seen, orders).await;
+    assert_eq!(report.verdict, Verdict::Expected);
+    assert!(report.log_error.unwrap().contains("/dev/full"));
+    assert!(seen.has("LogFailed"));
+}
+
+#[tokio::test]
+async fn a_closed_output_interrupts() {
+    let path = fixture("real-amd64-multiboot");
+    let mut seen = Seen { closed_after: Some(0), ..Seen::default() };
+    let (_handle, orders) = control();
+    let mut transport = Replay::open(Utf8Path::new(&path)).unwrap();
+    let report = follow(&mut transport, FollowOptions::default(), None, &mut seen, orders).await;
+    assert_eq!(report.verdict, Verdict::Interrupted);
+}
+
+#[tokio::test]
+async fn the_application_ends_a_run_that_asks_for_no_more() {
+    let path = fixture("real-amd64-uefi-disk");
+    let mut options = FollowOptions::default();
+    options.until_application = true;
+    let (report, seen) = replay(Utf8Path::new(&path), options).await;
+    assert_eq!(report.verdict, Verdict::ApplicationReached);
+    assert_eq!(report.first_application_line.unwrap().text, "Hello World!");
+    assert_eq!(report.image.sequence.as_deref(), Some("1"));
+    assert!(seen.has("PhaseReached { phase: Kernel"));
+}
+
+#[tokio::test]
+async fn doubled_lines_are_shown_once_on_request() {
+    let path = fixture("real-amd64-uefi-disk");
+    let mut options = FollowOptions::default();
+    options.undouble = true;
+    let (_, seen) = replay(Utf8Path::new(&path), options).await;
+    let text = String::from_utf8(seen.output).unwrap();
+    assert!(text.contains("\nL4 Bootstrapper\r\n  Compiled with: GCC (12.2.0)\r\n"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_whole_run_and_silence_have_limits() {
+    let (mut console, mut machine) = played();
+    let mut limited = options(&["never"], &[]);
+    limited.timeout = Some(Duration::from_secs(100));
+    limited.idle_timeout = Some(Duration::from_secs(30));
+    let playing = tokio::spawn(async move {
+        for _ in 0..100 {
+            machine.write_all(b"MOE: Hello world\r\n").await.unwrap();
+            tokio::time::sleep(Duration::from_secs(9)).await;
+        }
+    });
+    let (report, _) = run(&mut console, limited).await;
+    let waited = Duration::from_secs(100);
+    let (phase, missing) = (Some(Phase::Moe), Some("never".to_owned()));
+    assert_eq!(report.verdict, Verdict::TimedOut { phase, waited, missing });
+    playing.abort();
+
+    let (mut console, _machine) = played();
+    let mut limited = FollowOptions::default();
+    limited.idle_timeout = Some(Duration::from_secs(30));
+    let (report, _) = run(&mut console, limited).await;
+    let waited = Duration::from_secs(30);
+    assert_eq!(report.verdict, Verdict::Idle { phase: None, waited, missing: None });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_boot_that_stands_still_gets_a_hint() {
+    let (mut console, mut machine) = played();
+    machine
+        .write_all(b"iPXE initialising devices...ok\r\nConfiguring (net0 52:54)...")
+        .await
+        .unwrap();
+    let mut limited = FollowOptions::default();
+    limited.timeout = Some(Duration::from_secs(100));
+    let (_, seen) = run(&mut console, limited).await;
+    let hints: Vec<_> = seen.events.iter().filter(|event| event.starts_with("Hint")).collect();
+    assert_eq!(hints.len(), 2, "{:?}", seen.events);
+    assert!(hints[0].contains("Network") && hints[0].contains("no DHCP answer"), "{}", hints[0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_prompt_without_newline_is_met_and_a_debugger_is_a_crash() {
+    let (mut console, mut machine) = played();
+    machine.write_all(b"login: ").await.unwrap();
+    let (report, _) = run(&mut console, options(&["login: $"], &[])).await;
+    assert_eq!(report.verdict, Verdict::Expected);
+
+    let (mut console, mut machine) = played();
+    machine.write_all(b"before\r\n\x1b[32;1mjdb: ").await.unwrap();
+    let (report, _) = run(&mut console, options(&["never"], &[])).await;
+    let Verdict::Crashed { cause: FaultKind::Debugger, lines, .. } = report.verdict else {
+        panic!("{:?}", report.verdict);
+    };
+    assert_eq!(lines, ["before", "jdb:"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_expects_a_panic_gets_it_and_lines_after_a_fault_are_kept() {
+    let (mut console, mut machine) = played();
+    machine.write_all(b"Panic: no memory\n").await.unwrap();
+    let playing = tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        machine.write_all(b"Return reboots\n").await.unwrap();
+        machine
+    });
+    let (report, _) = run(&mut console, options(&["reboots"], &[])).await;
+    assert_eq!(report.verdict, Verdict::Expected);
+    drop(playing.await);
+
+    let (mut console, mut machine) = played();
+    machine.write_all(b"Panic: no memory\n").await.unwrap();
+    let playing = tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        machine.write_all(b"and this is why\n").await.unwrap();
+        machine
+    });
+    let (report, _) = run(&mut console, options(&["never"], &[])).await;
+    let Verdict::Crashed { cause: FaultKind::KernelPanic, lines, .. } = report.verdict else {
+        panic!("{:?}", report.verdict);
+    };
+    assert_eq!(lines, ["Panic: no memory", "and this is why"]);
+    drop(playing.await);
+}
+
+/// Follows in a task, so that the test can type.
+fn attached(
+    options: FollowOptions,
+) -> (tokio::task::JoinHandle<(Report, Vec<String>)>, ControlHandle, DuplexStream) {
+    let (mut console, machine) = played();
+    let (handle, orders) = control();
+    let following = tokio::spawn(async move {
+        let mut seen = Seen::default();
+        let report = follow(&mut console, options, None, &mut seen, orders).await;
+        (report, seen.events)
+    });
+    (following, handle, machine)
+}
+
+#[tokio::test(start_paused = true)]
+async fn typed_bytes_reach_the_machine_and_escapes_do_not() {
+    let mut options = FollowOptions::default();
+    options.escapes = true;
+    let (following, handle, mut machine) = attached(options);
+    handle.typed(b"ls\r~?\x1b".to_vec());
+    let mut typed = [0; 4];
+    machine.read_exact(&mut typed).await.unwrap();
+    assert_eq!(&typed, b"ls\r\x1b");
+    // The debugger was asked for with ESC: its prompt is no fault.
+    machine.write_all(b"jdb: ").await.unwrap();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    handle.typed(b"\r~B~.more".to_vec());
+    let (report, events) = following.await.unwrap();
+    assert_eq!(report.verdict, Verdict::Left);
+    assert!(events.iter().any(|event| event == "HelpWanted"), "{events:?}");
+    assert!(events.iter().any(|event| event.contains("a socket has no break")), "{events:?}");
+    assert!(!events.iter().any(|event| event.starts_with("Fault")), "{events:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_can_be_cancelled_and_a_reboot_on_purpose_is_no_loop() {
+    let (following, handle, mut machine) = attached(FollowOptions::default());
+    machine.write_all(b"L4 Bootstrapper\nMOE: Hello world\n").await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    handle.reboot_requested();
+    machine.write_all(b"last words\nL4 Bootstrapper\n").await.unwrap();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    handle.cancel();
+    let (report, _) = following.await.unwrap();
+    assert_eq!((report.verdict, report.boots), (Verdict::Interrupted, 2));
+    assert_eq!(report.phases.current(), Some(Phase::Bootstrap));
+
+    let (following, _handle, mut machine) = attached(FollowOptions::default());
+    machine.write_all(b"L4 Bootstrapper\nMOE: Hello world\nL4 Bootstrapper\n").await.unwrap();
+    let (report, _) = following.await.unwrap();
+    assert!(matches!(report.verdict, Verdict::Looping { boots: 2, .. }), "{:?}", report.verdict);
+}
+
+#[tokio::test]
+async fn a_console_that_ends_says_what_was_still_missing() {
+    let (mut console, machine) = played();
+    drop(machine);
+    let (report, _) = run(&mut console, options(&["one", "two"], &[])).await;
+    let Verdict::Closed { missing, .. } = report.verdict else { panic!("{:?}", report.verdict) };
+    assert_eq!(missing.as_deref(), Some("one"));
+}
