@@ -105,8 +105,8 @@ impl Sanitiser {
                 self.held.clear();
                 self.held.push(byte);
                 self.state = State::Utf8(match byte {
-                    ..0xe0 => 2,
-                    ..0xf0 => 3,
+                    ..=0xdf => 2,
+                    0xe0..=0xef => 3,
                     _ => 4,
                 });
             }

@@ -1,6 +1,8 @@
 //! Following consoles to verdicts: recorded ones, and ones that a test plays with the clock
 //! under its control.
 
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 use std::io;
 use std::time::Duration;
 

@@ -3,6 +3,8 @@
 //!
 //! Each line of a log counts as a millisecond, so that tables show where phases begin.
 
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 use std::fmt::Write as _;
 use std::time::Duration;
 
