@@ -8,12 +8,14 @@
 //! starts no runtime; memory stays bounded whatever the bytes are; the log holds every byte
 //! that was read.
 
+pub mod asciicast;
 pub mod escape;
 pub mod expect;
 pub mod follow;
 pub mod log;
 pub mod phase;
 pub mod sanitise;
+pub mod tap;
 pub mod text;
 pub mod transport;
 pub mod verdict;

@@ -8,7 +8,7 @@
 //!
 //! Invariants: the result does not depend on how the bytes are cut; a newline ends every
 //! sequence, so that noise hides at most the rest of its line; a sequence is held back until
-//! it is known to be harmless, in at most [`MAX_SEQUENCE`] bytes. Grammar: ECMA-48.
+//! it is known to be harmless, in at most 64 bytes. Grammar: ECMA-48.
 
 const ESC: u8 = 0x1b;
 const MAX_SEQUENCE: usize = 64;

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use crate::phase::{FaultKind, Phase, stage_seconds};
+use crate::tap::TapVerdict;
 
 /// The end of a run and its reason.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -17,6 +18,11 @@ pub enum Verdict {
     Expected,
     /// The application's first line came and nothing more was asked for.
     ApplicationReached,
+    /// The tests have come to their end.
+    Tested {
+        /// What they came to; [`TapVerdict::Passed`] and skipped ones are good.
+        tests: TapVerdict,
+    },
     /// A line that must not come came.
     Failed {
         /// The pattern as given.

@@ -13,6 +13,7 @@ use l4re_console::follow::{
 };
 use l4re_console::log::RawLog;
 use l4re_console::phase::{FaultKind, Phase};
+use l4re_console::tap::TapVerdict;
 use l4re_console::transport::{Replay, SocketConsole, Transport};
 use l4re_console::verdict::Verdict;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
@@ -287,6 +288,23 @@ async fn a_run_can_be_cancelled_and_a_reboot_on_purpose_is_no_loop() {
     machine.write_all(b"L4 Bootstrapper\nMOE: Hello world\nL4 Bootstrapper\n").await.unwrap();
     let (report, _) = following.await.unwrap();
     assert!(matches!(report.verdict, Verdict::Looping { boots: 2, .. }), "{:?}", report.verdict);
+}
+
+#[tokio::test]
+async fn tests_end_a_run_with_what_they_came_to() {
+    let (mut console, mut machine) = played();
+    machine
+        .write_all(b"x | TAP TEST START\r\nx | not ok 1 a\r\nx | 1..1\r\nx | TAP TEST FINISH\r\n")
+        .await
+        .unwrap();
+    let mut options = FollowOptions::default();
+    options.tap = true;
+    let (report, _) = run(&mut console, options).await;
+    let Verdict::Tested { tests: TapVerdict::Failed { problems } } = report.verdict else {
+        panic!("{:?}", report.verdict);
+    };
+    assert_eq!(problems, ["not ok: a"]);
+    assert_eq!(report.tap.unwrap().cases.len(), 1);
 }
 
 #[tokio::test]

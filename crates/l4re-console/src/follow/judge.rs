@@ -12,6 +12,7 @@ use crate::expect::Outcome;
 use crate::log::RawLog;
 use crate::phase::{Fault, FaultKind, HintClock, LineRecogniser, Sighting};
 use crate::sanitise::Sanitiser;
+use crate::tap::TapParser;
 use crate::text::{Block, Lines, Undoubler};
 use crate::transport::{Chunk, Received};
 use crate::verdict::Verdict;
@@ -42,6 +43,7 @@ pub(super) struct Judge<'a> {
     lines: Lines,
     recogniser: LineRecogniser,
     hints: HintClock,
+    tap: Option<TapParser>,
     undoubler: Option<Undoubler>,
     sanitiser: Sanitiser,
     safe: Vec<u8>,
@@ -63,6 +65,7 @@ impl<'a> Judge<'a> {
         let now = Instant::now();
         Self {
             recogniser: LineRecogniser::new(options.start),
+            tap: options.tap.then(TapParser::default),
             undoubler: options.undouble.then(Undoubler::default),
             options,
             log,
@@ -133,6 +136,17 @@ impl<'a> Judge<'a> {
         self.settled = false;
         let at = chunk.at.saturating_duration_since(self.start);
         self.look(at, |lines, show| lines.push(&chunk.bytes, show));
+        self.tests(&chunk.bytes);
+    }
+
+    fn tests(&mut self, bytes: &[u8]) {
+        let Some(tap) = &mut self.tap else { return };
+        tap.push(bytes);
+        if tap.is_complete() {
+            let tests = tap.report().verdict;
+            self.fatal_verdict();
+            self.conclude(Verdict::Tested { tests });
+        }
     }
 
     fn record(&mut self, bytes: &[u8]) {
@@ -327,6 +341,7 @@ impl<'a> Judge<'a> {
             first_application_line: self.recogniser.first_application_line().cloned(),
             image: self.recogniser.image().clone(),
             faults: self.faults,
+            tap: self.tap.map(|tap| tap.report()),
             gaps: self.gaps,
             log_error: self.log_error,
         }

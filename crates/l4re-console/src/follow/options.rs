@@ -15,6 +15,8 @@ pub struct FollowOptions {
     pub timeout: Option<Duration>,
     /// Limit for silence.
     pub idle_timeout: Option<Duration>,
+    /// Read TAP, and end when the tests have come to their end.
+    pub tap: bool,
     /// End at the application's first line when there is no expectation.
     pub until_application: bool,
     /// Where in the machine's life following starts.
@@ -35,6 +37,7 @@ impl Default for FollowOptions {
             expectations: Expectations::default(),
             timeout: None,
             idle_timeout: None,
+            tap: false,
             until_application: false,
             start: Start::Boot,
             end_on_fault: true,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::phase::{ApplicationLine, Fault, ImageInfo, PhaseTimes};
+use crate::tap::TapReport;
 use crate::verdict::Verdict;
 
 /// What a run came to.
@@ -26,6 +27,8 @@ pub struct Report {
     pub image: ImageInfo,
     /// Faults that did not end the run, and the one that did; at most 64.
     pub faults: Vec<Fault>,
+    /// What tests came to, when TAP was read.
+    pub tap: Option<TapReport>,
     /// Places where bytes are missing.
     pub gaps: u32,
     /// Why the log is not complete.

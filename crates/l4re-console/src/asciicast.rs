@@ -1,0 +1,128 @@
+//! Records a session as asciicast version 2, which `asciinema play` shows.
+//!
+//! A header line, then a line `[seconds, "o", text]` for each piece of output; `i` for typed
+//! bytes, `m` for marks. Takes what may reach a terminal: a recording is played on one. Each
+//! line is written at once, so that a recording is whole however the process ends.
+//! Reference: <https://docs.asciinema.org/manual/asciicast/v2/>.
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use fs_err::File;
+
+/// What the header says.
+#[derive(Clone, Debug)]
+pub struct Screen {
+    /// Columns.
+    pub width: u16,
+    /// Rows.
+    pub height: u16,
+    /// When the recording began.
+    pub began: jiff::Timestamp,
+    /// The machine's name, for instance.
+    pub title: Option<String>,
+}
+
+/// A recording that is being written.
+#[derive(Debug)]
+pub struct Recording {
+    path: Utf8PathBuf,
+    file: File,
+}
+
+/// Why a recording is not complete.
+#[derive(Debug, thiserror::Error)]
+#[error("recording {path}: {source}")]
+pub struct RecordError {
+    /// The file.
+    pub path: Utf8PathBuf,
+    /// The cause.
+    pub source: std::io::Error,
+}
+
+impl Recording {
+    /// Makes or empties the file and writes the header.
+    pub fn create(path: &Utf8Path, screen: &Screen) -> Result<Self, RecordError> {
+        let file =
+            File::create(path).map_err(|source| RecordError { path: path.to_owned(), source })?;
+        let mut recording = Self { path: path.to_owned(), file };
+        let mut header = serde_json::json!({
+            "version": 2,
+            "width": screen.width,
+            "height": screen.height,
+            "timestamp": screen.began.as_second(),
+        });
+        if let Some(title) = &screen.title {
+            header["title"] = title.as_str().into();
+        }
+        recording.line(&header)?;
+        Ok(recording)
+    }
+
+    /// Output that may reach a terminal, `at` from the start.
+    pub fn output(&mut self, at: Duration, safe: &[u8]) -> Result<(), RecordError> {
+        self.event(at, "o", &String::from_utf8_lossy(safe))
+    }
+
+    /// Typed bytes.
+    pub fn input(&mut self, at: Duration, typed: &[u8]) -> Result<(), RecordError> {
+        self.event(at, "i", &String::from_utf8_lossy(typed))
+    }
+
+    /// A mark to jump to, for instance the name of a phase.
+    pub fn mark(&mut self, at: Duration, label: &str) -> Result<(), RecordError> {
+        self.event(at, "m", label)
+    }
+
+    fn event(&mut self, at: Duration, kind: &str, text: &str) -> Result<(), RecordError> {
+        #[expect(clippy::cast_precision_loss, reason = "exact below 2^53 microseconds")]
+        let seconds = at.as_micros() as f64 / 1e6;
+        self.line(&serde_json::json!([seconds, kind, text]))
+    }
+
+    fn line(&mut self, value: &serde_json::Value) -> Result<(), RecordError> {
+        self.file
+            .write_all(format!("{value}\n").as_bytes())
+            .map_err(|source| RecordError { path: self.path.clone(), source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn screen() -> Screen {
+        let began = jiff::Timestamp::from_second(1_700_000_000).unwrap();
+        Screen { width: 80, height: 24, began, title: Some("hello".into()) }
+    }
+
+    #[test]
+    fn a_recording_has_a_header_and_a_line_for_each_event() {
+        let dir = camino_tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.cast");
+        let mut recording = Recording::create(&path, &screen()).unwrap();
+        recording.output(Duration::from_millis(1500), "\x1b[1mé\r\n".as_bytes()).unwrap();
+        recording.mark(Duration::from_secs(2), "kernel").unwrap();
+        recording.input(Duration::from_secs(3), b"\x1b").unwrap();
+        let text = fs_err::read_to_string(&path).unwrap();
+        let mut lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+        let header: serde_json::Value = lines.next().unwrap();
+        assert_eq!(header["version"], 2);
+        assert_eq!(header["timestamp"], 1_700_000_000);
+        assert_eq!(header["title"], "hello");
+        let events: Vec<serde_json::Value> = lines.collect();
+        let want = serde_json::json!([
+            [1.5, "o", "\x1b[1mé\r\n"],
+            [2.0, "m", "kernel"],
+            [3.0, "i", "\x1b"]
+        ]);
+        assert_eq!(serde_json::Value::from(events), want);
+    }
+
+    #[test]
+    fn a_full_disk_is_said() {
+        let error = Recording::create(Utf8Path::new("/dev/full"), &screen()).unwrap_err();
+        assert!(error.to_string().starts_with("recording /dev/full: "), "{error}");
+    }
+}
