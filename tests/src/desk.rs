@@ -1,6 +1,6 @@
 //! A desk: a home, state, cache and twin that no other test shares.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use camino_tempfile::{Utf8TempDir, tempdir};
@@ -54,6 +54,23 @@ impl Desk {
     #[track_caller]
     pub fn l4re(&self, words: &[&str]) -> Output {
         self.start(words).wait(CALL_LIMIT)
+    }
+
+    /// Calls `cargo l4re` again and again until its stderr has the text.
+    ///
+    /// # Panics
+    /// When it has not by the limit for a call.
+    #[track_caller]
+    pub fn until(&self, text: &str, words: &[&str]) {
+        let deadline = Instant::now() + CALL_LIMIT;
+        loop {
+            let output = self.l4re(words);
+            if output.stderr.contains(text) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "no `{text}` in {CALL_LIMIT:?}: {output:?}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
     }
 
     /// Starts `cargo l4re`.

@@ -78,7 +78,8 @@ fn the_life_of_an_instance() {
     desk.l4re(&["start", "--local", "hello"]).code(0).says("Started");
     let words = ["ec2", "terminate-instances", "--instance-ids", &id, "--output", "text"];
     desk.aws(&words).code(0);
-    desk.l4re(&["ps", "--local"]).code(0).says("no instances");
+    // Terminating takes its moment, here as on EC2.
+    desk.until("no instances", &["ps", "--local"]);
     desk.l4re(&["rm", "--local", "hello"]).code(6).says("no instance named `hello`");
 }
 

@@ -132,11 +132,14 @@ impl JudgeFlags {
         let expect = or_set(&self.expect, set.map(|entry| &entry.expect));
         let fail_on = or_set(&self.fail_on, set.map(|entry| &entry.fail_on));
         let limit = if metal { METAL_LIMIT } else { VIRTUAL_LIMIT };
+        // What is no expression must be said before anything is built.
+        Expectations::new(&expect, &fail_on)?;
         let asked = self.timeout.or(set.and_then(|entry| entry.timeout)).map(|span| span.0);
         Ok(Attachment {
             timeout: asked.or((!expect.is_empty()).then_some(limit)),
             idle_timeout: self.idle_timeout.map(|span| span.0),
-            expectations: Expectations::new(&expect, &fail_on)?,
+            expect,
+            fail_on,
             start: Start::Boot,
             end_on_fault: true,
             log: self.log.clone(),

@@ -18,6 +18,7 @@ pub mod upload;
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anstream::ColorChoice;
 use tokio::runtime::{Builder, Runtime};
@@ -40,6 +41,8 @@ pub struct Context {
     pub shell: Arc<Shell>,
     /// The flags of every command.
     pub global: Global,
+    /// Whether the command talks to the twin; known once it connects.
+    pub local: Arc<AtomicBool>,
 }
 
 impl Context {
@@ -70,17 +73,23 @@ pub fn main() -> ExitCode {
     let cli = Cli::read();
     let environment = match Environment::read() {
         Ok(environment) => environment,
-        Err(error) => return tell(&Shell::new(plain_options()), &Failure::Io(error)),
+        Err(error) => return tell(&Shell::new(plain_options()), &Failure::Io(error), false),
     };
     let shell = Arc::new(Shell::new(options(&cli.global, &environment)));
-    start_tracing(&environment);
-    match carry_out(cli, environment, &shell) {
+    crate::shell::trace(environment.get("CARGO_L4RE_LOG"));
+    let local = Arc::new(AtomicBool::new(false));
+    match carry_out(cli, environment, &shell, &local) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => tell(&shell, &failure),
+        Err(failure) => tell(&shell, &failure, local.load(Ordering::Relaxed)),
     }
 }
 
-fn carry_out(cli: Cli, environment: Environment, shell: &Arc<Shell>) -> Result<(), Failure> {
+fn carry_out(
+    cli: Cli,
+    environment: Environment,
+    shell: &Arc<Shell>,
+    local: &Arc<AtomicBool>,
+) -> Result<(), Failure> {
     let Cli { global, command } = cli;
     // The pipe runs once per connection of a guest: it needs no settings and must be quick.
     if let Command::TwinPipe(arguments) = &command {
@@ -92,7 +101,8 @@ fn carry_out(cli: Cli, environment: Environment, shell: &Arc<Shell>) -> Result<(
         package: global.package.as_deref(),
     };
     let settings = Settings::read(&environment, &sources)?;
-    let context = Arc::new(Context { environment, settings, shell: shell.clone(), global });
+    let (shell, local) = (shell.clone(), local.clone());
+    let context = Arc::new(Context { environment, settings, shell, global, local });
     match &command {
         Command::Efiimage(arguments) => build::build(&context, arguments, l4re_image::Kind::Efi),
         Command::Elfimage(arguments) => build::build(&context, arguments, l4re_image::Kind::Elf),
@@ -115,11 +125,11 @@ fn carry_out(cli: Cli, environment: Environment, shell: &Arc<Shell>) -> Result<(
 }
 
 /// Shows a failure and turns it into the process's exit code.
-fn tell(shell: &Shell, failure: &Failure) -> ExitCode {
+fn tell(shell: &Shell, failure: &Failure, local: bool) -> ExitCode {
     if failure.is_closed_pipe() {
         return ExitCode::SUCCESS;
     }
-    let diagnostic: Diagnostic = failure.diagnostic();
+    let diagnostic: Diagnostic = failure.diagnostic(local);
     if !failure.is_told() {
         shell.error(&diagnostic);
     }
@@ -162,13 +172,5 @@ fn plain_options() -> Options {
         format: crate::shell::MessageFormat::Human,
         color: ColorChoice::Auto,
         progress: false,
-    }
-}
-
-/// `CARGO_L4RE_LOG=debug` shows what the libraries trace, on stderr.
-fn start_tracing(environment: &Environment) {
-    if let Some(filter) = environment.get("CARGO_L4RE_LOG") {
-        let filter = tracing_subscriber::EnvFilter::new(filter);
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     }
 }

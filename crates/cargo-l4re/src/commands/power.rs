@@ -4,6 +4,7 @@
 //! they end when EC2 says that the instance is stopped or gone, not when it was asked.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use clap::Args;
@@ -59,11 +60,12 @@ pub fn power(context: &Arc<Context>, arguments: &Arguments, action: Action) -> R
             }
         })
     })?;
+    let local = context.local.load(Ordering::Relaxed);
     let mut first = Ok(());
     for failure in results.into_iter().filter_map(Result::err) {
         match first {
             Ok(()) => first = Err(failure),
-            Err(_) => context.shell.error(&failure.diagnostic()),
+            Err(_) => context.shell.error(&failure.diagnostic(local)),
         }
     }
     first

@@ -7,7 +7,7 @@ use l4re_image::{Cause, ImageError, MakeError, TreeError};
 use super::Failure;
 
 /// The hints for a failure, most useful first.
-pub(super) fn of(failure: &Failure) -> Vec<String> {
+pub(super) fn of(failure: &Failure, local: bool) -> Vec<String> {
     match failure {
         Failure::NoTree { .. } => vec![
             "name one with `--tree DIR`".to_owned(),
@@ -24,7 +24,7 @@ pub(super) fn of(failure: &Failure) -> Vec<String> {
         Failure::Make(error) => make(error),
         Failure::Image(error) => image(error),
         Failure::DeskLacks { missing, .. } => install(missing),
-        Failure::Cloud(error) => cloud(error),
+        Failure::Cloud(error) => cloud(error, if local { " --local" } else { "" }),
         Failure::Verdict { verdict, .. } => self::verdict(verdict),
         _ => Vec::new(),
     }
@@ -93,12 +93,13 @@ fn install(missing: &[l4re_twin::Finding]) -> Vec<String> {
     }
 }
 
-fn cloud(error: &CloudError) -> Vec<String> {
+fn cloud(error: &CloudError, flag: &str) -> Vec<String> {
     let hint = match error {
         CloudError::NoCredentials => {
             "`aws configure sso` or `aws configure` makes a profile; `--local` needs no account"
         }
         CloudError::Expired { .. } => "`aws sso login` begins a new session",
+        CloudError::Capacity(_) => "name further types with `--type TYPE`, or try again later",
         CloudError::NoRegion => "set AWS_REGION, or `region` in the profile",
         CloudError::NoSuchBucket { bucket, .. } => {
             return vec![
@@ -109,8 +110,8 @@ fn cloud(error: &CloudError) -> Vec<String> {
         }
         CloudError::AlreadyRunning(running) => {
             return vec![
-                format!("its console: cargo l4re console {}", running.name),
-                format!("its end: cargo l4re rm {}", running.name),
+                format!("its console: cargo l4re console{flag} {}", running.name),
+                format!("its end: cargo l4re rm{flag} {}", running.name),
                 "or launch another one beside it: `--name NAME`".to_owned(),
             ];
         }
@@ -118,7 +119,7 @@ fn cloud(error: &CloudError) -> Vec<String> {
             "`cargo l4re ps` lists what there is (`--local`: on the twin)"
         }
         CloudError::SpotCannotStop { name, .. } => {
-            return vec![format!("`cargo l4re rm {name}` ends it")];
+            return vec![format!("`cargo l4re rm{flag} {name}` ends it")];
         }
         CloudError::NotOffered { .. } => "name others with `--type TYPE`, or use another region",
         CloudError::Quota { .. } => {

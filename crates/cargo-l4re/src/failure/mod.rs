@@ -228,11 +228,11 @@ impl Failure {
         }
     }
 
-    /// The error as it is shown.
-    pub fn diagnostic(&self) -> Diagnostic {
+    /// The error as it is shown; what it tells to type fits the twin when `local`.
+    pub fn diagnostic(&self, local: bool) -> Diagnostic {
         let mut diagnostic = Diagnostic::of(self);
         diagnostic.code = self.exit_code();
-        diagnostic.help = hint::of(self);
+        diagnostic.help = hint::of(self, local);
         match self {
             Self::Settings(SettingsError::Content { place, text, span, .. }) => {
                 let (name, text, span) = (place.clone(), text.clone(), span.clone());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
-use l4re_cloud::{Cloud, CloudError, Instance, SerialError};
+use l4re_cloud::{Cloud, CloudError, Instance, InstanceState, SerialError};
 use l4re_console::escape::HELP;
 use l4re_console::expect::Expectations;
 use l4re_console::follow::{self, ControlHandle, Event, FollowOptions, Observer, Report};
@@ -20,12 +20,15 @@ use l4re_console::verdict::Verdict;
 use serde_json::json;
 
 use super::connect::Connection;
+use super::end_watch::EndWatch;
 use crate::commands::Context;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::shell::Shell;
 use crate::terminal::Attached;
 
+/// Limit for an instance to run, as EC2 means it: its firmware may start much later.
+const RUNNING_LIMIT: Duration = Duration::from_secs(20 * 60);
 /// How often the kept output is polled, and a session tried again, on the desk.
 const DESK_PACE: Duration = Duration::from_millis(100);
 /// Logs kept of earlier runs.
@@ -34,8 +37,10 @@ const LOGS_KEPT: usize = 50;
 /// What to watch a console for.
 #[derive(Debug)]
 pub struct Attachment {
-    /// What must come and what must not.
-    pub expectations: Expectations,
+    /// What must come, in order.
+    pub expect: Vec<String>,
+    /// What must not.
+    pub fail_on: Vec<String>,
     /// Limit for the whole run.
     pub timeout: Option<Duration>,
     /// Limit for silence.
@@ -57,8 +62,8 @@ pub struct Ending {
     pub log: Utf8PathBuf,
 }
 
-/// Shows the console of `instance` and types into it, until a verdict stands or the user
-/// leaves.
+/// Shows the console of `instance` and types into it, until a verdict stands, the user leaves
+/// or the instance ends.
 pub async fn attach(
     context: &Context,
     connection: &Connection,
@@ -67,29 +72,52 @@ pub async fn attach(
     interrupt: &Interrupt,
 ) -> Result<Ending, Failure> {
     let shell = &context.shell;
+    tokio::select! {
+        running = until_running(connection, instance) => running?,
+        () = interrupt.asked() => return Err(Failure::Interrupted),
+    }
     let mut log = open_log(context, instance, attachment.log.clone())?;
-    let options = options(attachment, shell);
+    let patterns = attachment.expect.clone();
+    let options = options(attachment, shell)?;
     let mut transport = transport(context, connection, instance)?;
     let (handle, control) = follow::control();
     let guard = shell.is_interactive().then(Attached::new).flatten();
     forward_keys(handle.clone());
-    let cancel = tokio::spawn({
-        let interrupt = interrupt.clone();
-        async move {
-            interrupt.asked().await;
-            handle.cancel();
-        }
+    let (interrupted, watch) = (interrupt.clone(), EndWatch::new(connection, instance));
+    let cancel = tokio::spawn(async move {
+        let ended = tokio::select! {
+            () = interrupted.asked() => None,
+            reason = watch.ended() => Some(reason),
+        };
+        handle.cancel();
+        ended
     });
-    let mut screen = Screen { shell: shell.clone(), broken: None };
-    let report =
+    let mut screen = Screen { shell: shell.clone(), seen: 0, broken: None };
+    let mut report =
         follow::follow(&mut transport, options, Some(&mut log), &mut screen, control).await;
-    cancel.abort();
     drop(guard);
     if let Some(error) = screen.broken {
+        cancel.abort();
         return Err(Failure::Io(error));
+    }
+    if report.verdict == Verdict::Interrupted && !interrupt.is_asked() {
+        let reason = cancel.await.ok().flatten().unwrap_or_default();
+        let missing = patterns.get(screen.seen).cloned();
+        report.verdict = Verdict::Closed { reason, missing };
+    } else {
+        cancel.abort();
     }
     shell.json("console-end", &report)?;
     Ok(Ending { report, log: log.path().to_owned() })
+}
+
+/// Waits until EC2 says that the instance runs: before that it has no serial console.
+async fn until_running(connection: &Connection, instance: &Instance) -> Result<(), Failure> {
+    if instance.state == InstanceState::Pending {
+        let wait = connection.cloud.wait_for(&instance.id, InstanceState::Running, RUNNING_LIMIT);
+        wait.await?;
+    }
+    Ok(())
 }
 
 /// The verdict as success or failure.
@@ -102,16 +130,16 @@ pub fn judged(ending: Ending) -> Result<(), Failure> {
     }
 }
 
-fn options(attachment: Attachment, shell: &Shell) -> FollowOptions {
+fn options(attachment: Attachment, shell: &Shell) -> Result<FollowOptions, Failure> {
     let mut options = FollowOptions::default();
-    options.expectations = attachment.expectations;
+    options.expectations = Expectations::new(&attachment.expect, &attachment.fail_on)?;
     options.timeout = attachment.timeout;
     options.idle_timeout = attachment.idle_timeout;
     options.start = attachment.start;
     options.end_on_fault = attachment.end_on_fault;
     options.escapes = shell.is_interactive();
     options.undouble = true;
-    options
+    Ok(options)
 }
 
 /// The raw log: where the user wants it, or a file of its own in the state folder, of which
@@ -276,6 +304,7 @@ fn forward_keys(handle: ControlHandle) {
 /// Where the console and what is said about it go.
 struct Screen {
     shell: Arc<Shell>,
+    seen: usize,
     broken: Option<std::io::Error>,
 }
 
@@ -308,7 +337,8 @@ impl Observer for Screen {
                     shell.json("phase", &json!({ "phase": phase, "at_s": at.as_secs_f64() }));
                 let _ = self.kept(result);
             }
-            Event::Expected { pattern, .. } => {
+            Event::Expected { index, pattern } => {
+                self.seen = index + 1;
                 let _ = self.kept(shell.json("expected", &json!({ "pattern": pattern })));
             }
             Event::Hint { phase, waited, text } => {

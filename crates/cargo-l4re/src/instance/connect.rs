@@ -1,5 +1,7 @@
 //! The connection: to AWS by the SDK's own chain, or to the twin by its status file.
 
+use std::sync::atomic::Ordering;
+
 use clap::Args;
 use l4re_cloud::{Cloud, ConnectOptions, Endpoint, SerialEndpoint};
 use l4re_image::Arch;
@@ -36,6 +38,7 @@ pub fn connect(context: &Context, end: Where) -> Result<Ready, Failure> {
         ..ConnectOptions::default()
     };
     let local = end.local || set;
+    context.local.store(local, Ordering::Relaxed);
     if local {
         let status = twin::ensure(context)?;
         let (host, port) = status.serial_console.rsplit_once(':').unwrap_or_default();

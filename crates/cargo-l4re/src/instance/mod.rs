@@ -4,6 +4,7 @@
 
 mod attach;
 mod connect;
+mod end_watch;
 mod launch;
 mod narrate;
 mod source;

@@ -251,3 +251,11 @@ impl Shell {
         }
     }
 }
+
+/// Shows what the libraries trace, on stderr, as a filter such as `debug` says.
+pub fn trace(filter: Option<&str>) {
+    if let Some(filter) = filter {
+        let filter = tracing_subscriber::EnvFilter::new(filter);
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    }
+}
