@@ -1,8 +1,8 @@
 //! One child process with all its descendants: started, its output passed on, ended for sure.
 //!
 //! Invariants: stdout and stderr are one pipe, so their order is the order of writing; the
-//! pipe is drained while the child runs; the child leads a process group of its own, and none
-//! of the group is left when this module is left by cancelling or unwinding.
+//! pipe is drained while the child runs; the child leads a process group of its own, and all
+//! of the group is killed when this module is left by cancelling or unwinding.
 
 use std::io::{self, PipeReader, Read};
 use std::os::unix::process::CommandExt;
@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 
 use super::MakeError;
 
@@ -20,6 +20,9 @@ use super::MakeError;
 const GRACE: Duration = Duration::from_secs(3);
 /// How long output is awaited after the child ended, when something still holds the pipe.
 const DRAIN: Duration = Duration::from_secs(1);
+/// How long is waited for killed processes to be gone. No longer, since in a container whose
+/// first process reaps nobody they stay as zombies.
+const GONE: Duration = Duration::from_millis(500);
 /// How often deadlines are looked at.
 const TICK: Duration = Duration::from_millis(50);
 
@@ -170,13 +173,28 @@ impl<'a> Group<'a> {
 
 impl Drop for Group<'_> {
     fn drop(&mut self) {
-        let mut state = self.cancel.state();
-        if state.cancelled || !matches!(self.handle.try_wait(), Ok(Some(_))) {
-            state.signal(Signal::KILL);
-            // Killed just now, so this returns at once and leaves no zombie.
-            let _ = self.handle.wait();
+        let (cancelled, group) = {
+            let mut state = self.cancel.state();
+            (state.cancelled, state.group.take())
+        };
+        if !cancelled && matches!(self.handle.try_wait(), Ok(Some(_))) {
+            return;
         }
-        state.group = None;
+        if let Some(group) = group {
+            // The group may have ended by itself: then there is nothing to kill.
+            let _ = kill_process_group(group, Signal::KILL);
+            // The leader is killed, so this returns at once and leaves no zombie.
+            let _ = self.handle.wait();
+            await_end(group);
+        }
+    }
+}
+
+/// Waits until a group that was killed is gone: a busy machine takes its time to end processes.
+fn await_end(group: Pid) {
+    let deadline = Instant::now() + GONE;
+    while test_kill_process_group(group).is_ok() && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(1));
     }
 }
 
@@ -211,9 +229,19 @@ mod tests {
         (status, bytes)
     }
 
+    /// Whether a process that was killed is gone, or a zombie, within two seconds.
     fn gone(pid: i32) -> bool {
-        let stat = fs_err::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        stat.is_empty() || stat.contains(") Z ")
+        let deadline = Instant::now() + Duration::from_secs(2);
+        loop {
+            let stat = fs_err::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            if stat.is_empty() || stat.contains(") Z ") {
+                return true;
+            }
+            if Instant::now() > deadline {
+                return false;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     #[test]
