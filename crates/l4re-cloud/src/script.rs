@@ -17,6 +17,9 @@ pub const USER_DATA_LIMIT: usize = 16 * 1024;
 /// The pauses double, so more attempts than this would wait for hours.
 const MOST_ATTEMPTS: u32 = 12;
 
+/// Hexadecimal digits of the sum that the console shows.
+const SHOWN_DIGITS: usize = 32;
+
 /// Milliseconds without a byte after which iPXE gives a download up.
 const FETCH_TIMEOUT_MS: u32 = 60_000;
 
@@ -95,31 +98,26 @@ macro_rules! line {
     }};
 }
 
+/// Each mark fits into 80 columns, at which SeaBIOS breaks lines: so the sum is cut, to 128
+/// bits of it, and the machine has lines of its own.
 fn start(text: &mut String, options: &ScriptOptions) {
-    let sum = options.sha256.as_deref().unwrap_or("unknown");
+    let sum = options.sha256.as_deref().map_or("unknown", |sum| &sum[..SHOWN_DIGITS]);
     let size = options.size.map_or_else(|| "unknown".to_owned(), |size| size.to_string());
     line!(text, "#!ipxe");
-    line!(
-        text,
-        "echo l4re: start image={sum} size={size} machine=${{product}} platform=${{platform}} \
-         arch=${{buildarch}} ipxe=${{version}}"
-    );
+    line!(text, "echo l4re: start ipxe=${{version}}");
+    line!(text, "echo l4re: start machine=${{product}} platform=${{platform}} arch=${{buildarch}}");
+    line!(text, "echo l4re: start image={sum} size={size}");
     line!(text, "set try:int32 1");
     line!(text, "set pause:int32 1");
-    line!(text, "set why fetch");
 }
 
+/// iPXE prints the URL itself, without the query.
 fn fetch(text: &mut String, options: &ScriptOptions) {
     let (name, url) = (&options.name, &options.url);
     let arguments = options.command_line.as_deref().map(str::trim).unwrap_or_default();
     let space = if arguments.is_empty() { "" } else { " " };
     line!(text, ":fetch");
-    line!(
-        text,
-        "echo l4re: fetch try=${{try}} of={} from={}",
-        options.attempts,
-        without_query(url)
-    );
+    line!(text, "echo l4re: fetch try=${{try}} of={}", options.attempts);
     line!(
         text,
         "kernel --name {name} --timeout {FETCH_TIMEOUT_MS} {url}{space}{arguments} || goto fetch-failed"
@@ -146,24 +144,30 @@ fn boot(text: &mut String, options: &ScriptOptions) {
     line!(text, "echo l4re: boot image={}", options.name);
     line!(text, "boot {} || goto boot-failed", options.name);
     line!(text, "set why returned");
-    line!(text, "goto retry");
+    line!(text, "goto no-error");
+    // The error number is that of the last command that failed, so it is kept at once.
     line!(text, ":boot-failed");
+    line!(text, "set error ${{errno}} ||");
     line!(text, "set why boot");
     line!(text, "goto retry");
     line!(text, ":fetch-failed");
+    line!(text, "set error ${{errno}} ||");
     line!(text, "set why fetch");
     line!(text, "goto retry");
     if options.sha256.is_some() {
         line!(text, ":wrong-sum");
+        line!(text, "echo l4re: verify sum=wrong");
         line!(text, "set why wrong-sum");
     }
+    line!(text, ":no-error");
+    line!(text, "set error none");
 }
 
 /// A name that is loaded is not fetched again: the image goes before the retry.
 fn retry(text: &mut String, options: &ScriptOptions) {
     line!(text, ":retry");
     line!(text, "iseq ${{try}} {} && goto failed ||", options.attempts);
-    line!(text, "echo l4re: retry why=${{why}} try=${{try}} pause=${{pause}}s error=${{errno}}");
+    line!(text, "echo l4re: retry why=${{why}} try=${{try}} pause=${{pause}}s error=${{error}}");
     line!(text, "imgfree {} ||", options.name);
     line!(text, "sleep ${{pause}} ||");
     line!(text, "inc try");
@@ -177,7 +181,7 @@ fn failed(text: &mut String, options: &ScriptOptions) {
         AfterFailure::Wait => "wait",
     };
     line!(text, ":failed");
-    line!(text, "echo l4re: failed why=${{why}} tries=${{try}} error=${{errno}} then={then}");
+    line!(text, "echo l4re: failed why=${{why}} tries=${{try}} error=${{error}} then={then}");
     match options.after_failure {
         AfterFailure::Reboot => {
             line!(text, "sleep 60 ||");
@@ -190,11 +194,6 @@ fn failed(text: &mut String, options: &ScriptOptions) {
             line!(text, "goto wait");
         }
     }
-}
-
-/// The URL as the console may show it.
-fn without_query(url: &str) -> &str {
-    url.split(['?', '#']).next().unwrap_or(url)
 }
 
 fn check(options: &ScriptOptions) -> Result<(), CloudError> {
@@ -280,10 +279,10 @@ mod tests {
     }
 
     #[test]
-    fn echoes_never_show_the_query() {
+    fn marks_are_short_and_never_show_the_url() {
         let text = script(&options()).unwrap();
-        for line in text.lines().filter(|l| l.starts_with("echo")) {
-            assert!(!line.contains("Signature"), "{line}");
+        for mark in text.lines().filter_map(|line| line.strip_prefix("echo ")) {
+            assert!(!mark.contains("http") && mark.len() < 80, "{mark}");
         }
     }
 
