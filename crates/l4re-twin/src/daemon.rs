@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use crate::connect::PushedKeys;
 use crate::console::{SerialServer, host_key};
 use crate::endpoint::Endpoint;
+use crate::faults::Faults;
 use crate::guest::{Guests, Preface, Tokens};
 use crate::machine::{Accelerator, Machines};
 use crate::s3::{Objects, endpoint};
@@ -78,6 +79,7 @@ impl Daemon {
             store,
             machines: Machines::new(),
             keys: PushedKeys::default(),
+            faults: Faults::new(&config.dir),
             activity: Activity::new(),
             guests: preface.clone(),
             config,

@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use crate::fault::Fault;
+use crate::faults::{Dropped, meet};
 use crate::s3::S3Endpoint;
 use crate::sigv4::{self, Authorization, Signed};
 use crate::twin::Twin;
@@ -40,7 +41,7 @@ impl Endpoint {
         let _ = stream.set_nodelay(true);
         let service = service_fn(move |request| {
             let endpoint = self.clone();
-            async move { Ok::<_, std::convert::Infallible>(endpoint.answer(request).await) }
+            async move { endpoint.answer(request).await }
         });
         let result = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
@@ -52,13 +53,16 @@ impl Endpoint {
         }
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Answer {
+    async fn answer(&self, request: Request<Incoming>) -> Result<Answer, Dropped> {
         if request.uri().path() == crate::status::STOP_PATH {
-            return self.control(&request);
+            return Ok(self.control(&request));
         }
         self.twin.activity.touch();
         match service_of(&request) {
-            Service::S3 => self.object_store(request).await,
+            Service::S3 => {
+                let name = format!("s3:{}", request.method());
+                meet(&self.twin.faults, &name, s3_refusal, self.object_store(request)).await
+            }
             Service::Query(kind) => self.query(kind, request).await,
         }
     }
@@ -83,7 +87,7 @@ impl Endpoint {
         object_store(&self.s3, request).await
     }
 
-    async fn query(&self, kind: Kind, request: Request<Incoming>) -> Answer {
+    async fn query(&self, kind: Kind, request: Request<Incoming>) -> Result<Answer, Dropped> {
         let (parts, body) = request.into_parts();
         let verified = match Limited::new(body, MAX_BODY).collect().await {
             Err(_) => Err(Fault::new(413, "RequestEntityTooLarge", "the request is too large")),
@@ -101,16 +105,29 @@ impl Endpoint {
                 body
             }
         });
-        let now = jiff::Timestamp::now();
+        let act = |body| self.act(kind, &parts.headers, body);
+        match kind.name(&parts.headers, verified.as_deref().unwrap_or_default()) {
+            Some(name) => {
+                let refuse = |fault| act(Err(fault));
+                let faults = &self.twin.faults;
+                meet(faults, &name, refuse, async { act(verified.clone()) }).await
+            }
+            None => Ok(act(verified)),
+        }
+    }
+
+    fn act(&self, kind: Kind, headers: &HeaderMap, body: Result<Bytes, Fault>) -> Answer {
         let xml = "text/xml;charset=UTF-8";
-        match (kind, verified) {
-            (Kind::Ec2, Ok(body)) => reply(ec2::answer(&self.twin, &body, now), xml),
+        match (kind, body) {
+            (Kind::Ec2, Ok(body)) => {
+                reply(ec2::answer(&self.twin, &body, jiff::Timestamp::now()), xml)
+            }
             (Kind::Ec2, Err(fault)) => reply(ec2::refusal(&fault), xml),
             (Kind::Sts, body) => reply(sts::answer(&self.twin, body), xml),
-            (Kind::Connect, body) => reply(
-                connect::answer(&self.twin, &parts.headers, body),
-                "application/x-amz-json-1.1",
-            ),
+            (Kind::Connect, body) => {
+                let json = "application/x-amz-json-1.1";
+                reply(connect::answer(&self.twin, headers, body), json)
+            }
         }
     }
 
@@ -143,6 +160,24 @@ enum Kind {
     Ec2,
     Sts,
     Connect,
+}
+
+impl Kind {
+    /// The call's name for the plan of faults, if it has one.
+    fn name(self, headers: &HeaderMap, body: &[u8]) -> Option<String> {
+        let action = || {
+            form_urlencoded::parse(body)
+                .find_map(|(name, value)| (name == "Action").then(|| value.into_owned()))
+        };
+        match self {
+            Self::Ec2 => Some(format!("ec2:{}", action()?)),
+            Self::Sts => Some(format!("sts:{}", action()?)),
+            Self::Connect => {
+                let target = header(headers, "x-amz-target")?;
+                Some(format!("connect:{}", target.strip_prefix(connect::TARGET)?))
+            }
+        }
+    }
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -187,15 +222,24 @@ fn wrong_s3_region(region: &str, expected: &str) -> Answer {
         "The authorization header is malformed; the region '{region}' is wrong; expecting \
          '{expected}'"
     );
-    let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-    crate::xml::write_element(
-        &mut xml,
-        "Error",
+    s3_error(
+        StatusCode::BAD_REQUEST,
         &serde_json::json!({
             "Code": "AuthorizationHeaderMalformed", "Message": message, "Region": expected,
         }),
-    );
-    text(StatusCode::BAD_REQUEST, "application/xml", xml)
+    )
+}
+
+/// An error in S3's shape.
+pub(crate) fn s3_refusal(fault: Fault) -> Answer {
+    let status = StatusCode::from_u16(fault.status).unwrap_or(StatusCode::BAD_REQUEST);
+    s3_error(status, &serde_json::json!({"Code": fault.code, "Message": fault.message}))
+}
+
+fn s3_error(status: StatusCode, error: &serde_json::Value) -> Answer {
+    let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+    crate::xml::write_element(&mut xml, "Error", error);
+    text(status, "application/xml", xml)
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

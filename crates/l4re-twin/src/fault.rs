@@ -1,17 +1,23 @@
 //! An error as AWS reports it: HTTP status, code, message. Each service writes it in its
 //! own shape.
 
+use std::borrow::Cow;
+
 /// What an action answers instead of its result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fault {
     pub(crate) status: u16,
-    pub(crate) code: &'static str,
+    pub(crate) code: Cow<'static, str>,
     pub(crate) message: String,
 }
 
 impl Fault {
-    pub(crate) fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into() }
+    pub(crate) fn new(
+        status: u16,
+        code: impl Into<Cow<'static, str>>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self { status, code: code.into(), message: message.into() }
     }
 
     /// The client's mistake, status 400: what nearly all of EC2's codes are.

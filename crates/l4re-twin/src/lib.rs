@@ -13,6 +13,7 @@ mod ec2;
 mod endpoint;
 mod error;
 mod fault;
+mod faults;
 #[cfg(test)]
 mod fixture;
 mod guest;
@@ -32,5 +33,6 @@ pub use config::{Accel, Config, Firmware, GuestNetwork, Timing};
 pub use daemon::serve;
 pub use doctor::{Finding, doctor};
 pub use error::TwinError;
+pub use faults::{Effect, FaultPlan, FaultRule, faults, set_faults};
 pub use pipe::pipe;
 pub use status::{Status, status, stop};

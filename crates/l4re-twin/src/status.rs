@@ -7,6 +7,7 @@
 use std::fs::{File, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -79,10 +80,12 @@ pub fn stop(dir: &Utf8Path, limit: Duration) -> Result<bool, TwinError> {
         }
     };
     let not_stopped = |detail: String| TwinError::NotStopped { pid: status.pid, detail };
-    ask_to_end(&status).map_err(|error| not_stopped(error.to_string()))?;
+    // It may end before its answer is out: only the lock tells.
+    let asked = ask_to_end(&status);
     while is_held(dir)? {
         if Instant::now() >= deadline {
-            return Err(not_stopped(format!("it still runs after {limit:?}")));
+            let why = asked.err().map(|error| format!(": {error}")).unwrap_or_default();
+            return Err(not_stopped(format!("it still runs after {limit:?}{why}")));
         }
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -115,7 +118,12 @@ pub(crate) struct Lock(#[expect(dead_code, reason = "held, not read")] File);
 impl Lock {
     /// Takes the lock of a state directory, which is made if it is not there.
     pub(crate) fn take(dir: &Utf8Path) -> Result<Self, TwinError> {
-        fs_err::create_dir_all(dir).map_err(TwinError::file(dir))?;
+        // What guests print and what clients store is nobody else's to read.
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .map_err(TwinError::file(dir))?;
         let path = path(dir);
         let file = File::create(&path).map_err(TwinError::file(&path))?;
         // Somebody who only looks holds it for an instant.

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use crate::Config;
 use crate::connect::PushedKeys;
+use crate::faults::Faults;
 use crate::guest::Preface;
 use crate::machine::{Accelerator, Machines};
 use crate::sigv4::Credentials;
@@ -18,6 +19,7 @@ pub(crate) struct Twin {
     pub(crate) machines: Machines,
     pub(crate) keys: PushedKeys,
     pub(crate) accelerator: Accelerator,
+    pub(crate) faults: Faults,
     pub(crate) activity: Activity,
     /// How guests' connections reach the daemon.
     pub(crate) guests: Preface,

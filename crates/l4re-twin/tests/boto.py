@@ -2,8 +2,11 @@
 element that botocore does not know, and what the calls mean. Run by clients.rs."""
 
 import base64
+import json
+import os
 import sys
 import time
+import urllib.error
 import urllib.request
 import xml.etree.ElementTree as ElementTree
 
@@ -12,7 +15,7 @@ import botocore
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-ENDPOINT = sys.argv[1]
+ENDPOINT, STATE = sys.argv[1:]
 ec2 = boto3.client("ec2", endpoint_url=ENDPOINT, config=Config(retries={"max_attempts": 1}))
 s3 = boto3.client("s3", endpoint_url=ENDPOINT, config=Config(signature_version="s3v4"))
 unknown = []
@@ -146,9 +149,51 @@ def life(image):
     assert code_of(ec2.start_instances, InstanceIds=[one]) == "IncorrectInstanceState"
 
 
+def plan(*rules):
+    with open(f"{STATE}/faults.new", "w") as file:
+        json.dump({"seed": 1, "rules": list(rules)}, file)
+    os.rename(f"{STATE}/faults.new", f"{STATE}/faults.json")
+
+
+def rule(on, effect, **when):
+    return {"on": on, "effect": effect, **when}
+
+
+def faults(image):
+    patient = boto3.client("ec2", endpoint_url=ENDPOINT)
+    arguments = dict(ImageId=image, InstanceType="t3.nano", MinCount=1, MaxCount=1)
+    # Botocore's own token makes the repeated call find what the lost one made.
+    plan(rule("RunInstances", "lost-answer", at_call=1),
+         rule("DescribeInstances", {"error": {"code": "RequestLimitExceeded", "status": 503}}, times=1),
+         rule("TerminateInstances", "reset", times=1))
+    before = len(ec2.describe_tags()["Tags"])
+    one = patient.run_instances(**arguments, TagSpecifications=[
+        {"ResourceType": "instance", "Tags": [{"Key": "l4re:name", "Value": "lost"}]}])["Instances"][0]["InstanceId"]
+    assert len(ec2.describe_tags()["Tags"]) == before + 1, "the repeated call made a second one"
+    patient.describe_instances(InstanceIds=[one])
+    patient.terminate_instances(InstanceIds=[one], SkipOsShutdown=True)
+    plan(rule("RunInstances", {"error": {"code": "InsufficientInstanceCapacity", "status": 500}},
+              zone=f"{s3.meta.region_name}a"))
+    here = lambda letter: {"AvailabilityZone": f"{s3.meta.region_name}{letter}"}
+    assert code_of(ec2.run_instances, Placement=here("a"), **arguments) == "InsufficientInstanceCapacity"
+    two = ec2.run_instances(Placement=here("b"), **arguments)["Instances"][0]["InstanceId"]
+    ec2.terminate_instances(InstanceIds=[two], SkipOsShutdown=True)
+    plan(rule("DescribeRegions", {"delay": {"milliseconds": 300}}), rule("DescribeVpcs", {"truncate": {"bytes": 60}}))
+    start = time.monotonic()
+    ec2.describe_regions()
+    assert time.monotonic() - start >= 0.3
+    try:
+        ec2.describe_vpcs()
+        raise AssertionError("a truncated answer was taken for whole")
+    except botocore.exceptions.BotoCoreError:
+        pass
+    plan()
+
+
 image = reads()
 objects()
 life(image)
+faults(image)
 sts = boto3.client("sts", endpoint_url=ENDPOINT).get_caller_identity()
 assert len(sts["Account"]) == 12
 wrong = boto3.client("ec2", endpoint_url=ENDPOINT, aws_secret_access_key="wrong", aws_access_key_id=boto3.Session().get_credentials().access_key)

@@ -31,7 +31,7 @@ fn boto3_knows_every_element_of_every_answer() {
     };
     let python = std::path::Path::new(&venv).join("bin/python");
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/boto.py");
-    let result = duct::cmd!(python, script, &twin.endpoint)
+    let result = duct::cmd!(python, script, &twin.endpoint, state.as_str())
         .env("AWS_ACCESS_KEY_ID", &twin.access_key_id)
         .env("AWS_SECRET_ACCESS_KEY", &twin.secret_access_key)
         .env("AWS_DEFAULT_REGION", &twin.region)

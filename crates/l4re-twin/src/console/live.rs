@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use camino::Utf8Path;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, watch};
 
 use crate::console::ConsoleLog;
 
@@ -30,6 +30,7 @@ pub(crate) struct Console {
     live: broadcast::Sender<Bytes>,
     input: Mutex<Option<mpsc::Sender<Input>>>,
     session: Mutex<bool>,
+    ended: watch::Sender<bool>,
 }
 
 impl Console {
@@ -40,6 +41,7 @@ impl Console {
             live: broadcast::Sender::new(BACKLOG),
             input: Mutex::new(None),
             session: Mutex::new(false),
+            ended: watch::Sender::new(false),
         }))
     }
 
@@ -66,6 +68,12 @@ impl Console {
         }
     }
 
+    /// The machine has ended: so does the session, when it has all output.
+    pub(crate) fn end(&self) {
+        self.connect_input(None);
+        self.ended.send_replace(true);
+    }
+
     /// Whether a session is attached.
     pub(crate) fn has_session(&self) -> bool {
         *lock(&self.session)
@@ -78,7 +86,8 @@ impl Console {
             return None;
         }
         *session = true;
-        Some(Attached { console: self.clone(), output: self.live.subscribe() })
+        let (output, ended) = (self.live.subscribe(), self.ended.subscribe());
+        Some(Attached { console: self.clone(), output, ended })
     }
 }
 
@@ -87,6 +96,7 @@ impl Console {
 pub(crate) struct Attached {
     console: Arc<Console>,
     output: broadcast::Receiver<Bytes>,
+    ended: watch::Receiver<bool>,
 }
 
 impl Attached {
@@ -95,9 +105,14 @@ impl Attached {
         &self.console
     }
 
-    /// The next output; `None` when the console is gone.
+    /// The next output; `None` when the machine has ended and all of it has been seen.
     pub(crate) async fn next(&mut self) -> Option<Bytes> {
-        match self.output.recv().await {
+        let received = tokio::select! {
+            biased;
+            received = self.output.recv() => received,
+            _ = self.ended.wait_for(|ended| *ended) => return None,
+        };
+        match received {
             Ok(bytes) => Some(bytes),
             Err(broadcast::error::RecvError::Closed) => None,
             Err(broadcast::error::RecvError::Lagged(pieces)) => {
@@ -132,7 +147,11 @@ mod tests {
         console.print(b"after");
         assert_eq!(session.next().await.unwrap(), "after");
         drop(session);
-        assert!(console.attach().is_some());
-        assert_eq!(ConsoleLog::tail(dir.path()).unwrap(), b"beforeafter");
+        let mut session = console.attach().unwrap();
+        console.print(b"last");
+        console.end();
+        assert_eq!(session.next().await.unwrap(), "last");
+        assert_eq!(session.next().await, None);
+        assert_eq!(ConsoleLog::tail(dir.path()).unwrap(), b"beforeafterlast");
     }
 }

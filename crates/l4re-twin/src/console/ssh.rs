@@ -9,12 +9,13 @@ use russh::keys::{Algorithm, HashAlg, PrivateKey};
 use russh::server::{
     Auth, ChannelOpenHandle, Config, Handle, Handler, Msg, Session, VerifiedPublicKey,
 };
-use russh::{Channel, ChannelId, ChannelMsg, MethodKind, MethodSet, Sig};
+use russh::{Channel, ChannelId, ChannelMsg, Disconnect, MethodKind, MethodSet, Sig};
 use tokio::net::TcpStream;
 
 use crate::TwinError;
 use crate::console::live::Attached;
 use crate::console::{Console, Input};
+use crate::faults::Effect;
 use crate::state::{InstanceState, Store};
 use crate::twin::Twin;
 
@@ -110,13 +111,23 @@ impl Handler for Client {
             instance.is_some_and(|instance| instance.state == InstanceState::Running)
         };
         let console = self.twin.machines.console(&self.instance).filter(|_| runs);
-        tokio::spawn(hold_session(channel, session.handle(), console));
+        let dropped = match self.twin.faults.decide("console:session").effect {
+            Some(Effect::DropConsole { bytes }) => Some(bytes),
+            _ => None,
+        };
+        tokio::spawn(hold_session(channel, session.handle(), console, dropped));
         Ok(())
     }
 }
 
-/// The life of one channel: waits for the shell, then carries bytes both ways.
-async fn hold_session(channel: Channel<Msg>, handle: Handle, console: Option<Arc<Console>>) {
+/// The life of one channel: carries bytes both ways, until so many have gone out if the plan
+/// of faults has it so.
+async fn hold_session(
+    channel: Channel<Msg>,
+    handle: Handle,
+    console: Option<Arc<Console>>,
+    mut until_drop: Option<u64>,
+) {
     let id = channel.id();
     let attached = console.as_ref().and_then(Console::attach);
     let (mut reader, writer) = channel.split();
@@ -150,6 +161,16 @@ async fn hold_session(channel: Channel<Msg>, handle: Handle, console: Option<Arc
         let Some(output) = output else { break };
         if writer.data(&output[..]).await.is_err() {
             break;
+        }
+        if let Some(left) = &mut until_drop {
+            *left = left.saturating_sub(output.len() as u64);
+            if *left == 0 {
+                // A drop is not an end: the client sees the connection go.
+                let _ = handle
+                    .disconnect(Disconnect::ByApplication, String::new(), String::new())
+                    .await;
+                return;
+            }
         }
     }
     drop(attached);

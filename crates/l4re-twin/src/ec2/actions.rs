@@ -79,7 +79,7 @@ pub(crate) fn answer(twin: &Arc<Twin>, body: &[u8], now: jiff::Timestamp) -> (u1
 
 /// An error in EC2's shape.
 pub(crate) fn refusal(fault: &Fault) -> (u16, String) {
-    (fault.status, xml::ec2_error(&uuid(), fault.code, &fault.message))
+    (fault.status, xml::ec2_error(&uuid(), &fault.code, &fault.message))
 }
 
 fn act(

@@ -120,7 +120,7 @@ fn walk<'a, 'v>(
 }
 
 /// Whether a pattern with `*`, `?` and `\` fits a text.
-pub(super) fn glob(pattern: &[u8], text: &[u8]) -> bool {
+pub(crate) fn glob(pattern: &[u8], text: &[u8]) -> bool {
     // Greedy with one point to fall back to: linear in practice, quadratic at worst.
     let (mut p, mut t, mut fallback) = (0, 0, None);
     while t < text.len() {

@@ -7,6 +7,7 @@ use super::instances::reservation_value;
 use super::launch_request::{LaunchRequest, client_token, digest};
 use super::network::mac_of;
 use crate::fault::Fault;
+use crate::faults::{Effect, Launching, planned};
 use crate::machine;
 use crate::state::{Instance, InstanceState, Spot, State, random_hex};
 
@@ -24,6 +25,10 @@ pub(super) fn run(call: &Call<'_>) -> Result<Value, Fault> {
     }
     let request = LaunchRequest::read(&root, &state, &twin.config.region)?;
     refuse_missing_files(call, &request)?;
+    let launching = Launching { zone: &request.zone.name, instance_type: &request.type_name };
+    if let Some(Effect::Error { code, status }) = twin.faults.decide_launch(launching).effect {
+        return Err(planned(code, status));
+    }
     if root.flag("DryRun")? {
         return Err(dry_run_succeeded());
     }

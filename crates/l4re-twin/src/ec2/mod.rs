@@ -17,5 +17,6 @@ mod tags;
 mod tests;
 
 pub(crate) use actions::{answer, refusal, uuid};
+pub(crate) use filters::glob;
 pub(crate) use instance_types::memory_and_vcpus;
 pub(crate) use network::zone_id;

@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
-use crate::endpoint::object_store;
+use crate::endpoint::{object_store, s3_refusal};
+use crate::faults::meet;
 use crate::guest::{Tokens, metadata};
 use crate::s3::S3Endpoint;
 use crate::sigv4;
@@ -89,13 +90,20 @@ impl Guests {
         let service = service_fn(move |request: Request<Incoming>| {
             let (guests, instance) = (self.clone(), instance.clone());
             async move {
-                let answer = match service {
+                let faults = &guests.twin.faults;
+                match service {
                     Service::Metadata => {
-                        metadata::answer(&guests.twin, &guests.tokens, &instance, &request)
+                        let act = async {
+                            metadata::answer(&guests.twin, &guests.tokens, &instance, &request)
+                        };
+                        meet(faults, "guest:metadata", s3_refusal, act).await
                     }
-                    Service::Objects => object_store(&guests.s3, request).await,
-                };
-                Ok::<_, std::convert::Infallible>(answer)
+                    Service::Objects => {
+                        let name = format!("guest:{}", request.method());
+                        let act = object_store(&guests.s3, request);
+                        meet(faults, &name, s3_refusal, act).await
+                    }
+                }
             }
         });
         let result = hyper::server::conn::http1::Builder::new()

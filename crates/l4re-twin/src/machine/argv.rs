@@ -26,6 +26,8 @@ pub(crate) struct Machine {
     pub(crate) mac: String,
     /// What DHCP names as boot file.
     pub(crate) boot_file: Option<String>,
+    /// Whether anything answers the guest's network card at all.
+    pub(crate) network: bool,
     /// Whether the guest reaches nothing but `forwards`.
     pub(crate) closed: bool,
     /// Guest address and port, and the argv that serves each connection to it.
@@ -128,6 +130,10 @@ fn boot(machine: &Machine, option: &mut impl FnMut(&str, String)) {
 /// QEMU's user network in the link-local range, where EC2 has its metadata service. IPv6 is
 /// left on: without a router's answer iPXE waits for one for 15 s.
 fn netdev(machine: &Machine) -> String {
+    if !machine.network {
+        // A hub with nobody else on it.
+        return "hubport,id=net0,hubid=0".to_owned();
+    }
     let mut value = format!(
         "user,id=net0,net=169.254.0.0/16,host=169.254.0.2,dns=169.254.0.3,\
          dhcpstart=169.254.10.15,restrict={}",
@@ -190,6 +196,7 @@ mod tests {
             instance_id: "i-0123456789abcdef0".into(),
             mac: "02:00:00:00:00:01".into(),
             boot_file: Some("http://169.254.169.254/latest/user-data".into()),
+            network: true,
             closed: true,
             forwards: vec![("169.254.169.254:80", vec!["/bin/pipe".into(), "it's, a path".into()])],
             end_on_reset: false,

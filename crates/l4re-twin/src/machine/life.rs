@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use crate::console::{Console, ConsoleLog, Input};
 use crate::machine::argv::qemu_argv;
-use crate::machine::plan::{Prepared, followed_disk, prepare};
+use crate::machine::plan::{Prepared, followed_disk, prepare, remove_disks};
 use crate::machine::process::spawn;
 use crate::machine::qmp::{Command, Events, connect};
 use crate::machine::registry::Control;
@@ -45,7 +45,7 @@ impl Life {
     async fn run(mut self) {
         let end = self.live().await;
         tracing::info!(instance = self.id, "the machine ended: {end:?}");
-        self.console.connect_input(None);
+        self.console.end();
         self.snapshot();
         if matches!(end, End::Told(Ending::Asked | Ending::Now)) {
             tokio::time::sleep(self.twin.config.timing.stopping).await;
@@ -53,6 +53,9 @@ impl Life {
         // Forgotten under the store's lock: a start that follows finds no old machine, and
         // the daemon's end finds the record written.
         conclude(&self.twin.store, &self.id, &end, || self.twin.machines.remove(&self.id));
+        if self.instance().is_some_and(|instance| instance.state == InstanceState::Terminated) {
+            remove_disks(&self.twin.store.instance_dir(&self.id));
+        }
     }
 
     async fn live(&mut self) -> End {
@@ -96,7 +99,7 @@ impl Life {
             .await
             .map_err(io::Error::other)??;
         if prepared.follow
-            && let Some(round) = self.follow().await?
+            && let Some(round) = self.follow(prepared.machine.network).await?
         {
             return Ok(round);
         }
@@ -104,13 +107,13 @@ impl Life {
     }
 
     /// The twin in iPXE's place. `None`: the disk is ready and the machine may start.
-    async fn follow(&mut self) -> io::Result<Option<Round>> {
+    async fn follow(&mut self, network: bool) -> io::Result<Option<Round>> {
         self.mark_running();
         let console = self.console.clone();
         let twin = self.twin.clone();
         let id = self.id.clone();
         let outcome = tokio::select! {
-            outcome = script::follow(&twin, &id, &console) => outcome,
+            outcome = script::follow(&twin, &id, &console, network) => outcome,
             control = self.control.recv() => {
                 return Ok(Some(match control {
                     Some(Control::Reboot) => Round::Again,

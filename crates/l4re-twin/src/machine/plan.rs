@@ -5,6 +5,7 @@ use std::io;
 use camino::Utf8Path;
 
 use crate::GuestNetwork;
+use crate::faults::Effect;
 use crate::guest;
 use crate::machine::argv::{Firmware, Machine};
 use crate::machine::disk;
@@ -54,11 +55,26 @@ pub(crate) fn prepare(
         instance_id: instance.id.clone(),
         mac: instance.mac.clone(),
         boot_file: (!follow).then(|| USER_DATA.to_owned()),
+        network: twin.faults.decide("machine:network").effect != Some(Effect::NoNetwork),
         closed: config.guest_network == GuestNetwork::Closed,
         forwards: guest::forwards(config, &instance.id),
         end_on_reset: follow,
     };
     Ok(Prepared { machine, follow })
+}
+
+/// Where a machine's firmware keeps its variables.
+fn variables(dir: &Utf8Path) -> camino::Utf8PathBuf {
+    dir.join("variables.fd")
+}
+
+/// Frees what a terminated instance will not need again; its record and its console stay
+/// until it is forgotten.
+pub(crate) fn remove_disks(dir: &Utf8Path) {
+    for file in [variables(dir), followed_disk(dir)] {
+        // Not every machine has both.
+        let _ = fs_err::remove_file(file);
+    }
 }
 
 /// Where the twin puts what the script it follows boots.
@@ -83,7 +99,7 @@ fn firmware(
         Chain::Uefi => (&files.ovmf_code, &files.ovmf_vars, Some(config.ipxe_efi())),
         Chain::Arm64 => (&files.aavmf_code, &files.aavmf_vars, config.ipxe_arm64.as_deref()),
     };
-    let variables = dir.join("variables.fd");
+    let variables = variables(dir);
     if !variables.exists() {
         disk::copy_sparse(empty, &variables)?;
     }

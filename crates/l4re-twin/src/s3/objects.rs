@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::TwinError;
-use crate::s3::Sums;
+use crate::s3::{Sums, Uploads};
 use crate::state::{files, random_hex};
 
 /// What a client said of an object beside its bytes.
@@ -69,7 +69,20 @@ impl Objects {
         for bucket in objects.buckets().map_err(TwinError::file(&buckets))? {
             objects.clear_orphans(&bucket).map_err(TwinError::file(&buckets))?;
         }
+        objects.clear_beside().map_err(TwinError::file(&objects.root))?;
+        Uploads(&objects).clear_abandoned().map_err(TwinError::file(&objects.root))?;
         Ok(objects)
+    }
+
+    /// Buckets that were never finished.
+    fn clear_beside(&self) -> io::Result<()> {
+        for entry in self.root.read_dir_utf8()? {
+            let entry = entry?;
+            if entry.file_name().starts_with(".bucket-") {
+                fs::remove_dir_all(entry.path())?;
+            }
+        }
+        Ok(())
     }
 
     /// The store's directory.

@@ -16,6 +16,9 @@ use crate::state::{files, random_hex};
 /// S3's least size of a part that is not the last.
 const MIN_PART: u64 = 5 * 1024 * 1024;
 
+/// An upload that has got no part for so long is not going to be completed.
+const ABANDONED: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
+
 /// What was said when an upload began.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Upload {
@@ -40,6 +43,19 @@ pub(crate) struct Part {
 pub(crate) struct Uploads<'a>(pub(crate) &'a Objects);
 
 impl Uploads<'_> {
+    /// Forgets uploads that nobody has gone on with for long; the client is gone.
+    pub(crate) fn clear_abandoned(self) -> io::Result<()> {
+        let Ok(entries) = self.0.root().join("uploads").read_dir_utf8() else { return Ok(()) };
+        for entry in entries {
+            let entry = entry?;
+            let age = entry.metadata()?.modified()?.elapsed().unwrap_or_default();
+            if age > ABANDONED {
+                fs::remove_dir_all(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
     /// Begins an upload; answers its id.
     pub(crate) fn create(self, upload: &Upload) -> S3Result<String> {
         self.0.bucket_created(&upload.bucket)?;

@@ -26,12 +26,22 @@ pub(crate) enum Outcome {
 }
 
 /// Follows the user data of an instance and says on its console what iPXE would.
-pub(crate) async fn follow(twin: &Arc<Twin>, id: &str, console: &Arc<Console>) -> Outcome {
+pub(crate) async fn follow(
+    twin: &Arc<Twin>,
+    id: &str,
+    console: &Arc<Console>,
+    network: bool,
+) -> Outcome {
     let instance = twin.store.lock().instances.get(id).cloned();
     let Some(instance) = instance else { return Outcome::Exit };
     let fetcher = Fetcher { guests: twin.guests.clone(), instance: id.to_owned() };
     let say = |text: &str| console.print(text.as_bytes());
     say(&greeting(&instance));
+    if !network {
+        say(" No configuration methods succeeded (https://ipxe.org/040ee119)\r\n");
+        return give_up(&say);
+    }
+    say(" ok\r\nnet0: 169.254.10.15/255.255.0.0 gw 169.254.0.2\r\n");
     let script = fetcher.user_data().await;
     let url = "http://169.254.169.254/latest/user-data";
     let script = match script {
@@ -78,8 +88,7 @@ fn greeting(instance: &Instance) -> String {
          Features: DNS HTTP EFI\r\n\
          Amazon EC2 - {} - {}\r\n\
          net0: {} using virtio-net on 0000:00:02.0 (Ethernet) [open]\r\n\
-         Configuring (net0 {})...... ok\r\n\
-         net0: 169.254.10.15/255.255.0.0 gw 169.254.0.2\r\n",
+         Configuring (net0 {})......",
         instance.instance_type, instance.id, instance.mac, instance.mac
     )
 }

@@ -1,0 +1,211 @@
+//! Which faults a call meets.
+//!
+//! Invariant: chance depends on the seed, the rule and how many calls have fitted it, and
+//! on nothing else, so that a run can be repeated.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::ec2::glob;
+use crate::faults::plan::{self, Effect, FaultPlan, FaultRule};
+use crate::state::files;
+
+/// What a call meets.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Decision {
+    /// How long it is held up.
+    pub(crate) delay: Duration,
+    /// What happens to it then, if anything.
+    pub(crate) effect: Option<Effect>,
+}
+
+/// What a launch asks for, for rules about capacity.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Launching<'a> {
+    pub(crate) zone: &'a str,
+    pub(crate) instance_type: &'a str,
+}
+
+/// The plan in force, with its counts.
+#[derive(Debug)]
+pub(crate) struct Faults {
+    path: Utf8PathBuf,
+    loaded: Mutex<Loaded>,
+}
+
+#[derive(Debug, Default)]
+struct Loaded {
+    /// What the file was when it was read: device, inode, time.
+    version: Option<(u64, u64, i64)>,
+    plan: FaultPlan,
+    counts: Vec<Count>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Count {
+    fitted: u64,
+    happened: u64,
+}
+
+impl Faults {
+    pub(crate) fn new(dir: &Utf8Path) -> Self {
+        Self { path: plan::path(dir), loaded: Mutex::default() }
+    }
+
+    /// What a call of this name meets.
+    pub(crate) fn decide(&self, name: &str) -> Decision {
+        self.meet(|rule| {
+            rule.zone.is_none() && rule.instance_type.is_none() && fits(&rule.on, name)
+        })
+    }
+
+    /// What a launch meets by where and what it launches.
+    pub(crate) fn decide_launch(&self, launch: Launching<'_>) -> Decision {
+        self.meet(|rule| {
+            let zone = rule.zone.as_deref();
+            let kind = rule.instance_type.as_deref();
+            (zone.is_some() || kind.is_some())
+                && fits(&rule.on, "ec2:RunInstances")
+                && zone.is_none_or(|zone| zone == launch.zone)
+                && kind.is_none_or(|kind| glob(kind.as_bytes(), launch.instance_type.as_bytes()))
+        })
+    }
+
+    fn meet(&self, fits: impl Fn(&FaultRule) -> bool) -> Decision {
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        loaded.refresh(&self.path);
+        let Loaded { plan, counts, .. } = &mut *loaded;
+        let mut decision = Decision::default();
+        for (index, (rule, count)) in plan.rules.iter().zip(counts).enumerate() {
+            if !fits(rule) || !count.happens(rule, plan.seed, index as u64) {
+                continue;
+            }
+            match &rule.effect {
+                Effect::Delay { milliseconds } => {
+                    decision.delay += Duration::from_millis(*milliseconds);
+                }
+                effect if decision.effect.is_none() => decision.effect = Some(effect.clone()),
+                _ => {}
+            }
+        }
+        decision
+    }
+}
+
+impl Loaded {
+    fn refresh(&mut self, path: &Utf8Path) {
+        let version = std::fs::metadata(path)
+            .ok()
+            .map(|file| (file.dev(), file.ino(), file.mtime_nsec() ^ file.mtime()));
+        if version == self.version {
+            return;
+        }
+        self.version = version;
+        self.plan = files::read_json(path).map(Option::unwrap_or_default).unwrap_or_else(|error| {
+            tracing::error!("no faults are in force: {error}");
+            FaultPlan::default()
+        });
+        self.counts = vec![Count::default(); self.plan.rules.len()];
+    }
+}
+
+impl Count {
+    fn happens(&mut self, rule: &FaultRule, seed: u64, index: u64) -> bool {
+        self.fitted += 1;
+        let due = rule.at_call.is_none_or(|call| call == self.fitted)
+            && rule.times.is_none_or(|times| self.happened < times)
+            && chance(seed, index, self.fitted) < rule.probability;
+        self.happened += u64::from(due);
+        due
+    }
+}
+
+/// A number from 0 up to 1 (SplitMix64).
+fn chance(seed: u64, rule: u64, call: u64) -> f64 {
+    let mut x = seed ^ rule.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ call.rotate_left(32);
+    for multiplier in [0xbf58_476d_1ce4_e5b9, 0x94d0_49bb_1331_11eb] {
+        x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        x = (x ^ (x >> 30)).wrapping_mul(multiplier);
+        x ^= x >> 27;
+    }
+    (x >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+fn fits(pattern: &str, name: &str) -> bool {
+    let name = if pattern.contains(':') {
+        name
+    } else {
+        name.split_once(':').map_or(name, |(_, action)| action)
+    };
+    glob(pattern.as_bytes(), name.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::set_faults;
+
+    fn plan(json: &str) -> (camino_tempfile::Utf8TempDir, Faults) {
+        let dir = camino_tempfile::tempdir().unwrap();
+        set_faults(dir.path(), &serde_json::from_str(json).unwrap()).unwrap();
+        let faults = Faults::new(dir.path());
+        (dir, faults)
+    }
+
+    #[test]
+    fn rules_count_their_calls() {
+        let (_dir, faults) = plan(
+            r#"{"rules": [
+                {"on": "RunInstances", "at_call": 2, "effect": {"error": {"code": "Unsupported"}}},
+                {"on": "guest:GET", "times": 3, "effect": {"error": {"code": "SlowDown", "status": 503}}},
+                {"on": "ec2:*", "effect": {"delay": {"milliseconds": 50}}}]}"#,
+        );
+        let hit = |name: &str| faults.decide(name).effect.is_some();
+        assert_eq!([(); 3].map(|()| hit("ec2:RunInstances")), [false, true, false]);
+        assert_eq!([(); 4].map(|()| hit("guest:GET")), [true, true, true, false]);
+        assert_eq!(faults.decide("ec2:DescribeInstances").delay, Duration::from_millis(50));
+        assert_eq!(faults.decide("s3:GET"), Decision::default());
+    }
+
+    #[test]
+    fn chance_is_fair_and_repeatable() {
+        let json = r#"{"seed": 7, "rules": [
+            {"on": "*", "probability": 0.2, "effect": "reset"}]}"#;
+        let run = || {
+            let (_dir, faults) = plan(json);
+            (0..1000).map(|_| faults.decide("ec2:X").effect.is_some()).collect::<Vec<_>>()
+        };
+        let first = run();
+        assert_eq!(first, run());
+        let hits = first.iter().filter(|hit| **hit).count();
+        assert!((150..250).contains(&hits), "{hits}");
+    }
+
+    #[test]
+    fn capacity_is_of_a_zone_and_a_type() {
+        let (dir, faults) = plan(
+            r#"{"rules": [{"on": "RunInstances", "zone": "eu-central-1a", "instance_type": "*.metal",
+                "effect": {"error": {"code": "InsufficientInstanceCapacity"}}}]}"#,
+        );
+        let hit = |zone, instance_type| {
+            faults.decide_launch(Launching { zone, instance_type }).effect.is_some()
+        };
+        assert!(hit("eu-central-1a", "m7g.metal"));
+        assert!(!hit("eu-central-1b", "m7g.metal") && !hit("eu-central-1a", "t3.nano"));
+        assert_eq!(faults.decide("ec2:RunInstances").effect, None);
+        // A new plan is taken while the daemon runs.
+        set_faults(dir.path(), &FaultPlan::default()).unwrap();
+        assert!(!hit("eu-central-1a", "m7g.metal"));
+        assert_eq!(crate::faults::faults(dir.path()).unwrap(), FaultPlan::default());
+    }
+
+    #[test]
+    fn a_damaged_plan_is_none() {
+        let (dir, faults) = plan("{}");
+        fs_err::write(plan::path(dir.path()), "{\"rules\": [{\"on\": 1}]}").unwrap();
+        assert_eq!(faults.decide("ec2:X"), Decision::default());
+    }
+}
