@@ -16,6 +16,7 @@ mod fault;
 mod faults;
 #[cfg(test)]
 mod fixture;
+mod gc;
 mod guest;
 mod machine;
 mod pipe;
@@ -34,5 +35,6 @@ pub use daemon::serve;
 pub use doctor::{Finding, doctor};
 pub use error::TwinError;
 pub use faults::{Effect, FaultPlan, FaultRule, faults, set_faults};
+pub use gc::gc;
 pub use pipe::pipe;
 pub use status::{Status, status, stop};

@@ -60,13 +60,8 @@ pub(super) fn check_ids(state: &State, ids: &[&str], call: &Call<'_>) -> Result<
         let message = format!("Invalid id: \"{bad}\"");
         return Err(Fault::client("InvalidInstanceID.Malformed", message));
     }
-    let delay = call.twin.config.timing.consistency;
     let known = |id: &str| {
-        state.instances.get(id).is_some_and(|instance| {
-            let age = call.now.duration_since(instance.launch_time);
-            age >= jiff::SignedDuration::try_from(delay).unwrap_or(jiff::SignedDuration::MAX)
-                || instance.state == InstanceState::Terminated
-        })
+        state.instances.get(id).is_some_and(|instance| is_known_everywhere(instance, call))
     };
     let unknown: Vec<&str> = ids.iter().copied().filter(|id| !known(id)).collect();
     let message = match unknown.as_slice() {
@@ -75,6 +70,13 @@ pub(super) fn check_ids(state: &State, ids: &[&str], call: &Call<'_>) -> Result<
         many => format!("The instance IDs '{}' do not exist", many.join(", ")),
     };
     Err(Fault::client("InvalidInstanceID.NotFound", message))
+}
+
+/// EC2's eventual consistency: a new instance takes a while to be seen by all calls.
+fn is_known_everywhere(instance: &Instance, call: &Call<'_>) -> bool {
+    let delay = call.twin.config.timing.consistency;
+    let delay = jiff::SignedDuration::try_from(delay).unwrap_or(jiff::SignedDuration::MAX);
+    call.now.duration_since(instance.created) >= delay
 }
 
 fn is_instance_id(id: &str) -> bool {
@@ -94,6 +96,7 @@ pub(super) fn describe(call: &Call<'_>) -> Result<Value, Fault> {
         .instances
         .values()
         .filter(|instance| ids.is_empty() || ids.contains(&instance.id.as_str()))
+        .filter(|instance| is_known_everywhere(instance, call))
         .map(|instance| with_reservation(instance, &account, &call.twin.config.region))
         .collect();
     drop(state);

@@ -112,6 +112,7 @@ fn record(call: &Call<'_>, state: &State, request: &LaunchRequest, index: u32) -
         state: InstanceState::Pending,
         state_reason: None,
         transition_reason: String::new(),
+        created: call.now,
         launch_time: call.now,
         changed: call.now,
         user_data: request.user_data.clone(),

@@ -216,6 +216,7 @@ async fn a_new_instance_is_unknown_for_as_long_as_configured() {
     let id = twin.run(BIOS, "t3.nano", "");
     let named = format!("Action=DescribeInstances&InstanceId.1={id}");
     assert_eq!(twin.code(&named), "InvalidInstanceID.NotFound");
+    assert!(!twin.call("Action=DescribeInstances").contains(&id));
     assert_eq!(
         twin.code("Action=DescribeInstances&InstanceId.1=i-x"),
         "InvalidInstanceID.Malformed"

@@ -158,6 +158,9 @@ pub(crate) struct Instance {
     pub(crate) state_reason: Option<StateReason>,
     /// EC2's `reason`, such as `User initiated (2026-11-01 12:00:00 GMT)`.
     pub(crate) transition_reason: String,
+    /// When `RunInstances` was answered.
+    pub(crate) created: jiff::Timestamp,
+    /// When it was started last.
     pub(crate) launch_time: jiff::Timestamp,
     /// When the instance reached its last state; terminated ones are forgotten by it.
     pub(crate) changed: jiff::Timestamp,
