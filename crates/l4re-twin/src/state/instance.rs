@@ -158,7 +158,8 @@ pub(crate) struct Instance {
     pub(crate) state_reason: Option<StateReason>,
     /// EC2's `reason`, such as `User initiated (2026-11-01 12:00:00 GMT)`.
     pub(crate) transition_reason: String,
-    /// When `RunInstances` was answered.
+    /// When `RunInstances` was answered; long ago in records that do not say it yet.
+    #[serde(default)]
     pub(crate) created: jiff::Timestamp,
     /// When it was started last.
     pub(crate) launch_time: jiff::Timestamp,
