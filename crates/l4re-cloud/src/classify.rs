@@ -189,8 +189,13 @@ fn no_credentials(error: &CredentialsError) -> CloudError {
     }
     let cause = innermost(error);
     let text = chain(error).map(ToString::to_string).collect::<Vec<_>>().join(": ");
-    let lower = text.to_ascii_lowercase();
-    if lower.contains("expired") || lower.contains("sso login") || lower.contains("token cache") {
+    let text = text.to_ascii_lowercase();
+    // The metadata service is the chain's last resort: what it says is about a machine in
+    // EC2, and off EC2 any answer comes from something else.
+    if text.contains("imds") {
+        return CloudError::NoCredentials;
+    }
+    if ["expired", "sso token", "sso session"].iter().any(|word| text.contains(word)) {
         return CloudError::Expired { cause };
     }
     CloudError::BadCredentials { cause }
@@ -311,6 +316,10 @@ mod tests {
     fn an_expired_sso_session_is_told_from_a_broken_profile() {
         let expired = CredentialsError::provider_error("the SSO session has expired");
         assert_eq!(no_credentials(&expired).code(), "expired");
+        let missing = CredentialsError::provider_error("failed to load the cached SSO token");
+        assert_eq!(no_credentials(&missing).code(), "expired");
+        let metadata = CredentialsError::provider_error("IMDS is disabled");
+        assert_eq!(no_credentials(&metadata).code(), "no-credentials");
         let broken = CredentialsError::invalid_configuration("profile `x` was not defined");
         assert_eq!(no_credentials(&broken).code(), "bad-credentials");
         assert_eq!(
