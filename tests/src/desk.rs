@@ -50,6 +50,22 @@ impl Desk {
         path
     }
 
+    /// An amd64 build tree of its own, for a test that breaks it: laid out, not built.
+    pub fn laid_out_tree(&self) -> Utf8PathBuf {
+        let tree = self.dir().join("tree");
+        let source = given("L4RE_TEST_TREE_AMD64").join("source").canonicalize_utf8().unwrap();
+        let call = duct::cmd!("make", "-s", "-C", &source, format!("B={tree}"), "T=amd64");
+        call.stdout_null().stderr_null().run().unwrap();
+        tree
+    }
+
+    /// The same, built.
+    pub fn built_tree(&self) -> Utf8PathBuf {
+        let tree = self.laid_out_tree();
+        duct::cmd!("make", "-s", "-C", &tree).stdout_null().stderr_null().run().unwrap();
+        tree
+    }
+
     /// Calls `cargo l4re` and waits for its end, no longer than a call without a boot takes.
     #[track_caller]
     pub fn l4re(&self, words: &[&str]) -> Output {

@@ -88,12 +88,7 @@ fn a_folder_of_another_sort_is_no_tree() {
 #[test]
 fn an_unfinished_tree_is_told_from_a_finished_one() {
     let desk = Desk::new();
-    let tree = desk.dir().join("tree");
-    let source = given("L4RE_TEST_TREE_AMD64").join("source").canonicalize_utf8().unwrap();
-    duct::cmd!("make", "-s", "-C", &source, format!("B={tree}"), "T=amd64")
-        .stdout_null()
-        .run()
-        .unwrap();
+    let tree = desk.laid_out_tree();
     let output = desk.l4re(&["efiimage", "hello", "--tree", tree.as_str()]).code(4);
     output.says("is not built").says("make -C");
 }
@@ -125,7 +120,7 @@ fn a_missing_module_is_named_after_makes_own_lines() {
 fn a_compile_error_stays_clickable() {
     let desk = Desk::new();
     let words = ["efiimage", "hello", "COMPILE_ERROR=y", "BOOTSTRAP_OUTPUT_DIR=/tmp", "--tree"];
-    let tree = copy_of_tree(&desk);
+    let tree = desk.built_tree();
     let output = desk.l4re(&[&words[..], &[tree.as_str()]].concat()).code(4);
     let clickable = output.stderr.lines().any(|line| {
         let mut parts = line.splitn(4, ':');
@@ -136,16 +131,6 @@ fn a_compile_error_stays_clickable() {
             && parts.next().is_some_and(|rest| rest.trim_start().starts_with("error"))
     });
     assert!(clickable, "no file:line:col: error in\n{}", output.stderr);
-}
-
-/// A build tree of one's own, for a test that breaks it.
-fn copy_of_tree(desk: &Desk) -> camino::Utf8PathBuf {
-    let tree = desk.dir().join("tree");
-    let source = given("L4RE_TEST_TREE_AMD64").join("source").canonicalize_utf8().unwrap();
-    let quiet = |call: duct::Expression| call.stdout_null().stderr_null().run().unwrap();
-    quiet(duct::cmd!("make", "-s", "-C", &source, format!("B={tree}"), "T=amd64"));
-    quiet(duct::cmd!("make", "-s", "-C", &tree));
-    tree
 }
 
 #[test]
