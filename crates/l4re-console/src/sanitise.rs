@@ -27,8 +27,8 @@ enum State {
     String,
     /// ESC within such a string.
     StringEscape,
-    /// `held` is the start of a UTF-8 sequence of this length.
-    Utf8(usize),
+    /// `held` is the start of a UTF-8 sequence.
+    Utf8,
 }
 
 /// The streaming filter.
@@ -41,23 +41,64 @@ pub struct Sanitiser {
 impl Sanitiser {
     /// Appends what of `raw` may reach a terminal to `safe`.
     pub fn push(&mut self, raw: &[u8], safe: &mut Vec<u8>) {
+        safe.reserve(raw.len());
         let mut rest = raw;
-        while !rest.is_empty() {
+        while let Some((&byte, next)) = rest.split_first() {
             if self.state == State::Text {
-                let plain = plain_prefix(rest);
-                safe.extend_from_slice(&rest[..plain]);
-                rest = &rest[plain..];
+                rest = self.text_run(rest, safe);
+            } else if self.state == State::String {
+                let Some(at) = memchr::memchr3(ESC, 0x07, b'\n', rest) else { return };
+                self.step(rest[at], safe);
+                rest = &rest[at + 1..];
+            } else {
+                self.step(byte, safe);
+                rest = next;
             }
-            let Some((&byte, next)) = rest.split_first() else { return };
-            self.step(byte, safe);
-            rest = next;
         }
+    }
+
+    /// Takes bytes as long as they are text; at least one. Gives what follows.
+    fn text_run<'a>(&mut self, bytes: &'a [u8], safe: &mut Vec<u8>) -> &'a [u8] {
+        let mut rest = bytes;
+        while !rest.is_empty() && self.state == State::Text {
+            let plain = plain_blocks(rest);
+            safe.extend_from_slice(&rest[..plain]);
+            rest = single_bytes(&rest[plain..], safe);
+            let Some((&byte, next)) = rest.split_first() else { break };
+            match SHOWN[usize::from(byte)].0 {
+                SPECIAL if byte == ESC => {
+                    self.begin_escape();
+                    rest = next;
+                }
+                SPECIAL => rest = self.sequence(rest, safe),
+                _ => {}
+            }
+        }
+        rest
+    }
+
+    /// Takes a UTF-8 sequence, or what there is of one. Gives what follows.
+    fn sequence<'a>(&mut self, bytes: &'a [u8], safe: &mut Vec<u8>) -> &'a [u8] {
+        let length = sequence_length(bytes[0]);
+        let there = bytes.len().min(length);
+        let followers = bytes[1..there].iter().take_while(|byte| is_follower(**byte)).count();
+        let (sequence, rest) = bytes.split_at(1 + followers);
+        if sequence.len() == length {
+            show_sequence(sequence, safe);
+        } else if rest.is_empty() {
+            self.held.clear();
+            self.held.extend_from_slice(sequence);
+            self.state = State::Utf8;
+        } else {
+            show_bytes(sequence, safe);
+        }
+        rest
     }
 
     /// Shows an unfinished UTF-8 sequence and forgets an unfinished escape sequence: the
     /// stream is at its end.
     pub fn finish(&mut self, safe: &mut Vec<u8>) {
-        if let State::Utf8(_) = self.state {
+        if self.state == State::Utf8 {
             show_bytes(&self.held, safe);
         }
         self.held.clear();
@@ -66,8 +107,10 @@ impl Sanitiser {
 
     fn step(&mut self, byte: u8, safe: &mut Vec<u8>) {
         match self.state {
-            State::Text => self.text(byte, safe),
-            State::Utf8(length) => self.utf8(byte, length, safe),
+            State::Text => {
+                self.text_run(&[byte], safe);
+            }
+            State::Utf8 => self.utf8(byte, safe),
             _ if byte == b'\n' => {
                 self.held.clear();
                 self.state = State::Text;
@@ -95,51 +138,21 @@ impl Sanitiser {
         self.state = State::Escape;
     }
 
-    fn text(&mut self, byte: u8, safe: &mut Vec<u8>) {
-        match byte {
-            ESC => self.begin_escape(),
-            0 => {}
-            0x08 => safe.push(byte),
-            0x01..0x20 | 0x7f => picture(byte, safe),
-            0xc2..=0xf4 => {
+    /// The byte after the start of a UTF-8 sequence.
+    fn utf8(&mut self, byte: u8, safe: &mut Vec<u8>) {
+        if is_follower(byte) {
+            self.held.push(byte);
+            if self.held.len() == sequence_length(self.held[0]) {
+                show_sequence(&self.held, safe);
                 self.held.clear();
-                self.held.push(byte);
-                self.state = State::Utf8(match byte {
-                    ..=0xdf => 2,
-                    0xe0..=0xef => 3,
-                    _ => 4,
-                });
-            }
-            0x80.. => show_bytes(&[byte], safe),
-            _ => safe.push(byte),
-        }
-    }
-
-    fn utf8(&mut self, byte: u8, length: usize, safe: &mut Vec<u8>) {
-        if !(0x80..0xc0).contains(&byte) {
-            show_bytes(&self.held, safe);
-            self.held.clear();
-            self.state = State::Text;
-            if is_plain(byte) {
-                safe.push(byte);
-            } else {
-                self.text(byte, safe);
+                self.state = State::Text;
             }
             return;
         }
-        self.held.push(byte);
-        if self.held.len() < length {
-            return;
-        }
-        // Surrogates, overlong forms and C1 controls are not text.
-        match std::str::from_utf8(&self.held) {
-            Ok(text) if !text.chars().any(char::is_control) => {
-                safe.extend_from_slice(&self.held);
-            }
-            _ => show_bytes(&self.held, safe),
-        }
+        show_bytes(&self.held, safe);
         self.held.clear();
         self.state = State::Text;
+        self.step(byte, safe);
     }
 
     /// The byte after ESC, at the start or within a string.
@@ -200,38 +213,91 @@ fn harmless(sequence: &[u8]) -> bool {
     }
 }
 
-/// A control as its Unicode picture.
-fn picture(control: u8, safe: &mut Vec<u8>) {
-    let picture = if control == 0x7f {
-        '\u{2421}'
-    } else {
-        char::from_u32(0x2400 + u32::from(control)).unwrap_or('\u{fffd}')
-    };
-    safe.extend_from_slice(picture.encode_utf8(&mut [0; 4]).as_bytes());
-}
-
-fn show_bytes(bytes: &[u8], safe: &mut Vec<u8>) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    for &byte in bytes {
-        safe.extend([b'\\', b'x', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+/// How long the UTF-8 sequence is that this byte begins.
+fn sequence_length(first: u8) -> usize {
+    match first {
+        ..=0xdf => 2,
+        0xe0..=0xef => 3,
+        _ => 4,
     }
 }
 
-/// Bytes that pass by themselves.
-fn is_plain(byte: u8) -> bool {
-    // Without short circuits, so that whole blocks are compared at once.
-    (byte.wrapping_sub(0x20) < 0x5f) | (byte == b'\n') | (byte == b'\r') | (byte == b'\t')
+fn is_follower(byte: u8) -> bool {
+    (0x80..0xc0).contains(&byte)
 }
 
-/// How many bytes at the start pass by themselves.
-fn plain_prefix(bytes: &[u8]) -> usize {
-    let (blocks, _) = bytes.as_chunks::<32>();
-    let whole = blocks
-        .iter()
-        .take_while(|block| block.iter().fold(true, |all, &byte| all & is_plain(byte)))
-        .count();
-    let rest = &bytes[whole * 32..];
-    whole * 32 + rest.iter().take_while(|&&byte| is_plain(byte)).count()
+/// A whole sequence; surrogates, overlong forms and C1 controls are not text.
+fn show_sequence(sequence: &[u8], safe: &mut Vec<u8>) {
+    match std::str::from_utf8(sequence) {
+        Ok(text) if !text.chars().any(char::is_control) => safe.extend_from_slice(sequence),
+        _ => show_bytes(sequence, safe),
+    }
+}
+
+fn show_bytes(bytes: &[u8], safe: &mut Vec<u8>) {
+    for &byte in bytes {
+        safe.extend_from_slice(&escaped(byte));
+    }
+}
+
+const fn escaped(byte: u8) -> [u8; 4] {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    [b'\\', b'x', HEX[(byte >> 4) as usize], HEX[(byte & 15) as usize]]
+}
+
+/// Marks bytes in [`SHOWN`] that are not shown by themselves.
+const SPECIAL: u8 = u8::MAX;
+
+/// How many bytes of what each byte is shown as, by itself: nothing, itself, a control's
+/// picture (U+2400 and following), or its number.
+static SHOWN: [(u8, [u8; 4]); 256] = {
+    let mut all = [(SPECIAL, [0; 4]); 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let code = byte as u8;
+        all[byte] = match code {
+            0 => (0, [0; 4]),
+            ESC | 0xc2..=0xf4 => (SPECIAL, [0; 4]),
+            b'\n' | b'\r' | b'\t' | 0x08 | 0x20..=0x7e => (1, [code, 0, 0, 0]),
+            0x01..=0x1f => (3, [0xe2, 0x90, 0x80 + code, 0]),
+            0x7f => (3, [0xe2, 0x90, 0xa1, 0]),
+            _ => (4, escaped(code)),
+        };
+        byte += 1;
+    }
+    all
+};
+
+/// Shows bytes by themselves, up to a special one or some that may pass at once.
+fn single_bytes<'a>(bytes: &'a [u8], safe: &mut Vec<u8>) -> &'a [u8] {
+    let mut shown = [0; 4 * BLOCK + 4];
+    let mut length = 0;
+    let mut taken = 0;
+    for &byte in bytes.iter().take(BLOCK) {
+        let (count, text) = SHOWN[usize::from(byte)];
+        if count == SPECIAL {
+            break;
+        }
+        // Four bytes at once are cheaper than a branch; the next ones overwrite the rest.
+        shown[length..length + 4].copy_from_slice(&text);
+        length += usize::from(count);
+        taken += 1;
+    }
+    safe.extend_from_slice(&shown[..length]);
+    &bytes[taken..]
+}
+
+const BLOCK: usize = 32;
+
+/// How many bytes at the start, in whole blocks, pass by themselves.
+fn plain_blocks(bytes: &[u8]) -> usize {
+    // Without short circuits, so that whole blocks are compared at once.
+    let plain = |byte: u8| {
+        (byte.wrapping_sub(0x20) < 0x5f) | (byte == b'\n') | (byte == b'\r') | (byte == b'\t')
+    };
+    let (blocks, _) = bytes.as_chunks::<BLOCK>();
+    let all = |block: &&[u8; BLOCK]| block.iter().fold(true, |all, &byte| all & plain(byte));
+    blocks.iter().take_while(all).count() * BLOCK
 }
 
 #[cfg(test)]

@@ -11,6 +11,9 @@ use super::line::{self, Meaning, WORTH_A_LOOK};
 use super::{Fault, FaultKind, ImageInfo, Mark, MarkStage, Phase, PhaseTimes};
 use crate::text::{Block, BlockEnd, Lines, split_line, undouble};
 
+/// Bytes of a line that are looked at: what L4Re and iPXE print is shorter.
+const LOOKED_AT: usize = 4096;
+
 /// What is known about the point at which following starts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Start {
@@ -114,6 +117,8 @@ struct Look<'a> {
     at: Duration,
     /// Its newline was seen.
     whole: bool,
+    /// A needle was found in it.
+    found: bool,
 }
 
 impl LineRecogniser {
@@ -184,8 +189,12 @@ impl LineRecogniser {
         let text = block.text;
         let mut from = 0;
         while from < text.len() {
-            let inside = if self.every_line_counts() {
-                from
+            let every_line = self.every_line_counts();
+            let inside = if every_line {
+                match text[from..].iter().position(|byte| !byte.is_ascii_whitespace()) {
+                    None => break,
+                    Some(at) => from + at,
+                }
             } else {
                 match WORTH_A_LOOK.find_at(text, from) {
                     None => break,
@@ -201,7 +210,7 @@ impl LineRecogniser {
             let (line, after) = split_line(&text[start..]);
             from = text.len() - after.len();
             let whole = block.end == BlockEnd::Newline || !after.is_empty();
-            let look = Look { before: &text[..start], line, after, at, whole };
+            let look = Look { before: &text[..start], line, after, at, whole, found: !every_line };
             self.line(look, &mut |sighting| sink(start, sighting));
         }
         if block.end != BlockEnd::Partial {
@@ -220,10 +229,14 @@ impl LineRecogniser {
     }
 
     fn line(&mut self, look: Look<'_>, sink: &mut dyn FnMut(Sighting)) {
-        let undoubled = undouble(look.line.trim_ascii());
-        let line = undoubled.as_deref().unwrap_or(look.line).trim_ascii();
+        let line = look.line.trim_ascii();
+        let undoubled = undouble(&line[..line.len().min(LOOKED_AT)]);
+        let line = undoubled.as_deref().unwrap_or(line);
+        let line = line[..line.len().min(LOOKED_AT)].trim_ascii();
+        // Untrimmed: a needle may end in the space that a prompt ends in.
+        let looked_for = look.found || undoubled.is_some() || WORTH_A_LOOK.is_match(look.line);
         let look = Look { line, ..look };
-        let meaning = line::meaning(line);
+        let meaning = if looked_for { line::meaning(line) } else { None };
         if look.before.is_empty() && self.partial.is_some() && self.partial == meaning {
             return;
         }

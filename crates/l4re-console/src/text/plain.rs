@@ -31,13 +31,24 @@ impl Plain {
     pub fn push(&mut self, raw: &[u8], out: &mut Vec<u8>) {
         let mut rest = raw;
         while !rest.is_empty() {
-            if self.state == State::Text {
-                rest = self.text(rest, out);
-            } else {
-                self.step(rest[0], out);
-                rest = &rest[1..];
-            }
+            rest = match self.state {
+                State::Text => self.text(rest, out),
+                // Long inner parts of sequences are skipped at once.
+                State::String => self.last_of(rest, memchr::memchr3(ESC, 0x07, b'\n', rest), out),
+                State::Csi => {
+                    let ends = |byte: &u8| matches!(*byte, 0x40..=0x7e | b'\n' | ESC);
+                    self.last_of(rest, rest.iter().position(ends), out)
+                }
+                State::Escape | State::StringEscape => self.last_of(rest, Some(0), out),
+            };
         }
+    }
+
+    /// Drops what stands before `at`, takes that byte, and gives what follows it.
+    fn last_of<'a>(&mut self, rest: &'a [u8], at: Option<usize>, out: &mut Vec<u8>) -> &'a [u8] {
+        let Some(at) = at else { return &[] };
+        self.step(rest[at], out);
+        &rest[at + 1..]
     }
 
     /// Copies text up to the next byte that is not; returns what follows it.
@@ -74,7 +85,7 @@ impl Plain {
                 State::String
             }
             (State::Escape | State::StringEscape, 0x00..=0x2f) => State::Escape,
-            (State::Csi, 0x00..=0x3f) => State::Csi,
+            (State::Csi, 0x00..=0x3f | 0x7f..) => State::Csi,
             _ => State::Text,
         };
     }
