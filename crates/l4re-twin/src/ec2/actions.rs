@@ -8,7 +8,8 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{
-    attributes, console, images, instance_types, instances, launch, lifecycle, network, tags,
+    attributes, console, images, instance_types, instances, launch, lifecycle, metadata_defaults,
+    network, tags,
 };
 use crate::fault::Fault;
 use crate::query::{Params, Scope};
@@ -57,9 +58,10 @@ const ACTIONS: &[(&str, DryRun, Action)] = &[
     ("DisableSerialConsoleAccess", DryRun::Before, console::disable_access),
     ("EnableSerialConsoleAccess", DryRun::Before, console::enable_access),
     ("GetConsoleOutput", DryRun::Before, console::output),
-    ("GetInstanceMetadataDefaults", DryRun::Before, attributes::metadata_defaults),
+    ("GetInstanceMetadataDefaults", DryRun::Before, metadata_defaults::get),
     ("GetSerialConsoleAccessStatus", DryRun::Before, console::access_status),
     ("ModifyInstanceAttribute", DryRun::Before, attributes::modify),
+    ("ModifyInstanceMetadataDefaults", DryRun::Before, metadata_defaults::modify),
     ("ModifyInstanceMetadataOptions", DryRun::Before, attributes::modify_metadata_options),
     ("RebootInstances", DryRun::Before, lifecycle::reboot),
     ("RunInstances", DryRun::Within, launch::run),

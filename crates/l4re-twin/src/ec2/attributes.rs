@@ -6,6 +6,7 @@ use super::actions::Call;
 use super::instance_types;
 use super::instances::{check_ids, metadata_value};
 use super::launch_request::{metadata_options, shutdown_behavior, user_data};
+use super::metadata_defaults::refuse_first_version;
 use crate::fault::Fault;
 use crate::query::Scope;
 use crate::state::{Instance, InstanceState};
@@ -135,16 +136,13 @@ fn change_type(instance: &mut Instance, name: &str) -> Result<(), Fault> {
 pub(super) fn modify_metadata_options(call: &Call<'_>) -> Result<Value, Fault> {
     let root = call.root();
     let id = root.require("InstanceId")?;
+    let account = call.twin.store.lock().account.clone();
     let options = with_instance(call, |instance| {
         instance.metadata = metadata_options(&root, instance.metadata.clone())?;
+        refuse_first_version(&instance.metadata, &account)?;
         Ok(metadata_value(instance))
     })?;
     Ok(json!({"instanceId": id, "instanceMetadataOptions": options}))
-}
-
-/// `GetInstanceMetadataDefaults`: the account sets none.
-pub(super) fn metadata_defaults(_: &Call<'_>) -> Result<Value, Fault> {
-    Ok(json!({ "accountLevel": { "managedBy": "account" } }))
 }
 
 fn with_instance<T>(

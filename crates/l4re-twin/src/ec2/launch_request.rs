@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
 use super::instance_types::{self, InstanceType};
+use super::metadata_defaults;
 use super::network::{Zone, security_group_id, zones};
 use super::tags::{TagSpecifications, tag_specifications};
 use crate::fault::Fault;
@@ -60,7 +61,10 @@ impl LaunchRequest {
             zone: zone(root, &state.account.id, region)?,
             user_data: root.get("UserData").map(user_data).transpose()?.flatten(),
             tags: tag_specifications(root, spot.is_some())?,
-            metadata: metadata_options(&root.below("MetadataOptions"), default_metadata())?,
+            metadata: metadata_defaults::for_launch(
+                &root.below("MetadataOptions"),
+                &state.account,
+            )?,
             shutdown_behavior: shutdown_behavior(root.get("InstanceInitiatedShutdownBehavior"))?,
             disable_api_termination: root.flag("DisableApiTermination")?,
             disable_api_stop: root.flag("DisableApiStop")?,
@@ -119,16 +123,6 @@ pub(super) fn shutdown_behavior(value: Option<&str>) -> Result<ShutdownBehavior,
         other => Err(Fault::invalid(format!(
             "Value ({other}) for parameter instanceInitiatedShutdownBehavior is invalid."
         ))),
-    }
-}
-
-/// What the account's defaults give when the launch says nothing.
-fn default_metadata() -> MetadataOptions {
-    MetadataOptions {
-        tokens_required: false,
-        hop_limit: 1,
-        endpoint_enabled: true,
-        tags_enabled: false,
     }
 }
 

@@ -10,6 +10,7 @@ mod instances;
 mod launch;
 mod launch_request;
 mod lifecycle;
+mod metadata_defaults;
 mod network;
 mod pages;
 mod tags;

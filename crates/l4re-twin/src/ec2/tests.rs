@@ -274,3 +274,23 @@ async fn the_console_is_there_in_both_forms() {
     let latest = format!("Action=GetConsoleOutput&InstanceId={xen}&Latest=true");
     assert_eq!(twin.code(&latest), "UnsupportedOperation");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_can_enforce_the_metadata_services_second_version() {
+    let mut twin = TestTwin::new().await;
+    twin.call("Action=ModifyInstanceMetadataDefaults&HttpTokensEnforced=enabled&HttpPutResponseHopLimit=2");
+    twin.reopen().await;
+    let shown = twin.call("Action=GetInstanceMetadataDefaults");
+    assert_eq!(all(&shown, "httpTokensEnforced"), ["enabled"]);
+    assert_eq!(twin.code(&launch(BIOS, "t3.nano", "")), "UnsupportedOperation");
+    let id = twin.run(BIOS, "t3.nano", "MetadataOptions.HttpTokens=required");
+    let instance = twin.call(&format!("Action=DescribeInstances&InstanceId.1={id}"));
+    assert_eq!(all(&instance, "httpPutResponseHopLimit"), ["2"]);
+    let weaken =
+        format!("Action=ModifyInstanceMetadataOptions&InstanceId={id}&HttpTokens=optional");
+    assert_eq!(twin.code(&weaken), "UnsupportedOperation");
+    twin.call("Action=ModifyInstanceMetadataDefaults&HttpTokensEnforced=no-preference&HttpTokens=required");
+    let id = twin.run(BIOS, "t3.nano", "");
+    let instance = twin.call(&format!("Action=DescribeInstances&InstanceId.1={id}"));
+    assert_eq!(all(&instance, "httpTokens"), ["required"]);
+}

@@ -1,6 +1,8 @@
 //! What belongs to the account and not to an instance: identity, credentials, ports,
 //! switches. Made at random when a state directory is first used, and kept.
 
+use std::collections::BTreeMap;
+
 use camino::Utf8Path;
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +17,9 @@ pub(crate) struct Account {
     pub(crate) access_key_id: String,
     pub(crate) secret_access_key: String,
     pub(crate) serial_console_access: bool,
+    /// Defaults of the metadata service by EC2's element names; empty: no preference.
+    #[serde(default)]
+    pub(crate) metadata_defaults: BTreeMap<String, String>,
     /// Ports of the last run, kept if they are free again.
     pub(crate) endpoint_port: u16,
     pub(crate) console_port: u16,
@@ -37,6 +42,7 @@ impl Account {
                 b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/",
             ),
             serial_console_access: config.serial_console_access,
+            metadata_defaults: BTreeMap::new(),
             endpoint_port: 0,
             console_port: 0,
             host_key: String::new(),
