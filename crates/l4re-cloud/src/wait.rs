@@ -72,11 +72,7 @@ impl<'a> Wait<'a> {
                 }
                 self.check_end(&instance).map(|()| None)
             }
-            Err(CloudError::NotFound { .. })
-                if self.last.is_none() && self.start.elapsed() < BECOMES_KNOWN =>
-            {
-                Ok(None)
-            }
+            Err(CloudError::NotFound { .. }) if self.start.elapsed() < BECOMES_KNOWN => Ok(None),
             Err(error) if is_passing(&error) && self.last_answer.elapsed() < NETWORK_AWAY => {
                 cloud.tell(Event::Warning { text: format!("still waiting: {error}") });
                 Ok(None)

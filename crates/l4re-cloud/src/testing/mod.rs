@@ -3,6 +3,7 @@
 
 mod calls;
 mod facts;
+mod faulty;
 mod launches;
 mod server;
 mod uploads;

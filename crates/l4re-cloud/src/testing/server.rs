@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use crate::connect::{Cloud, ConnectOptions, Endpoint, Timeouts};
-use crate::event::Event;
+use crate::event::{Event, Events};
 
 /// A request.
 #[derive(Debug, Clone)]
@@ -76,23 +76,29 @@ pub(crate) fn accept(id: &str) -> Reply {
 /// DescribeInstances' answer.
 pub(crate) fn found(instances: &[(&str, &str)]) -> Reply {
     let items: String = instances.iter().map(|(id, state)| instance(id, state)).collect();
-    Reply::Say(
-        200,
-        &[],
-        format!(
-            "<DescribeInstancesResponse><reservationSet><item><instancesSet>{items}\
-             </instancesSet></item></reservationSet></DescribeInstancesResponse>"
-        ),
+    Reply::Say(200, &[], reservation(&items))
+}
+
+/// DescribeInstances' answer around its items.
+pub(crate) fn reservation(items: &str) -> String {
+    format!(
+        "<DescribeInstancesResponse><reservationSet><item><instancesSet>{items}\
+         </instancesSet></item></reservationSet></DescribeInstancesResponse>"
     )
 }
 
 fn instance(id: &str, state: &str) -> String {
+    instance_named(id, state, "hello")
+}
+
+/// An item of DescribeInstances' answer.
+pub(crate) fn instance_named(id: &str, state: &str, name: &str) -> String {
     let sum = "ab".repeat(32);
     format!(
         "<item><instanceId>{id}</instanceId><instanceType>m7g.metal</instanceType>\
          <instanceState><name>{state}</name></instanceState>\
          <launchTime>2026-11-01T10:00:00.000Z</launchTime>\
-         <tagSet><item><key>l4re:name</key><value>hello</value></item>\
+         <tagSet><item><key>l4re:name</key><value>{name}</value></item>\
          <item><key>l4re:image</key><value>{sum}</value></item></tagSet></item>"
     )
 }
@@ -146,13 +152,29 @@ impl Server {
     pub(crate) async fn connect_telling(&self) -> (Cloud, Arc<Mutex<Vec<Event>>>) {
         connect(&self.url).await
     }
+
+    /// Options with short limits.
+    pub(crate) fn options(&self) -> ConnectOptions {
+        options(&self.url)
+    }
 }
 
 /// A connection with short limits to any endpoint.
 pub(crate) async fn connect(url: &str) -> (Cloud, Arc<Mutex<Vec<Event>>>) {
+    connect_with(options(url)).await
+}
+
+/// A connection, and what it tells.
+pub(crate) async fn connect_with(options: ConnectOptions) -> (Cloud, Arc<Mutex<Vec<Event>>>) {
     let told = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&told);
-    let options = ConnectOptions {
+    let events: Events = Arc::new(move |event| log.lock().unwrap().push(event));
+    let options = ConnectOptions { events, ..options };
+    (Cloud::connect(options).await.unwrap(), told)
+}
+
+fn options(url: &str) -> ConnectOptions {
+    ConnectOptions {
         endpoint: Some(Endpoint {
             url: url.to_owned(),
             access_key: "AKIDEXAMPLE".to_owned(),
@@ -168,10 +190,8 @@ pub(crate) async fn connect(url: &str) -> (Cloud, Arc<Mutex<Vec<Event>>>) {
             poll: Duration::from_millis(20),
             ..Timeouts::default()
         },
-        events: Arc::new(move |event| log.lock().unwrap().push(event)),
         ..ConnectOptions::default()
-    };
-    (Cloud::connect(options).await.unwrap(), told)
+    }
 }
 
 async fn serve<F>(mut stream: TcpStream, log: Arc<Mutex<Vec<Asked>>>, answer: Arc<F>)
