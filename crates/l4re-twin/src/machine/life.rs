@@ -5,6 +5,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::unix::OwnedWriteHalf;
@@ -21,6 +22,9 @@ use crate::machine::{Ending, disk};
 use crate::script::{self, Outcome};
 use crate::state::{Architecture, Instance, InstanceState, ShutdownBehavior, StateReason, Store};
 use crate::twin::Twin;
+
+/// How long a machine takes to reboot before its firmware speaks, where there is none to ask.
+const REBOOT: Duration = Duration::from_secs(1);
 
 /// Starts the machine of an instance that is pending. Does not wait for it.
 pub(crate) fn launch(twin: &Arc<Twin>, id: &str) {
@@ -114,13 +118,7 @@ impl Life {
         let id = self.id.clone();
         let outcome = tokio::select! {
             outcome = script::follow(&twin, &id, &console, network) => outcome,
-            control = self.control.recv() => {
-                return Ok(Some(match control {
-                    Some(Control::Reboot) => Round::Again,
-                    Some(Control::End(ending)) => Round::Over(End::Told(ending)),
-                    None => Round::Over(End::Told(Ending::Now)),
-                }));
-            }
+            round = next_round(&mut self.control) => return Ok(Some(round)),
         };
         match outcome {
             Outcome::Boot(image) => {
@@ -132,14 +130,14 @@ impl Life {
                 .map_err(io::Error::other)??;
                 Ok(None)
             }
-            Outcome::Reboot => Ok(Some(Round::Again)),
+            Outcome::Reboot => {
+                // A machine takes its time too; a script that only reboots must not spin.
+                tokio::time::sleep(REBOOT).await;
+                Ok(Some(Round::Again))
+            }
             Outcome::PowerOff => Ok(Some(Round::Over(End::GuestShutdown))),
             // Nothing to boot is left: the machine stands until somebody tells it something.
-            Outcome::Exit => Ok(Some(match self.control.recv().await {
-                Some(Control::Reboot) => Round::Again,
-                Some(Control::End(ending)) => Round::Over(End::Told(ending)),
-                None => Round::Over(End::Told(Ending::Now)),
-            })),
+            Outcome::Exit => Ok(Some(next_round(&mut self.control).await)),
         }
     }
 
@@ -192,8 +190,12 @@ impl Life {
                         self.console.print(&buffer[..count]);
                         watch.answer_banner(&buffer[..count]);
                     }
-                    // QEMU's end of the socket is closed by its end and by nothing else.
+                    // QEMU's end of the socket is closed by its end and by nothing else. What
+                    // it reported before may still wait to be read.
                     _ => {
+                        while let Some(event) = events.next().await {
+                            watch.event(event, process, &self.twin);
+                        }
                         process.ended().await;
                         return watch.verdict();
                     }
@@ -251,6 +253,15 @@ impl Life {
         if let Err(error) = ConsoleLog::take_snapshot(&dir) {
             tracing::warn!(instance = self.id, "cannot take a console snapshot: {error}");
         }
+    }
+}
+
+/// What the API wants of a machine without QEMU.
+async fn next_round(control: &mut mpsc::UnboundedReceiver<Control>) -> Round {
+    match control.recv().await {
+        Some(Control::Reboot) => Round::Again,
+        Some(Control::End(ending)) => Round::Over(End::Told(ending)),
+        None => Round::Over(End::Told(Ending::Now)),
     }
 }
 
