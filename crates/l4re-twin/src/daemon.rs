@@ -147,7 +147,8 @@ impl Daemon {
     /// Returns when the twin has been idle for long enough.
     async fn keep_house(&self) {
         loop {
-            tokio::time::sleep(HOUSEKEEPING).await;
+            let idle = self.twin.config.idle.unwrap_or(HOUSEKEEPING);
+            tokio::time::sleep(HOUSEKEEPING.min(idle)).await;
             self.twin.store.forget_terminated(jiff::Timestamp::now());
             if self.twin.is_idle() {
                 tracing::info!("nobody has wanted anything for long enough");
@@ -210,5 +211,58 @@ where
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Accel;
+
+    fn config(dir: &camino_tempfile::Utf8TempDir) -> Config {
+        let mut config = Config::new(dir.path().join("state"), vec![]);
+        config.accel = Accel::Tcg;
+        config
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_daemon_that_nobody_wants_ends_itself() {
+        let dir = camino_tempfile::tempdir().unwrap();
+        let mut config = config(&dir);
+        config.idle = Some(Duration::from_millis(50));
+        let state = config.dir.clone();
+        let served = serve(config, std::future::pending());
+        tokio::time::timeout(Duration::from_secs(20), served).await.unwrap().unwrap();
+        assert_eq!(crate::status(&state).unwrap(), None);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn one_daemon_serves_until_it_is_told_to_stop_and_its_ports_come_back() {
+        let dir = camino_tempfile::tempdir().unwrap();
+        let state = config(&dir).dir;
+        let mut endpoints = Vec::new();
+        for _ in 0..2 {
+            let daemon = tokio::spawn(serve(config(&dir), std::future::pending()));
+            let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+            let status = loop {
+                if let Some(status) = crate::status(&state).unwrap() {
+                    break status;
+                }
+                assert!(tokio::time::Instant::now() < deadline);
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            };
+            let second = serve(config(&dir), std::future::pending()).await;
+            assert!(matches!(second, Err(TwinError::AlreadyRunning { .. })));
+            endpoints.push((
+                status.endpoint,
+                status.access_key_id,
+                status.serial_console_fingerprint,
+            ));
+            let state = state.clone();
+            let stop = move || crate::stop(&state, Duration::from_secs(20));
+            assert!(tokio::task::spawn_blocking(stop).await.unwrap().unwrap());
+            daemon.await.unwrap().unwrap();
+        }
+        assert_eq!(endpoints[0], endpoints[1]);
     }
 }
