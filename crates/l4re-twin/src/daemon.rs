@@ -38,13 +38,16 @@ pub async fn serve(
     tokio::select! {
         () = shutdown => {}
         () = daemon.stop.notified() => {}
-        () = daemon.keep_house() => {}
+        () = daemon.keep_house(&lock) => {}
     }
     tasks.abort_all();
     daemon.twin.machines.end_all().await;
     // Whoever was still writing a record has the store's lock.
     drop(daemon.twin.store.lock());
-    let _ = fs_err::remove_file(Status::path(&daemon.twin.config.dir));
+    // In a directory that was made anew, the file may be another daemon's.
+    if lock.is_in_place() {
+        let _ = fs_err::remove_file(Status::path(&daemon.twin.config.dir));
+    }
     drop(lock);
     Ok(())
 }
@@ -144,11 +147,15 @@ impl Daemon {
         files::write_json(&Status::path(&self.twin.config.dir), &status)
     }
 
-    /// Returns when the twin has been idle for long enough.
-    async fn keep_house(&self) {
+    /// Returns when the twin has been idle for long enough, or has lost its directory.
+    async fn keep_house(&self, lock: &Lock) {
         loop {
             let idle = self.twin.config.idle.unwrap_or(HOUSEKEEPING);
             tokio::time::sleep(HOUSEKEEPING.min(idle)).await;
+            if !lock.is_in_place() {
+                tracing::warn!("the state directory was taken away");
+                return;
+            }
             self.twin.store.forget_terminated(jiff::Timestamp::now());
             if self.twin.is_idle() {
                 tracing::info!("nobody has wanted anything for long enough");

@@ -7,7 +7,7 @@
 use std::fs::{File, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -113,7 +113,10 @@ fn ask_to_end(status: &Status) -> io::Result<()> {
 
 /// The lock that a daemon holds as long as it lives.
 #[derive(Debug)]
-pub(crate) struct Lock(#[expect(dead_code, reason = "held, not read")] File);
+pub(crate) struct Lock {
+    file: File,
+    path: Utf8PathBuf,
+}
 
 impl Lock {
     /// Takes the lock of a state directory, which is made if it is not there.
@@ -130,7 +133,7 @@ impl Lock {
         let deadline = Instant::now() + Duration::from_millis(500);
         loop {
             match file.try_lock() {
-                Ok(()) => return Ok(Self(file)),
+                Ok(()) => return Ok(Self { file, path }),
                 Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
                     std::thread::sleep(Duration::from_millis(10));
                 }
@@ -140,6 +143,17 @@ impl Lock {
                 Err(TryLockError::Error(error)) => return Err(TwinError::file(path)(error)),
             }
         }
+    }
+}
+
+impl Lock {
+    /// Whether the lock is still that of the directory. Who removes the directory takes it
+    /// from the daemon, and another may hold the new one.
+    pub(crate) fn is_in_place(&self) -> bool {
+        let place = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
+        let held = self.file.metadata().map(place);
+        let there = std::fs::metadata(&self.path).map(place);
+        matches!((held, there), (Ok(held), Ok(there)) if held == there)
     }
 }
 
@@ -176,6 +190,11 @@ mod tests {
         assert!(matches!(Lock::take(dir.path()), Err(TwinError::AlreadyRunning { .. })));
         assert!(matches!(status(dir.path()), Err(TwinError::Damaged { .. })));
         drop(lock);
+        let lock = Lock::take(dir.path()).unwrap();
+        assert!(lock.is_in_place());
+        fs_err::remove_file(path(dir.path())).unwrap();
+        assert!(!lock.is_in_place());
         Lock::take(dir.path()).unwrap();
+        assert!(!lock.is_in_place());
     }
 }
