@@ -5,6 +5,7 @@
 
 mod arch;
 mod assemble;
+mod disk;
 mod image;
 mod kconfig;
 mod make;
@@ -15,6 +16,7 @@ mod tree;
 
 pub use arch::{Arch, Kind, UnknownArch};
 pub use assemble::{AssembleError, AssembleOptions, Stamp, assemble};
+pub use disk::{Disk, DiskError, DiskOptions, write_disk};
 pub use image::{
     Attribute, Change, Check, CheckName, Difference, ExtractError, Image, ImageError, ImageInfo,
     Inspection, Module, ModuleKind, Verdict, diff, extract, inspect, inspect_headers,
