@@ -152,3 +152,39 @@ fn what_the_desk_lacks_is_named_with_its_package() {
     let pair = ["CARGO_L4RE_TWIN_FIRMWARE_AMD64_CODE", "CARGO_L4RE_TWIN_FIRMWARE_AMD64_VARS"];
     lacks(&pair, "apt-get install ovmf");
 }
+
+#[test]
+fn a_declared_entry_runs_to_its_own_expectation() {
+    let desk = Desk::new();
+    let tree = amd64();
+    let hello = format!("{tree}/bin/amd64_gen/l4f/hello");
+    let settings = format!(
+        "[tree.amd64]\nbuild = \"{tree}\"\n[[entry]]\nname = \"mine\"\n\
+         roottask = \"moe --init=rom/app\"\nexpect = [\"MOE: Starting: rom/app\", \"Hello World!\"]\n\
+         modules = [\"l4re\", {{ file = \"{hello}\", name = \"app\" }}]\ntimeout = \"3m\"\n"
+    );
+    desk.write("l4re.toml", settings);
+    desk.l4re(&["entries"]).code(0).prints("mine\n");
+    desk.start(&["run", "mine", "--metal"]).wait(BOOT).code(0).prints("rom/app");
+    let words = ["runner", "--metal", "--expect", "Hello World!", "--timeout", "3m", &hello, "-v"];
+    desk.start(&words).wait(BOOT).code(0).prints("rom/hello -- -v");
+}
+
+#[test]
+fn a_crate_is_built_by_cargo_for_its_entry() {
+    let desk = Desk::new();
+    desk.write(
+        "Cargo.toml",
+        "[package]\nname = \"app\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\
+         [package.metadata.l4re.tree.amd64]\nbuild = \"TREE\"\n[workspace]\n"
+            .replace("TREE", &amd64()),
+    );
+    // A stand-in for a program of L4Re's: at least it needs no library of Linux.
+    desk.write(".cargo/config.toml", "build.rustflags = [\"-Ctarget-feature=+crt-static\"]\n");
+    desk.write("src/main.rs", "fn main() {}\n");
+    let output = desk.l4re(&["efiimage", "-p", "app"]).code(0);
+    let words = ["inspect", output.stdout.trim()];
+    desk.l4re(&words).code(0).prints("moe --init=rom/app").prints("app");
+    desk.write("src/main.rs", "fn main() { broken }\n");
+    desk.l4re(&["efiimage", "-p", "app"]).code(101).says("src/main.rs:1:13");
+}

@@ -80,6 +80,8 @@ pub enum Command {
     Inspect(commands::inspect::Arguments),
     /// Run on the desk: build, boot on the twin, show the console, stop at the end
     Run(commands::run::Arguments),
+    /// Run a program on the desk: Cargo's `runner`
+    Runner(commands::runner::Arguments),
     /// Build, upload, launch on EC2 (or the twin), show the console
     Deploy(commands::deploy::Arguments),
     /// Show the console of an instance and type into it

@@ -6,13 +6,15 @@
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::Args;
 use l4re_image::{
-    Arch, AssembleError, AssembleOptions, BuildTree, Cancel, Image, Inspection, KernelTree, Kind,
-    ListOptions, Made, MakeRequest, Stamp,
+    Arch, AssembleError, AssembleOptions, BuildTree, Cancel, Entry, Image, Inspection, KernelTree,
+    Kind, ListOptions, Made, MakeRequest, Stamp,
 };
 
 use crate::commands::Context;
+use crate::entry::{self, EntryError};
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
+use crate::settings;
 
 /// How many names a message lists before it stops.
 const NAMES_SHOWN: usize = 12;
@@ -59,29 +61,61 @@ impl Workplace {
         }
     }
 
-    /// The entry that is meant: the one named, if it is there, or the only one there is.
+    /// The entries that can be built: those declared in settings, then those of the list.
+    pub fn entries(
+        &self,
+        context: &Context,
+        variables: &[(String, String)],
+    ) -> Result<Vec<Entry>, Failure> {
+        let options = self.list_options(variables);
+        let listed = self.tree.entries(&options)?;
+        // A list that is named says all; ours are for the tree's own.
+        let declared = match options.modules_list {
+            Some(_) => Vec::new(),
+            None => context.settings.declared(),
+        };
+        if let Some(both) = declared.iter().find(|d| listed.iter().any(|l| l.name == d.name)) {
+            let (name, list) = (both.name.clone(), self.tree.modules_list());
+            return Err(EntryError::Twice { name, list }.into());
+        }
+        let ours = |entry: &&settings::Entry| Entry {
+            name: entry.name.clone(),
+            archs: Vec::new(),
+            file: context.settings.place_of(entry),
+            line: None,
+            comment: None,
+        };
+        Ok(declared.iter().map(ours).chain(listed).collect())
+    }
+
+    /// The entry that is meant: the one named, if it is there, or the only one there is (of
+    /// those declared, if any are).
     pub fn entry(
         &self,
+        context: &Context,
         name: Option<&str>,
         variables: &[(String, String)],
     ) -> Result<String, Failure> {
-        let options = self.list_options(variables);
-        let entries = self.tree.entries(&options)?;
+        let entries = self.entries(context, variables)?;
         let names = || entries.iter().map(|entry| entry.name.as_str());
-        let list = || options.modules_list.clone().unwrap_or_else(|| self.tree.modules_list());
+        let list = self.list_options(variables).modules_list;
+        let list = list.unwrap_or_else(|| self.tree.modules_list());
         match name {
             Some(name) if names().any(|known| known == name) => Ok(name.to_owned()),
             Some(name) => Err(Failure::NoEntry {
                 name: name.to_owned(),
-                list: list(),
+                list,
                 nearest: l4re_image::nearest(name, names()).into_iter().map(Into::into).collect(),
             }),
-            None if entries.len() == 1 => Ok(entries[0].name.clone()),
-            None => Err(Failure::WhichEntry {
-                list: list(),
-                count: entries.len(),
-                names: names().take(NAMES_SHOWN).collect::<Vec<_>>().join(", "),
-            }),
+            None => match (entries.as_slice(), context.settings.declared().as_slice()) {
+                ([only], _) => Ok(only.name.clone()),
+                (_, [only]) => Ok(only.name.clone()),
+                _ => Err(Failure::WhichEntry {
+                    list,
+                    count: entries.len(),
+                    names: names().take(NAMES_SHOWN).collect::<Vec<_>>().join(", "),
+                }),
+            },
         }
     }
 
@@ -90,18 +124,28 @@ impl Workplace {
         &self,
         context: &Context,
         kind: Kind,
-        entry: &str,
+        name: &str,
         platform: Option<&str>,
         variables: &[(String, String)],
     ) -> Result<MakeRequest, Failure> {
-        let mut request = MakeRequest::new(self.tree.clone(), kind, entry);
+        let mut request = MakeRequest::new(self.tree.clone(), kind, name);
         request.platform = platform.map(str::to_owned).or_else(|| self.platform.clone());
         request.kernel = self.kernel.as_deref().map(KernelTree::open).transpose()?;
         request.search_path = context.environment.get("MODULE_SEARCH_PATH").map(str::to_owned);
         request.vars = variables.to_vec();
+        let declared = context.settings.declared().into_iter().find(|known| known.name == name);
+        if let (Some(declared), false) = (declared, names_list(variables)) {
+            let list = entry::write_list(context, &self.tree, declared)?;
+            request.vars.push(("MODULES_LIST".to_owned(), list.to_string()));
+        }
         request.verbose = context.shell.is_verbose();
         Ok(request)
     }
+}
+
+/// Whether make is given a module list of the user's own.
+fn names_list(variables: &[(String, String)]) -> bool {
+    variables.iter().any(|(name, _)| name == "MODULES_LIST")
 }
 
 /// The build tree that settings name, for the architecture that is asked for.

@@ -6,6 +6,7 @@ mod arguments;
 mod build;
 mod commands;
 mod download;
+mod entry;
 mod environment;
 mod failure;
 mod instance;

@@ -38,7 +38,7 @@ pub fn build(context: &Context, arguments: &Arguments, kind: Kind) -> Result<(),
         Target::Url(url) => return Err(not_an_entry(url)),
     };
     let place = Workplace::find(context)?;
-    let entry = place.entry(name, &words.variables)?;
+    let entry = place.entry(context, name, &words.variables)?;
     let platform = arguments.platform.as_deref();
     let mut request = place.request(context, kind, &entry, platform, &words.variables)?;
     request.jobs = arguments.jobs;

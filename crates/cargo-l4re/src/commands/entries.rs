@@ -1,7 +1,6 @@
-//! `cargo l4re entries`: what the build tree's modules.list has to build.
+//! `cargo l4re entries`: what there is to build: entries of the settings and of modules.list.
 
 use clap::Args;
-use l4re_image::ListOptions;
 
 use super::Context;
 use crate::build::Workplace;
@@ -20,9 +19,7 @@ pub struct Arguments {
 pub fn entries(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
     let words = Words::parse(&arguments.words, context.environment.folder())?;
     let place = Workplace::find(context)?;
-    let options: ListOptions = place.list_options(&words.variables);
-    let entries = place.tree.entries(&options)?;
-    for entry in &entries {
+    for entry in &place.entries(context, &words.variables)? {
         context.shell.result(&entry.name)?;
         context.shell.json("entry", entry)?;
     }

@@ -22,7 +22,7 @@ const VIRTUAL_LIMIT: Duration = Duration::from_secs(5 * 60);
 const METAL_LIMIT: Duration = Duration::from_secs(45 * 60);
 
 /// What to run.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct ImageFlags {
     /// Entry, image file or URL, and variables that go through to make
     #[arg(value_name = "ENTRY|IMAGE|URL|VAR=value")]
@@ -59,7 +59,7 @@ pub struct MachineFlags {
 }
 
 /// What its console is judged by.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct JudgeFlags {
     /// Regular expression that the console must show; several in this order
     #[arg(long, value_name = "REGEX")]

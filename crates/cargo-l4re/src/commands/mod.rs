@@ -12,6 +12,7 @@ pub mod inspect;
 pub mod power;
 pub mod ps;
 pub mod run;
+pub mod runner;
 pub mod script;
 pub mod twin;
 pub mod upload;
@@ -100,7 +101,10 @@ fn carry_out(
         manifest: global.manifest_path.as_deref(),
         package: global.package.as_deref(),
     };
-    let settings = Settings::read(&environment, &sources)?;
+    let mut settings = Settings::read(&environment, &sources)?;
+    if let Command::Runner(arguments) = &command {
+        settings.declare(arguments.entry(&environment));
+    }
     let (shell, local) = (shell.clone(), local.clone());
     let context = Arc::new(Context { environment, settings, shell, global, local });
     match &command {
@@ -109,6 +113,7 @@ fn carry_out(
         Command::Entries(arguments) => entries::entries(&context, arguments),
         Command::Inspect(arguments) => inspect::inspect(&context, arguments),
         Command::Run(arguments) => run::run(&context, arguments),
+        Command::Runner(arguments) => runner::runner(&context, arguments),
         Command::Deploy(arguments) => deploy::deploy(&context, arguments),
         Command::Console(arguments) => console::console(&context, arguments),
         Command::Ps(arguments) => ps::ps(&context, arguments),

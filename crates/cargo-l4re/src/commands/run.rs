@@ -12,7 +12,7 @@ use l4re_cloud::{Instance, InstanceState};
 use super::Context;
 use super::flags::{ImageFlags, JudgeFlags, MachineFlags};
 use crate::failure::Failure;
-use crate::instance::{self, Connection, Source, Where};
+use crate::instance::{self, Attachment, Connection, Recipe, Source, Where};
 use crate::interrupt::Interrupt;
 
 /// Time within which a terminated instance must be gone.
@@ -31,29 +31,39 @@ pub struct Arguments {
 
 /// Runs `run`.
 pub fn run(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failure> {
+    on_desk(context, &arguments.image, &arguments.machine, &arguments.judge)
+}
+
+/// Builds, boots, watches and ends an instance on the twin.
+pub fn on_desk(
+    context: &Arc<Context>,
+    image: &ImageFlags,
+    machine: &MachineFlags,
+    judge: &JudgeFlags,
+) -> Result<(), Failure> {
     context.with_runtime(|runtime, interrupt| {
-        let source = arguments.image.source(context, interrupt)?;
+        let source = image.source(context, interrupt)?;
+        let attachment = judge.attachment(context, source.entry(), machine.metal)?;
+        let recipe = machine.recipe(context, &source, image.kind)?;
         let ready = instance::connect(context, Where { local: true })?;
         ready.check_desk(context, source.arch())?;
         runtime.block_on(async {
             let connection = ready.connect().await?;
-            to_verdict(context, arguments, &connection, &source, interrupt).await
+            to_verdict(context, &connection, &source, &recipe, attachment, interrupt).await
         })
     })
 }
 
 async fn to_verdict(
     context: &Arc<Context>,
-    arguments: &Arguments,
     connection: &Connection,
     source: &Source,
+    recipe: &Recipe,
+    attachment: Attachment,
     interrupt: &Interrupt,
 ) -> Result<(), Failure> {
-    let metal = arguments.machine.metal;
-    let attachment = arguments.judge.attachment(context, source.entry(), metal)?;
-    let recipe = arguments.machine.recipe(context, source, arguments.image.kind)?;
     let begin = Instant::now();
-    let launch = instance::launch(context, connection, source, &recipe, interrupt).await?;
+    let launch = instance::launch(context, connection, source, recipe, interrupt).await?;
     let machine = &launch.launched.instance;
     let ending = instance::attach(context, connection, machine, attachment, interrupt).await;
     // First of all the machine's end; what the console said can wait.

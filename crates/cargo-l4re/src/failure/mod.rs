@@ -13,6 +13,7 @@ use l4re_console::verdict::Verdict;
 use l4re_image::{AssembleError, ExtractError, ImageError, MakeError, TreeError};
 
 use crate::download::DownloadError;
+use crate::entry::{ArtifactError, EntryError};
 use crate::settings::SettingsError;
 use crate::shell::{Diagnostic, Place};
 use crate::target::TooMany;
@@ -80,6 +81,12 @@ pub enum Failure {
         /// The nearest names.
         nearest: Vec<String>,
     },
+    /// An entry of the settings that cannot be.
+    #[error(transparent)]
+    Entry(#[from] EntryError),
+    /// A module that Cargo was to build.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
     /// Make failed; its own lines were shown before.
     #[error(transparent)]
     Make(#[from] MakeError),
@@ -201,10 +208,12 @@ impl Failure {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::TooMany(_) | Self::Usage(_) | Self::Pattern(_) => code::USAGE,
-            Self::Settings(SettingsError::Metadata(_)) => code::CARGO,
-            Self::Settings(_) | Self::NoTree { .. } | Self::WhichTree { .. } | Self::NoHome => {
-                code::SETTINGS
-            }
+            Self::Settings(SettingsError::Metadata(_)) | Self::Artifact(_) => code::CARGO,
+            Self::Settings(_)
+            | Self::Entry(_)
+            | Self::NoTree { .. }
+            | Self::WhichTree { .. }
+            | Self::NoHome => code::SETTINGS,
             Self::Make(MakeError::Cancelled)
             | Self::Download(DownloadError::Interrupted)
             | Self::Interrupted => INTERRUPTED,

@@ -41,7 +41,7 @@ impl Source {
         let path = match target {
             Target::Entry(name) => {
                 let place = Workplace::find(context)?;
-                let entry = place.entry(name.as_deref(), &variables)?;
+                let entry = place.entry(context, name.as_deref(), &variables)?;
                 let (place, platform) = (Box::new(place), flags.platform.clone());
                 return Ok(Self::Entry { place, entry, platform, variables, way: flags.way });
             }

@@ -7,7 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::Deserialize;
 
 use super::error::SettingsError;
-use super::layer::Layer;
+use super::layer::{Entry, Layer, Module, ModuleTable};
 use super::{Origin, Sources};
 use crate::environment::Environment;
 
@@ -42,6 +42,22 @@ pub fn config_word(word: &str, folder: &Utf8Path) -> Result<(Origin, Layer), Set
     let mut layer = parse::<Layer>(word, format!("--config {word}"))?;
     layer.rebase(folder);
     Ok((Origin::CommandLine, layer))
+}
+
+/// The entry of a package that declares none: its program, beside the L4Re runtime.
+pub fn program(package: &str) -> Entry {
+    let table = ModuleTable {
+        bin: Some(package.to_owned()),
+        package: Some(package.to_owned()),
+        ..ModuleTable::default()
+    };
+    Entry {
+        // The build tree's own list may well have an entry of the package's name.
+        name: format!("cargo-{package}"),
+        roottask: Some(format!("moe --init=rom/{package}")),
+        modules: vec![Module::Searched("l4re".to_owned()), Module::Described(table)],
+        ..Entry::default()
+    }
 }
 
 /// The nearest `l4re.toml` upwards.

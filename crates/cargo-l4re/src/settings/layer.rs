@@ -65,12 +65,28 @@ pub struct Machine {
     pub virtual_: BTreeMap<ArchKey, Vec<String>>,
 }
 
-/// What is expected of one entry.
+/// An entry: one of modules.list of which something is expected, or, with modules or a
+/// roottask of its own, one that is declared here.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Entry {
-    /// The entry's name, as in modules.list.
+    /// The entry's name.
     pub name: String,
+    /// The kernel and its command line.
+    #[serde(default)]
+    pub kernel: Option<String>,
+    /// The root pager and its command line.
+    #[serde(default)]
+    pub sigma0: Option<String>,
+    /// The roottask and its command line.
+    #[serde(default)]
+    pub roottask: Option<String>,
+    /// Its modules, in order.
+    #[serde(default)]
+    pub modules: Vec<Module>,
+    /// Further folders in which modules are looked for; the settings file's own is one.
+    #[serde(default)]
+    pub search_path: Vec<Utf8PathBuf>,
     /// Expressions that the console must show, in order.
     #[serde(default)]
     pub expect: Vec<String>,
@@ -80,6 +96,87 @@ pub struct Entry {
     /// Time within which the expressions must be seen.
     #[serde(default)]
     pub timeout: Option<Span>,
+}
+
+impl Entry {
+    /// Whether the entry itself is declared here, and not only what is expected of it.
+    pub fn is_declared(&self) -> bool {
+        !self.modules.is_empty() || self.roottask.is_some()
+    }
+}
+
+impl Entry {
+    fn rebase(&mut self, folder: &Utf8Path) {
+        for path in &mut self.search_path {
+            *path = folder.join(&path);
+        }
+        self.search_path.push(folder.to_owned());
+        for module in &mut self.modules {
+            if let Module::Described(ModuleTable { file: Some(file), .. }) = module {
+                *file = folder.join(&file);
+            }
+        }
+    }
+}
+
+/// A module of a declared entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Module {
+    /// A file on the search path, and its command line.
+    Searched(String),
+    /// A file, or what Cargo builds.
+    Described(ModuleTable),
+}
+
+/// A module that is a file by its path, or an artifact of Cargo.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct ModuleTable {
+    /// The file.
+    pub file: Option<Utf8PathBuf>,
+    /// The binary that Cargo builds, instead of a file.
+    pub bin: Option<String>,
+    /// The example that Cargo builds, instead of a file.
+    pub example: Option<String>,
+    /// The package that has it.
+    pub package: Option<String>,
+    /// Cargo's `--target`: a triple or a target specification.
+    pub target: Option<String>,
+    /// Cargo's `--profile`.
+    pub profile: Option<String>,
+    /// Cargo's `--features`.
+    pub features: Vec<String>,
+    /// Further arguments for `cargo build`.
+    pub cargo_args: Vec<String>,
+    /// Its name in the image. Default: the file's.
+    pub name: Option<String>,
+    /// Its command line after its name.
+    pub args: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for Module {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+
+        impl<'de> serde::de::Visitor<'de> for Either {
+            type Value = Module;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a module's words, or a table with `file`, `bin` or `example`")
+            }
+
+            fn visit_str<E>(self, words: &str) -> Result<Module, E> {
+                Ok(Module::Searched(words.to_owned()))
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<Module, A::Error> {
+                let table = serde::de::value::MapAccessDeserializer::new(map);
+                ModuleTable::deserialize(table).map(Module::Described)
+            }
+        }
+
+        deserializer.deserialize_any(Either)
+    }
 }
 
 /// The twin's settings.
@@ -171,6 +268,9 @@ impl Layer {
             );
         for path in paths {
             *path = folder.join(&path);
+        }
+        for entry in self.entry.iter_mut().filter(|entry| entry.is_declared()) {
+            entry.rebase(folder);
         }
     }
 }

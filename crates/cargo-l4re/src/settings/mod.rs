@@ -16,7 +16,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use l4re_image::Arch;
 
 pub use self::error::SettingsError;
-pub use self::layer::{Accel, ArchKey, Entry, Layer, Span, Tree};
+pub use self::layer::{Accel, ArchKey, Entry, Layer, Module, ModuleTable, Span, Tree};
 use crate::environment::Environment;
 
 /// Time to live of an instance where no setting says otherwise.
@@ -66,7 +66,17 @@ impl Settings {
         }
         layers.extend(files::nearest_file(environment.folder())?);
         layers.extend(files::manifests(environment, sources)?);
-        Ok(Self { layers })
+        let mut settings = Self { layers };
+        if let (Some(package), []) = (sources.package, settings.declared().as_slice()) {
+            settings.declare(files::program(package));
+        }
+        Ok(settings)
+    }
+
+    /// Declares an entry, as the command line means it.
+    pub fn declare(&mut self, entry: Entry) {
+        let layer = Layer { entry: vec![entry], ..Layer::default() };
+        self.layers.insert(0, (Origin::CommandLine, layer));
     }
 
     /// The strongest layer's value.
@@ -124,6 +134,29 @@ impl Settings {
     /// What is set for an entry.
     pub fn entry(&self, name: &str) -> Option<&Entry> {
         self.find(|layer| layer.entry.iter().find(|entry| entry.name == name))
+    }
+
+    /// The entries that are declared, not only expected of, the strongest layer's first.
+    pub fn declared(&self) -> Vec<&Entry> {
+        let all = self.layers.iter().flat_map(|(_, layer)| &layer.entry);
+        let mut declared: Vec<&Entry> = Vec::new();
+        for entry in all.filter(|entry| entry.is_declared()) {
+            if !declared.iter().any(|known| known.name == entry.name) {
+                declared.push(entry);
+            }
+        }
+        declared
+    }
+
+    /// The file that declares an entry; empty when it is no file.
+    pub fn place_of(&self, entry: &Entry) -> Utf8PathBuf {
+        let has = |layer: &Layer| layer.entry.iter().any(|known| std::ptr::eq(known, entry));
+        match self.layers.iter().find(|(_, layer)| has(layer)) {
+            Some((Origin::File(path) | Origin::Package(path) | Origin::Workspace(path), _)) => {
+                path.clone()
+            }
+            _ => Utf8PathBuf::new(),
+        }
     }
 
     /// The bucket, if one is set.
