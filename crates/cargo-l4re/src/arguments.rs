@@ -78,6 +78,8 @@ pub enum Command {
     Entries(commands::entries::Arguments),
     /// Say what an image is made of, and check it
     Inspect(commands::inspect::Arguments),
+    /// Write a disk that UEFI boots
+    Disk(commands::disk::Arguments),
     /// Run on the desk: build, boot on the twin, show the console, stop at the end
     Run(commands::run::Arguments),
     /// Run a program on the desk: Cargo's `runner`

@@ -6,6 +6,7 @@ pub mod build;
 pub mod completions;
 pub mod console;
 pub mod deploy;
+pub mod disk;
 pub mod entries;
 pub mod flags;
 pub mod inspect;
@@ -112,6 +113,7 @@ fn carry_out(
         Command::Elfimage(arguments) => build::build(&context, arguments, l4re_image::Kind::Elf),
         Command::Entries(arguments) => entries::entries(&context, arguments),
         Command::Inspect(arguments) => inspect::inspect(&context, arguments),
+        Command::Disk(arguments) => disk::disk(&context, arguments),
         Command::Run(arguments) => run::run(&context, arguments),
         Command::Runner(arguments) => runner::runner(&context, arguments),
         Command::Deploy(arguments) => deploy::deploy(&context, arguments),

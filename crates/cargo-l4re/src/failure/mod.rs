@@ -10,7 +10,7 @@ use l4re_cloud::CloudError;
 use l4re_console::expect::PatternError;
 use l4re_console::log::LogError;
 use l4re_console::verdict::Verdict;
-use l4re_image::{AssembleError, ExtractError, ImageError, MakeError, TreeError};
+use l4re_image::{AssembleError, DiskError, ExtractError, ImageError, MakeError, TreeError};
 
 use crate::download::DownloadError;
 use crate::entry::{ArtifactError, EntryError};
@@ -96,6 +96,9 @@ pub enum Failure {
     /// An image that cannot be used.
     #[error(transparent)]
     Image(#[from] ImageError),
+    /// A disk that cannot be written.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
     /// An image that cannot be unpacked.
     #[error(transparent)]
     Extract(#[from] ExtractError),
@@ -220,6 +223,7 @@ impl Failure {
             Self::Make(MakeError::Image(_) | MakeError::Check { .. })
             | Self::Image(_)
             | Self::Extract(_)
+            | Self::Disk(_)
             | Self::ImageChecks { .. } => code::IMAGE,
             Self::Assemble(AssembleError::Image(_)) => code::IMAGE,
             Self::Tree(_)
