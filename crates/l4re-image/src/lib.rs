@@ -15,13 +15,15 @@ mod replace;
 mod tree;
 
 pub use arch::{Arch, Kind, UnknownArch};
-pub use assemble::{AssembleError, AssembleOptions, Stamp, assemble};
+pub use assemble::{AssembleError, AssembleOptions, Stamp, assemble, assemble_unsummed};
 pub use disk::{Disk, DiskError, DiskOptions, write_disk};
 pub use image::{
     Attribute, Change, Check, CheckName, Difference, ExtractError, Image, ImageError, ImageInfo,
-    Inspection, Module, ModuleKind, Verdict, diff, extract, inspect, inspect_headers,
+    Inspection, Module, ModuleKind, Unsummed, Verdict, diff, extract, inspect, inspect_headers,
 };
-pub use make::{Cancel, Cause, Made, MakeError, MakeFailure, MakeRequest, make, make_argv};
+pub use make::{
+    Cancel, Cause, Made, MakeError, MakeFailure, MakeRequest, make, make_argv, make_unsummed,
+};
 pub use modlist::{Entry, ListOptions};
 pub use nearest::nearest;
 pub use tree::{BuildTree, KernelTree, TreeError};

@@ -7,6 +7,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 
 use camino::{Utf8Path, Utf8PathBuf};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 /// A file being written beside the one that it replaces.
 #[derive(Debug)]
@@ -39,8 +40,21 @@ impl Replacement {
     }
 
     /// Puts the file in its place.
+    ///
+    /// Where a file is replaced, the two change places and the old one is removed: to rename
+    /// over a file makes ext4 write the new one out, which for a large image takes as long as
+    /// making it.
     pub(crate) fn commit(mut self) -> io::Result<()> {
-        std::fs::rename(&self.temporary, &self.path)?;
+        let (new, old) = (self.temporary.as_std_path(), self.path.as_std_path());
+        let replaces = std::fs::symlink_metadata(old).is_ok_and(|data| data.is_file());
+        if replaces && renameat_with(CWD, new, CWD, old, RenameFlags::EXCHANGE).is_ok() {
+            self.done = true;
+            // Only the old file is at stake.
+            let _ = std::fs::remove_file(new);
+            return Ok(());
+        }
+        // Not every file system can exchange.
+        std::fs::rename(new, old)?;
         self.done = true;
         Ok(())
     }
@@ -83,5 +97,8 @@ mod tests {
         new.write_all(b"new").unwrap();
         new.commit().unwrap();
         assert_eq!(fs_err::read_to_string(&path).unwrap(), "new");
+        assert_eq!(fs_err::read_dir(dir.path()).unwrap().count(), 1);
+        let folder = Replacement::of(dir.path()).unwrap();
+        assert!(folder.commit().is_err(), "a folder is not replaced");
     }
 }

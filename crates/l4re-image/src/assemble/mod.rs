@@ -16,9 +16,10 @@ mod prepare;
 mod remember;
 mod run;
 mod settings;
+mod sums;
 mod write;
 
-pub use run::{AssembleError, AssembleOptions, Stamp, assemble};
+pub use run::{AssembleError, AssembleOptions, Stamp, assemble, assemble_unsummed};
 
 #[cfg(test)]
 mod tests;

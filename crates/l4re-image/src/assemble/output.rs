@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use camino::Utf8Path;
 
@@ -10,6 +10,7 @@ use super::base::Base;
 use super::payload::{Entry, Payload};
 use super::plan::plan;
 use super::run::{AssembleError, Ready};
+use super::sums;
 use super::write::Frame;
 use crate::arch::Kind;
 use crate::make::MakeRequest;
@@ -23,22 +24,32 @@ pub(super) fn write(
     cmdline: &str,
     modules: &[Ready],
 ) -> Result<(), AssembleError> {
-    let entries: Vec<Entry> = modules.iter().map(entry).collect();
-    let shape = || AssembleError::Unfit("the base image has an unusual shape".to_owned());
-    let (payload, frame) = plan(base, attributes, cmdline, &entries).ok_or_else(shape)?;
+    let plan = |sums: &[String]| {
+        let entries: Vec<Entry> = modules.iter().zip(sums).map(entry).collect();
+        plan(base, attributes, cmdline, &entries)
+            .ok_or_else(|| AssembleError::Unfit("the base image has an unusual shape".to_owned()))
+    };
+    // Sums have the same length, so that all places are known before the sums are.
+    let (payload, frame) = plan(&vec!["0".repeat(32); modules.len()])?;
     let failed = |source| AssembleError::Write { path: path.to_owned(), source };
     if let Some(dir) = path.parent() {
         fs_err::create_dir_all(dir).map_err(failed)?;
     }
-    let mut output = Replacement::of(path).map_err(failed)?;
-    write_parts(output.file(), &payload, &frame, modules)
-        .map_err(failed)?
-        .map_err(AssembleError::Unfit)?;
-    output.flush().map_err(failed)?;
+    let output = Replacement::of(path).map_err(failed)?;
+    let mut file = output.file();
+    let copied = || copy_modules(file, frame.front.len() as u64, &payload, modules);
+    let (copied, sums) = sums::meanwhile(modules, copied);
+    copied.map_err(failed)?.map_err(AssembleError::Unfit)?;
+    let sums = sums.map_err(AssembleError::Unfit)?;
+    for (module, sum) in modules.iter().zip(&sums) {
+        module.prepared.finish(sum)?;
+    }
+    let (payload, frame) = plan(&sums)?;
+    write_rest(&mut file, &payload, &frame).map_err(failed)?;
     output.commit().map_err(failed)
 }
 
-fn entry(module: &Ready) -> Entry {
+fn entry((module, md5): (&Ready, &String)) -> Entry {
     let options = &module.listed.options;
     let own = |(key, value): (&String, &Option<String>)| {
         let key = key.strip_prefix("attr:")?;
@@ -49,33 +60,55 @@ fn entry(module: &Ready) -> Entry {
         name: module.listed.name.clone(),
         cmdline: module.listed.cmdline.replace('"', "\\\""),
         size: module.prepared.size,
-        md5: module.prepared.md5.clone(),
+        md5: md5.clone(),
         attributes: options.iter().filter_map(own).collect(),
     }
 }
 
-fn write_parts(
+fn copy_modules(
     mut file: &File,
+    data_at: u64,
     payload: &Payload,
-    frame: &Frame,
     modules: &[Ready],
 ) -> io::Result<Result<(), String>> {
-    let data_at = frame.front.len() as u64;
-    file.write_all(&frame.front)?;
-    file.write_all(&payload.front)?;
+    let mut buffer = vec![0; 256 * 1024];
     for (module, start) in modules.iter().zip(&payload.starts) {
         file.seek(SeekFrom::Start(data_at + start))?;
         let mut input = File::open(&module.prepared.file)?;
-        // Between files this is copy_file_range or the like: no bytes pass through here.
-        if io::copy(&mut input, &mut file)? != module.prepared.size {
+        if copy(&mut input, &mut file, &mut buffer)? != module.prepared.size {
             return Ok(Err(format!("{} changes while it is read", module.prepared.file)));
         }
     }
+    Ok(Ok(()))
+}
+
+/// Copies all there is. The places of modules in files are no multiples of pages, for which the
+/// kernel's own copying (copy_file_range) takes up to twice as long.
+fn copy(from: &mut File, to: &mut &File, buffer: &mut [u8]) -> io::Result<u64> {
+    let mut done = 0;
+    loop {
+        match from.read(buffer) {
+            Ok(0) => return Ok(done),
+            Ok(count) => {
+                to.write_all(&buffer[..count])?;
+                done += count as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Writes what is before the modules' bytes and after them.
+fn write_rest(file: &mut &File, payload: &Payload, frame: &Frame) -> io::Result<()> {
+    let data_at = frame.front.len() as u64;
+    file.seek(SeekFrom::Start(0))?;
+    file.write_all(&frame.front)?;
+    file.write_all(&payload.front)?;
     file.seek(SeekFrom::Start(data_at + payload.end))?;
     file.write_all(&frame.back)?;
     // With an empty module and nothing behind it the end is a hole.
-    file.set_len(data_at + payload.end + frame.back.len() as u64)?;
-    Ok(Ok(()))
+    file.set_len(data_at + payload.end + frame.back.len() as u64)
 }
 
 /// Sets the links that make sets beside the image: `last`, without the entry's name, and the

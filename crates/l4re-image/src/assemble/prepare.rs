@@ -1,13 +1,12 @@
 //! From a listed module to the file whose bytes go into the image: found, unpacked if asked,
-//! stripped as L4Re's tools do, summed.
+//! stripped as L4Re's tools do.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::FileExt;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use flate2::read::MultiGzDecoder;
-use md5::{Digest, Md5};
 
 use super::AssembleError;
 use super::remember::{Memory, Prepared};
@@ -62,7 +61,7 @@ impl Workshop<'_> {
         unpack: bool,
         strip: bool,
         target: &Utf8Path,
-    ) -> io::Result<Prepared> {
+    ) -> io::Result<Utf8PathBuf> {
         let mut file = path.to_owned();
         if unpack && starts_with(path, b"\x1f\x8b")? {
             file = target.with_extension("unpacked");
@@ -78,8 +77,7 @@ impl Workshop<'_> {
             std::fs::rename(&file, target)?;
             file = target.to_owned();
         }
-        let (size, md5) = sum(&file)?;
-        Ok(Prepared { file, size, md5 })
+        Ok(file)
     }
 
     /// Runs `objcopy -S`; whether it could do anything with the file.
@@ -115,20 +113,4 @@ fn read_start(path: &Utf8Path, buffer: &mut [u8]) -> io::Result<usize> {
         }
     }
     Ok(count)
-}
-
-/// Size and MD5 of a file.
-fn sum(path: &Utf8Path) -> io::Result<(u64, String)> {
-    let mut file = File::open(path)?;
-    let (mut hash, mut size) = (Md5::new(), 0);
-    let mut buffer = vec![0; 256 * 1024];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok((size, hex::encode(hash.finalize()))),
-            count => {
-                hash.update(&buffer[..count]);
-                size += count as u64;
-            }
-        }
-    }
 }

@@ -19,9 +19,21 @@ use crate::replace::Replacement;
 /// The bytes of a module as they go into the image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Prepared {
+    /// Holds these bytes.
     pub(super) file: Utf8PathBuf,
     pub(super) size: u64,
-    pub(super) md5: String,
+    /// Their sum, where it is known from before.
+    pub(super) md5: Option<String>,
+    origin: Origin,
+}
+
+/// The module's own file, as it was when it was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Origin {
+    path: Utf8PathBuf,
+    identity: String,
+    /// Where the sum is noted, if it may be.
+    note: Option<Utf8PathBuf>,
 }
 
 /// The folder in the build tree where things are kept.
@@ -39,41 +51,62 @@ impl Memory {
     }
 
     /// What `make` makes of a file, or made of it before in the same way; where the way is not
-    /// known, it is made anew. `make` gets a path that it may write to.
+    /// known, it is made anew. `make` gets a path that it may write to, and says which file
+    /// it is: that one, or the file as it is.
     pub(super) fn prepared(
         &self,
         path: &Utf8Path,
         way: Option<&str>,
-        make: impl FnOnce(&Utf8Path) -> Result<Prepared, AssembleError>,
+        make: impl FnOnce(&Utf8Path) -> Result<Utf8PathBuf, AssembleError>,
     ) -> Result<Prepared, AssembleError> {
         let unfit = |error: io::Error| AssembleError::Unfit(format!("{path}: {error}"));
         let data = fs::metadata(path).map_err(unfit)?;
         let key = hex::encode(&Sha256::digest(format!("{path}\n{way:?}"))[..16]);
         let (note, kept) = (self.dir.join(&key), self.dir.join(format!("{key}.bytes")));
         let identity = identity(&data);
-        let known = way.and_then(|_| recall(&note, &identity, path, &kept));
-        if let Some(prepared) = known {
+        if let Some(prepared) = way.and_then(|_| recall(&note, &identity, path, &kept)) {
             return Ok(prepared);
         }
+        // Whatever is made now, what was noted about it is no more true.
+        let _ = fs::remove_file(&note);
         let target = self.dir.join(format!("{key}.{}.tmp", std::process::id()));
-        let mut prepared = make(&target)?;
-        if prepared.file == target {
+        let mut file = make(&target)?;
+        if file == target {
             fs::rename(&target, &kept).map_err(unfit)?;
-            prepared.file = kept;
+            file = kept;
         } else {
             // What objcopy may have begun.
             let _ = fs::remove_file(&target);
         }
-        let after = fs::metadata(path).map_err(unfit)?;
-        if identity != self::identity(&after) {
+        let size = fs::metadata(&file).map_err(unfit)?.size();
+        let note = (way.is_some() && settled(&data)).then_some(note);
+        let origin = Origin { path: path.to_owned(), identity, note };
+        Ok(Prepared { file, size, md5: None, origin })
+    }
+}
+
+impl Prepared {
+    /// To be called when the bytes have been read: makes sure that they still are what they
+    /// were, and notes their sum.
+    pub(super) fn finish(&self, md5: &str) -> Result<(), AssembleError> {
+        let path = &self.origin.path;
+        let unfit = |error: io::Error| AssembleError::Unfit(format!("{path}: {error}"));
+        if identity(&fs::metadata(path).map_err(unfit)?) != self.origin.identity {
             return Err(AssembleError::Unfit(format!("{path} changes while it is read")));
         }
-        if way.is_some() && settled(&data) {
-            keep(&note, &identity, path, &prepared).map_err(unfit)?;
-        } else {
-            let _ = fs::remove_file(&note);
+        match (&self.md5, &self.origin.note) {
+            (None, Some(note)) => self.keep(note, md5).map_err(unfit),
+            _ => Ok(()),
         }
-        Ok(prepared)
+    }
+
+    /// A note: identity, whether the file itself is used, size, MD5.
+    fn keep(&self, note: &Utf8Path, md5: &str) -> io::Result<()> {
+        let which = if self.file == self.origin.path { "itself" } else { "kept" };
+        let text = format!("{}\n{which}\n{}\n{md5}\n", self.origin.identity, self.size);
+        let mut file = Replacement::of(note)?;
+        io::Write::write_all(&mut file, text.as_bytes())?;
+        file.commit()
     }
 }
 
@@ -97,15 +130,6 @@ pub(super) fn settled(data: &Metadata) -> bool {
     changed.is_some_and(|age| age > Duration::from_secs(1))
 }
 
-/// A note: identity, whether the file itself is used, size, MD5.
-fn keep(note: &Utf8Path, identity: &str, path: &Utf8Path, prepared: &Prepared) -> io::Result<()> {
-    let which = if prepared.file == path { "itself" } else { "kept" };
-    let text = format!("{identity}\n{which}\n{}\n{}\n", prepared.size, prepared.md5);
-    let mut file = Replacement::of(note)?;
-    io::Write::write_all(&mut file, text.as_bytes())?;
-    file.commit()
-}
-
 fn recall(note: &Utf8Path, identity: &str, path: &Utf8Path, kept: &Utf8Path) -> Option<Prepared> {
     let text = fs::read_to_string(note).ok()?;
     let mut lines = text.lines();
@@ -119,5 +143,6 @@ fn recall(note: &Utf8Path, identity: &str, path: &Utf8Path, kept: &Utf8Path) -> 
     };
     let (size, md5) = (lines.next()?.parse().ok()?, lines.next()?);
     let whole = md5.len() == 32 && fs::metadata(file).ok()?.size() == size;
-    whole.then(|| Prepared { file: file.to_owned(), size, md5: md5.to_owned() })
+    let origin = Origin { path: path.to_owned(), identity: identity.to_owned(), note: None };
+    whole.then(|| Prepared { file: file.to_owned(), size, md5: Some(md5.to_owned()), origin })
 }

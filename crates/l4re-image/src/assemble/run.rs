@@ -11,7 +11,7 @@ use super::prepare::Workshop;
 use super::remember::{Memory, Prepared, identity};
 use super::settings::Settings;
 use super::{elf_needs, known, output};
-use crate::image::ImageError;
+use crate::image::{ImageError, Unsummed};
 use crate::make::{Made, MakeError, MakeRequest, sound_image, standard_link};
 use crate::modlist::{Evaluation, Listed, Source, evaluate};
 
@@ -69,6 +69,15 @@ pub enum AssembleError {
 /// Makes an image as [`make`](crate::make) would, without it where that can be done to the
 /// letter.
 pub fn assemble(request: &MakeRequest, options: &AssembleOptions) -> Result<Made, AssembleError> {
+    assemble_unsummed(request, options)?.sum().map_err(AssembleError::Image)
+}
+
+/// [`assemble`] without summing the image: with sums of its modules known, that takes longer
+/// than all the rest.
+pub fn assemble_unsummed(
+    request: &MakeRequest,
+    options: &AssembleOptions,
+) -> Result<Made<Unsummed>, AssembleError> {
     request.check().map_err(AssembleError::Refused)?;
     accept_variables(request)?;
     let settings = known::settings(request, options.environment.as_deref())?;

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use camino::Utf8PathBuf;
-
 use super::payload::{Entry, Form, lay_out};
 use super::remember::{Memory, Prepared};
 use super::{elf, pe};
@@ -69,10 +67,13 @@ fn memory_holds_for_that_very_file() {
         let prepared = memory.prepared(&file, objcopy, |target| {
             made = true;
             fs_err::write(target, "stripped").unwrap();
-            Ok(Prepared { file: target.to_owned(), size: 8, md5: "1".repeat(32) })
+            Ok(target.to_owned())
         });
         assert_eq!(made, expect_made);
-        let kept: Utf8PathBuf = prepared.unwrap().file;
+        let prepared: Prepared = prepared.unwrap();
+        assert_eq!(prepared.md5, (!made).then(|| "1".repeat(32)));
+        prepared.finish(&"1".repeat(32)).unwrap();
+        let kept = prepared.file;
         assert_eq!(fs_err::read(&kept).unwrap(), b"stripped");
         kept
     };
@@ -94,4 +95,8 @@ fn memory_holds_for_that_very_file() {
     ask(true, None);
     fs_err::write(kept, "longer than it was").unwrap();
     ask(true, Some("objcopy"));
+    age(10);
+    let prepared = memory.prepared(&file, None, |_| Ok(file.clone())).unwrap();
+    fs_err::write(&file, "two").unwrap();
+    assert!(prepared.finish("").is_err(), "it changed while it was read");
 }

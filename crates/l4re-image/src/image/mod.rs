@@ -19,7 +19,8 @@ pub use error::ImageError;
 pub use extract::{ExtractError, extract};
 pub(crate) use info::{HEADER_MAGIC, MODULE_MAGIC};
 pub use inspection::{
-    Attribute, Check, CheckName, Image, ImageInfo, Inspection, Module, ModuleKind, Verdict,
+    Attribute, Check, CheckName, Image, ImageInfo, Inspection, Module, ModuleKind, Unsummed,
+    Verdict,
 };
 pub use read::{inspect, inspect_headers};
 

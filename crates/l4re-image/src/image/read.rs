@@ -6,7 +6,7 @@ use super::ImageError;
 use super::checks;
 use super::file::ImageFile;
 use super::info::Contents;
-use super::inspection::{Image, Inspection, Module, ModuleKind};
+use super::inspection::{Image, Inspection, Module, ModuleKind, Unsummed};
 use super::layout::Layout;
 use super::sums::{self, ModuleSums};
 use crate::arch::Arch;
@@ -19,6 +19,13 @@ impl Image {
         let sha256 = sums::sha256(&file)?;
         let path = path.to_owned();
         Ok(Self { path, arch: layout.arch, kind: layout.kind, size: file.len(), sha256 })
+    }
+}
+
+impl Unsummed {
+    /// Reads the file once more, to sum its bytes.
+    pub fn sum(&self) -> Result<Image, ImageError> {
+        Image::open(&self.path)
     }
 }
 

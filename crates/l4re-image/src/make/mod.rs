@@ -11,7 +11,7 @@ pub use cause::Cause;
 pub use error::{MakeError, MakeFailure};
 pub use process::Cancel;
 pub use request::{MakeRequest, make_argv};
-pub use run::{Made, make};
+pub use run::{Made, make, make_unsummed};
 pub(crate) use run::{sound_image, standard_link};
 
 #[cfg(test)]
