@@ -13,8 +13,11 @@ use crate::shell;
 /// How to optimise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Profile {
-    /// As people and tests build it.
+    /// As people build it.
     Dev,
+    /// As the tests build it, with the whole workspace: other features of shared crates, so
+    /// that asking for it alone would compile the AWS crates once more.
+    Tested,
     /// As it is measured and released.
     Release,
 }
@@ -60,18 +63,22 @@ fn belongs_to(tree: &Utf8Path, source: &Utf8Path) -> bool {
 }
 
 fn build_arguments(profile: Profile) -> Vec<&'static str> {
-    let mut arguments = vec!["build", "--package=cargo-l4re", "--bin=cargo-l4re"];
-    arguments.push("--message-format=json-render-diagnostics");
-    if profile == Profile::Release {
-        arguments.push("--release");
-    }
-    arguments
+    let what: &[&str] = match profile {
+        Profile::Dev => &["--package=cargo-l4re", "--bin=cargo-l4re"],
+        Profile::Tested => &["--workspace", "--all-targets", "--locked"],
+        Profile::Release => &["--package=cargo-l4re", "--bin=cargo-l4re", "--release"],
+    };
+    let head = ["build", "--message-format=json-render-diagnostics"];
+    head.iter().chain(what).copied().collect()
 }
 
 fn executable(line: &str) -> Option<Utf8PathBuf> {
     let message: Value = serde_json::from_str(line).ok()?;
-    let path = (message["target"]["name"] == "cargo-l4re").then(|| message["executable"].as_str());
-    path.flatten().map(Utf8PathBuf::from)
+    let target = &message["target"];
+    let ours = target["name"] == "cargo-l4re" && target["kind"][0] == "bin";
+    // The same program built as a test has the same name, and is not what is meant.
+    let program = ours && message["profile"]["test"] != true;
+    program.then(|| message["executable"].as_str()).flatten().map(Utf8PathBuf::from)
 }
 
 #[cfg(test)]
@@ -80,9 +87,12 @@ mod tests {
 
     #[test]
     fn the_executable_is_found_among_other_messages() {
-        let ours = r#"{"reason":"compiler-artifact","target":{"name":"cargo-l4re"},
+        let ours = r#"{"target":{"name":"cargo-l4re","kind":["bin"]},"profile":{"test":false},
             "executable":"/t/debug/cargo-l4re"}"#;
         assert_eq!(executable(ours), Some("/t/debug/cargo-l4re".into()));
+        let test = r#"{"target":{"name":"cargo-l4re","kind":["bin"]},"profile":{"test":true},
+            "executable":"/t/debug/deps/cargo_l4re-1"}"#;
+        assert_eq!(executable(test), None);
         let library = r#"{"target":{"name":"l4re-image"},"executable":null}"#;
         assert_eq!(executable(library), None);
         assert_eq!(executable("not JSON"), None);

@@ -31,7 +31,7 @@ options hold for every command and stand only here.
 /// With `--check`, that the page has fallen behind.
 pub(crate) fn run(project: &Project, args: &Args) -> Result<()> {
     if args.check {
-        return check(project);
+        return check(project, Profile::Dev);
     }
     let page = page(&build::binary(project, Profile::Dev)?)?;
     fs_err::write(project.root.join(PAGE), page)?;
@@ -43,8 +43,8 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<()> {
 ///
 /// # Errors
 /// That it has fallen behind.
-pub(crate) fn check(project: &Project) -> Result<()> {
-    let page = page(&build::binary(project, Profile::Dev)?)?;
+pub(crate) fn check(project: &Project, profile: Profile) -> Result<()> {
+    let page = page(&build::binary(project, profile)?)?;
     if fs_err::read_to_string(project.root.join(PAGE))? != page {
         bail!("{PAGE} is not what the commands say; run `cargo xtask gen`");
     }

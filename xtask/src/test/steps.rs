@@ -80,7 +80,7 @@ impl Step {
             Self::Clippy => project.cargo(CLIPPY).run(),
             Self::Doc => project.cargo(DOC).env("RUSTDOCFLAGS", "-D warnings").run(),
             Self::Build => project.cargo(BUILD).run(),
-            Self::Reference => gen_docs::check(project),
+            Self::Reference => gen_docs::check(project, Profile::Tested),
             Self::Unit => unit(project, count),
             Self::EndToEnd => end_to_end(project, count),
         }
@@ -101,7 +101,7 @@ fn unit(project: &Project, count: &mut Count) -> Result<()> {
 
 fn end_to_end(project: &Project, count: &mut Count) -> Result<()> {
     setup::ensure(project, Purpose::Test)?;
-    let binary = build::binary(project, Profile::Dev)?;
+    let binary = build::binary(project, Profile::Tested)?;
     let tests = with_venv(project, project.cargo(END_TO_END))
         .env("L4RE_TEST_BINARY", binary)
         .env("L4RE_TEST_TREE_AMD64", build::demo_tree(project, "amd64")?)
