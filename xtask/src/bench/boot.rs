@@ -15,7 +15,7 @@ use super::{Bench, by_hand};
 use crate::call::Call;
 
 const GOAL: Goal =
-    Goal { name: "run", ours: "cargo l4re run", theirs: "QEMU by hand", target: 1.10 };
+    Goal { name: "run", tree: None, ours: "cargo l4re run", theirs: "QEMU by hand", target: 1.10 };
 const ROUNDS: u32 = 5;
 /// The application's first line.
 const LINE: &str = "Hello World!";
@@ -50,7 +50,7 @@ fn both(bench: &Bench<'_>, state: &Utf8Path) -> Result<Sample> {
     let image = bench.tree.join("images/bootstrap_hello.efi");
     let theirs = by_hand::prepare(&bench.project.target.join("bench/by-hand"), &image)?;
     alternate(
-        GOAL,
+        Goal { tree: Some(bench.which), ..GOAL },
         bench.rounds.unwrap_or(ROUNDS),
         || until_line(&ours, Then::LetEnd),
         || until_line(theirs.call(), Then::Kill),

@@ -7,8 +7,13 @@ use super::Bench;
 use super::sample::{Goal, Sample, alternate};
 use crate::call::Call;
 
-const GOAL: Goal =
-    Goal { name: "start", ours: "cargo-l4re --version", theirs: "aws --version", target: 0.03 };
+const GOAL: Goal = Goal {
+    name: "start",
+    tree: None,
+    ours: "cargo-l4re --version",
+    theirs: "aws --version",
+    target: 0.03,
+};
 const ROUNDS: u32 = 21;
 
 /// Measures both.
