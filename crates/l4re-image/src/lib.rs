@@ -15,7 +15,7 @@ mod replace;
 mod tree;
 
 pub use arch::{Arch, Kind, UnknownArch};
-pub use assemble::{AssembleError, AssembleOptions, Stamp, assemble, assemble_unsummed};
+pub use assemble::{AssembleError, AssembleOptions, Stamp, assemble, assemble_unsummed, keep_base};
 pub use disk::{Disk, DiskError, DiskOptions, write_disk};
 pub use image::{
     Attribute, Change, Check, CheckName, Difference, ExtractError, Image, ImageError, ImageInfo,

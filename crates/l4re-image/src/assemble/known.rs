@@ -59,13 +59,19 @@ fn key(request: &MakeRequest, environment: &[(OsString, OsString)]) -> String {
         hash.update(bytes);
     };
     make_argv(request).iter().for_each(|word| add(word.as_bytes()));
+    add_environment(environment, &mut add);
+    format!("settings-{}", hex::encode(&hash.finalize()[..16]))
+}
+
+/// Adds to a sum what make may see of the environment.
+pub(super) fn add_environment(environment: &[(OsString, OsString)], add: &mut dyn FnMut(&[u8])) {
     let mut sorted: Vec<_> = environment.iter().filter(|(name, _)| !of_terminal(name)).collect();
     sorted.sort();
     for (name, value) in sorted {
-        add(name.as_bytes());
-        add(value.as_bytes());
+        for bytes in [name.as_bytes(), b"=", value.as_bytes(), b"\0"] {
+            add(bytes);
+        }
     }
-    format!("settings-{}", hex::encode(&hash.finalize()[..16]))
 }
 
 fn of_terminal(name: &OsStr) -> bool {
@@ -86,6 +92,13 @@ fn files(request: &MakeRequest, settings: &Settings) -> Vec<Utf8PathBuf> {
     files.sort();
     files.dedup();
     files
+}
+
+/// [`files`], unless answers could depend on more than these.
+pub(super) fn dependencies(request: &MakeRequest, settings: &Settings) -> Option<Vec<Utf8PathBuf>> {
+    let files = files(request, settings);
+    let clever = |file: &Utf8PathBuf| file.exists() && is_of_user(file) && is_clever(file);
+    (!files.iter().any(clever)).then_some(files)
 }
 
 /// What is written down: the files, an empty line, the answers; `None` when it must not be.

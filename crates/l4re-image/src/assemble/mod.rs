@@ -7,6 +7,7 @@
 mod base;
 mod elf;
 mod elf_needs;
+mod kept;
 mod known;
 mod output;
 mod payload;
@@ -19,7 +20,7 @@ mod settings;
 mod sums;
 mod write;
 
-pub use run::{AssembleError, AssembleOptions, Stamp, assemble, assemble_unsummed};
+pub use run::{AssembleError, AssembleOptions, Stamp, assemble, assemble_unsummed, keep_base};
 
 #[cfg(test)]
 mod tests;

@@ -87,7 +87,7 @@ pub fn assemble_unsummed(
         return Err(AssembleError::Unfit(format!("variable {name} is set")));
     }
     let lock = TreeLock::take(request.tree.root())?;
-    let base = Base::open(request, &settings)?;
+    let base = Base::open(request, &settings, options.environment.as_deref())?;
     let tool = tool(settings.inner("OBJCOPY"), options.environment.as_deref());
     let (cmdline, modules) = modules(request, &settings, &base, tool.as_deref())?;
     let attributes = attributes(request, &settings, &base, &options.stamp)?;
@@ -103,6 +103,21 @@ pub fn assemble_unsummed(
     })?;
     let standard = standard_link(&image);
     Ok(Made { image, standard, fresh: true })
+}
+
+/// Keeps the base image that make has just used for this request, so that the next image of
+/// this kind and platform needs no make, whatever is built in between; without an environment
+/// in the options, or where it cannot be kept, it does nothing.
+///
+/// To be called after [`make`](crate::make) has made what [`assemble`] could not: some
+/// platforms' base images never look as L4Re's tools want them, and these then rebuild each
+/// time.
+pub fn keep_base(request: &MakeRequest, options: &AssembleOptions) -> Result<(), AssembleError> {
+    let Some(environment) = options.environment.as_deref() else { return Ok(()) };
+    accept_variables(request)?;
+    let settings = known::settings(request, Some(environment))?;
+    let _lock = TreeLock::take(request.tree.root())?;
+    Base::keep(request, &settings, environment).map_err(AssembleError::Unfit)
 }
 
 /// What tells the program of a command from others of its name: its file, as the environment
