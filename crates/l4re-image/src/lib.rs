@@ -6,6 +6,9 @@
 mod arch;
 mod assemble;
 mod disk;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod image;
 mod kconfig;
 mod make;

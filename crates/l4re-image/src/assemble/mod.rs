@@ -22,5 +22,9 @@ mod write;
 
 pub use run::{AssembleError, AssembleOptions, Stamp, assemble, assemble_unsummed, keep_base};
 
+#[cfg(any(test, feature = "fuzzing"))]
+mod fuzz;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use fuzz::{fuzz_elf, fuzz_needs, fuzz_pe};
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,7 @@ use super::file::{Fields, ImageFile};
 use super::inspection::{Attribute, ImageInfo, Module, ModuleKind};
 use super::layout::Layout;
 
-pub(super) const INFO_MAGIC: &[u8; 32] = b"<< L4Re Bootstrap Image Info >>\0";
+pub(crate) const INFO_MAGIC: &[u8; 32] = b"<< L4Re Bootstrap Image Info >>\0";
 pub(crate) const HEADER_MAGIC: &[u8; 32] = b"<< L4Re-bootstrap-modinfo-hdr >>";
 pub(crate) const MODULE_MAGIC: &[u8; 32] = b"<< L4Re-bootstrap-modinfo-mod >>";
 /// Magic, crc32, version, seven numbers.

@@ -17,6 +17,8 @@ pub(crate) use checks::page_size;
 pub use diff::{Change, Difference, diff};
 pub use error::ImageError;
 pub use extract::{ExtractError, extract};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use info::INFO_MAGIC;
 pub(crate) use info::{HEADER_MAGIC, MODULE_MAGIC};
 pub use inspection::{
     Attribute, Check, CheckName, Image, ImageInfo, Inspection, Module, ModuleKind, Unsummed,
@@ -24,7 +26,7 @@ pub use inspection::{
 };
 pub use read::{inspect, inspect_headers};
 
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod sample;
 #[cfg(test)]
 mod tests;
