@@ -188,3 +188,44 @@ fn a_crate_is_built_by_cargo_for_its_entry() {
     desk.write("src/main.rs", "fn main() { broken }\n");
     desk.l4re(&["efiimage", "-p", "app"]).code(101).says("src/main.rs:1:13");
 }
+
+#[test]
+fn a_reboot_under_uefi_boots_again() {
+    let desk = Desk::new();
+    let tree = amd64();
+    let output = desk.start(&["run", "reboot-loop", "--tree", &tree, "--timeout", "3m"]).wait(BOOT);
+    output.code(9).says("reboot loop");
+    let words = ["deploy", "hello", "--local", "--tree", &tree, "--expect", "Hello World!"];
+    desk.start(&[&words[..], &["--timeout", "3m"]].concat()).wait(BOOT).code(0);
+    desk.l4re(&["reboot", "--local", "hello"]).code(0);
+    let words = ["console", "--local", "hello", "--expect", "stand-in", "--expect", "stand-in"];
+    desk.start(&[&words[..], &["--timeout", "3m"]].concat()).wait(BOOT).code(0);
+    desk.l4re(&["rm", "--local", "hello"]).code(0);
+}
+
+#[test]
+fn a_deploy_whose_reader_leaves_keeps_no_machine() {
+    let desk = Desk::new();
+    let tree = amd64();
+    let binary = given("L4RE_TEST_BINARY");
+    let words = ["hello", "--metal", "--tree", &tree, "--expect", "never", "--timeout", "2m"];
+    for command in ["run", "deploy --local --rm"] {
+        let line = format!(
+            "{binary} l4re {command} {} | head -n 2; exit ${{PIPESTATUS[0]}}",
+            words.join(" ")
+        );
+        desk.start_program("/bin/bash".into(), &["-c", &line]).wait(BOOT).code(7);
+        desk.l4re(&["ps", "--local"]).code(0).says("no instances");
+    }
+}
+
+#[test]
+fn a_machine_that_is_removed_ends_its_run() {
+    let desk = Desk::new();
+    let tree = amd64();
+    let words = ["run", "silent", "--metal", "--tree", &tree, "--log", "console.log"];
+    let running = desk.start(&words);
+    desk.wait_for_log("console.log", "Starting kernel", BOOT);
+    desk.l4re(&["rm", "--local", "silent"]).code(0);
+    running.wait(Duration::from_secs(30)).code(0).says("the instance is");
+}

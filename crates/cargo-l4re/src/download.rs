@@ -65,32 +65,31 @@ pub fn fetch(
     shell: &Shell,
     interrupt: &Interrupt,
 ) -> Result<Utf8PathBuf, DownloadError> {
-    let failed = |source| DownloadError::Fetch { url: url.to_owned(), source: Box::new(source) };
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let tls = TlsConfig::builder().unversioned_rustls_crypto_provider(provider).build();
-    let config = ureq::Agent::config_builder()
-        .tls_config(tls)
-        .timeout_connect(Some(CONNECT_LIMIT))
-        .timeout_recv_response(Some(CONNECT_LIMIT))
-        .build();
-    let response = ureq::Agent::new_with_config(config).get(url).call().map_err(failed)?;
-    let total = response.body().content_length();
+    let chunks = read_aside(url.to_owned());
     let path = place(url, cache);
     let beside = Utf8PathBuf::from(format!("{path}.part"));
     let write = |source| DownloadError::Write { path: beside.clone(), source };
     fs_err::create_dir_all(path.parent().unwrap_or(cache)).map_err(write)?;
     let mut file = fs_err::File::create(&beside).map_err(write)?;
-    let bar = shell.progress().bytes("Fetching", total.unwrap_or(0));
-    let chunks = read_aside(response.into_body());
-    let mut received = 0;
+    let bar = shell.progress().bytes("Fetching", 0);
+    let (mut received, mut total) = (0, None);
+    let shown = crate::target::masked(url);
     let mut last = Instant::now();
     loop {
         if interrupt.is_asked() {
             return Err(DownloadError::Interrupted);
         }
-        let broken = |source| DownloadError::Broken { url: url.to_owned(), received, source };
+        let broken = |source| DownloadError::Broken { url: shown.to_owned(), received, source };
         let chunk = match chunks.recv_timeout(LOOK) {
-            Ok(chunk) => chunk.map_err(broken)?,
+            Ok(Part::Refused(source)) => {
+                return Err(DownloadError::Fetch { url: shown.to_owned(), source });
+            }
+            Ok(Part::Length(length)) => {
+                total = length;
+                bar.set_length(length.unwrap_or(0));
+                continue;
+            }
+            Ok(Part::Bytes(chunk)) => chunk.map_err(broken)?,
             Err(RecvTimeoutError::Timeout) if last.elapsed() < STALL_LIMIT => continue,
             Err(RecvTimeoutError::Timeout) => return Err(broken(ErrorKind::TimedOut.into())),
             Err(RecvTimeoutError::Disconnected) => break,
@@ -103,18 +102,33 @@ pub fn fetch(
     bar.finish_and_clear();
     if let Some(total) = total.filter(|total| *total != received) {
         let source = Error::new(ErrorKind::UnexpectedEof, format!("{total} bytes were promised"));
-        return Err(DownloadError::Broken { url: url.to_owned(), received, source });
+        return Err(DownloadError::Broken { url: shown.to_owned(), received, source });
     }
     fs_err::rename(&beside, &path).map_err(write)?;
     Ok(path)
 }
 
-/// Reads a body on a thread of its own, so that a stalled server cannot hold the caller.
+/// What a download brings, in this order.
+enum Part {
+    /// There is nothing to be had.
+    Refused(Box<ureq::Error>),
+    /// How much there is, if the server says so.
+    Length(Option<u64>),
+    /// Some of it.
+    Bytes(std::io::Result<Vec<u8>>),
+}
+
+/// Asks and reads on a thread of its own, so that a server that stalls cannot hold the caller.
 /// The thread ends with the body or when nobody listens any more.
-fn read_aside(body: ureq::Body) -> Receiver<std::io::Result<Vec<u8>>> {
-    let (send, chunks) = std::sync::mpsc::sync_channel(4);
+fn read_aside(url: String) -> Receiver<Part> {
+    let (send, parts) = std::sync::mpsc::sync_channel(4);
     std::thread::spawn(move || {
-        let mut reader = body.into_reader();
+        let response = match agent().get(&url).call() {
+            Ok(response) => response,
+            Err(error) => return drop(send.send(Part::Refused(Box::new(error)))),
+        };
+        let _ = send.send(Part::Length(response.body().content_length()));
+        let mut reader = response.into_body().into_reader();
         loop {
             let mut chunk = vec![0; CHUNK];
             let read = match reader.read(&mut chunk) {
@@ -126,12 +140,23 @@ fn read_aside(body: ureq::Body) -> Receiver<std::io::Result<Vec<u8>>> {
                 Err(error) => Err(error),
             };
             let ends = read.is_err();
-            if send.send(read).is_err() || ends {
+            if send.send(Part::Bytes(read)).is_err() || ends {
                 return;
             }
         }
     });
-    chunks
+    parts
+}
+
+fn agent() -> ureq::Agent {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let tls = TlsConfig::builder().unversioned_rustls_crypto_provider(provider).build();
+    let config = ureq::Agent::config_builder()
+        .tls_config(tls)
+        .timeout_connect(Some(CONNECT_LIMIT))
+        .timeout_recv_response(Some(CONNECT_LIMIT))
+        .build();
+    ureq::Agent::new_with_config(config)
 }
 
 /// Where a URL's file is kept: a folder named after the URL, less its query, which may hold

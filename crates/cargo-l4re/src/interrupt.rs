@@ -4,12 +4,16 @@
 //! what runs as surely as a key does.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::failure::INTERRUPTED;
 use crate::shell::Shell;
+
+/// Two signals closer than this are one wish: a closing terminal and timeout(1) send it twice.
+const SAME_WISH: Duration = Duration::from_millis(500);
 
 /// Tells whether the user wants to end.
 #[derive(Debug, Clone)]
@@ -25,16 +29,22 @@ impl Interrupt {
         let mut hup = signal(SignalKind::hangup())?;
         let (tell, asked) = watch::channel(false);
         tokio::spawn(async move {
+            let mut first: Option<Instant> = None;
             loop {
-                tokio::select! {
-                    _ = int.recv() => {}
-                    _ = term.recv() => {}
-                    _ = hup.recv() => {}
+                let may_leave = tokio::select! {
+                    _ = int.recv() => true,
+                    _ = term.recv() => true,
+                    _ = hup.recv() => false,
+                };
+                match first {
+                    None => {
+                        first = Some(Instant::now());
+                        tell.send_replace(true);
+                        shell.status("Interrupted", "once more to leave at once");
+                    }
+                    Some(at) if may_leave && at.elapsed() > SAME_WISH => leave(),
+                    Some(_) => {}
                 }
-                if tell.send_replace(true) {
-                    leave();
-                }
-                shell.status("Interrupted", "cleaning up; once more to leave at once");
             }
         });
         Ok(Self { asked })

@@ -1,7 +1,7 @@
 //! What the user wants to run: an entry of a build tree, an image file, or a URL.
 //!
-//! A word with `://` is a URL; one with a `/`, an image's extension, or the name of a file
-//! that exists is an image; anything else is an entry. `VAR=value` words go to make.
+//! A word with `://` is a URL; one with a `/` or an image's extension is an image; anything
+//! else is an entry, also where a file has that name. `VAR=value` words go to make.
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -45,7 +45,8 @@ impl Words {
                 (Some(variable), _) => variables.push(variable),
                 (None, None) => target = Some(word),
                 (None, Some(first)) => {
-                    return Err(TooMany { first: first.clone(), second: word.clone() });
+                    let [first, second] = [first, word].map(|word| masked(word).to_owned());
+                    return Err(TooMany { first, second });
                 }
             }
         }
@@ -64,12 +65,17 @@ impl Target {
         let image = matches!(path.extension(), Some("efi" | "elf" | "EFI" | "ELF"));
         if word.contains("://") {
             Self::Url(word.to_owned())
-        } else if word.contains('/') || image || path.is_file() {
+        } else if word.contains('/') || image {
             Self::Image(path)
         } else {
             Self::Entry(Some(word.to_owned()))
         }
     }
+}
+
+/// A URL without its query, which may hold a signature.
+pub fn masked(url: &str) -> &str {
+    url.split(['?', '#']).next().unwrap_or(url)
 }
 
 /// A make variable: a name, `=`, anything.

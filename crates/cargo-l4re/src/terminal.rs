@@ -18,8 +18,12 @@ static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
 pub struct Attached(());
 
 impl Attached {
-    /// Lets keys through. `None` when stdin is no terminal.
+    /// Lets keys through. `None` when stdin is no terminal, or not ours now: a background job
+    /// that touches its terminal would be stopped.
     pub fn new() -> Option<Self> {
+        if !may_read() {
+            return None;
+        }
         let stdin = rustix::stdio::stdin();
         let before = tcgetattr(stdin).ok()?;
         let mut now = before.clone();
@@ -41,13 +45,11 @@ impl Drop for Attached {
     }
 }
 
-/// Whether stdin may be read: a background job that reads its terminal would be stopped.
+/// Whether keys may be read: stdin is a terminal, and this is its foreground job. Anything
+/// else on stdin belongs to who called, a loop's list for instance.
 pub fn may_read() -> bool {
-    let stdin = rustix::stdio::stdin();
-    match rustix::termios::tcgetpgrp(stdin) {
-        Ok(foreground) => foreground == rustix::process::getpgrp(),
-        Err(_) => true,
-    }
+    let foreground = rustix::termios::tcgetpgrp(rustix::stdio::stdin());
+    foreground.is_ok_and(|group| group == rustix::process::getpgrp())
 }
 
 /// Puts the terminal back as it was, if a console is attached.

@@ -35,7 +35,7 @@ pub fn build(context: &Context, arguments: &Arguments, kind: Kind) -> Result<(),
     let name = match &words.target {
         Target::Entry(name) => name.as_deref(),
         Target::Image(path) => return Err(not_an_entry(path.as_str())),
-        Target::Url(url) => return Err(not_an_entry(url)),
+        Target::Url(url) => return Err(not_an_entry(crate::target::masked(url))),
     };
     let place = Workplace::find(context)?;
     let entry = place.entry(context, name, &words.variables)?;

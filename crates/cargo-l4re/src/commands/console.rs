@@ -38,14 +38,17 @@ pub fn console(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Fail
                 let bytes = connection.cloud.console_output(&machine.id, true).await?;
                 return Ok(instance::show_kept(context, &bytes)?);
             }
-            let metal = machine.instance_type.contains("metal");
+            let metal = instance::is_metal(&machine.instance_type);
             let mut attachment = arguments.judge.attachment(context, None, metal)?;
             attachment.start = Start::Attached;
             // A person who attaches to a crashed machine wants to look around.
             attachment.end_on_fault = !context.shell.is_interactive();
             let ending =
                 instance::attach(context, &connection, &machine, attachment, interrupt).await?;
-            instance::judged(ending)
+            if !ending.over {
+                instance::ready_again(context, &connection, &machine);
+            }
+            instance::judged(context, ending)
         })
     })
 }

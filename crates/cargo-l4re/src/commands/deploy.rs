@@ -82,25 +82,34 @@ async fn to_console(
     recipe: &Recipe,
     interrupt: &Interrupt,
 ) -> Result<(), Failure> {
-    let metal = arguments.machine.metal || recipe.types.iter().any(|name| name.contains("metal"));
+    let metal = recipe.types.iter().any(|name| instance::is_metal(name));
     let attachment = arguments.judge.attachment(context, source.entry(), metal)?;
     let begin = Instant::now();
     let launch = instance::launch(context, connection, source, recipe, interrupt).await?;
-    report(context, connection, &launch)?;
+    let told = report(context, connection, &launch);
     let machine = &launch.launched.instance;
     if arguments.detach {
-        instance::ready_again(context, machine, connection.cloud.region(), connection.local);
-        return Ok(());
+        instance::ready_again(context, connection, machine);
+        return told;
     }
-    let ending = instance::attach(context, connection, machine, attachment, interrupt).await;
-    if arguments.rm {
-        super::run::remove(context, connection, machine, begin).await?;
-    } else {
-        instance::ready_again(context, machine, connection.cloud.region(), connection.local);
+    let ending = match told {
+        Ok(()) => instance::attach(context, connection, machine, attachment, interrupt).await,
+        Err(failure) => Err(failure),
+    };
+    // The machine first: nothing that went wrong with the console may keep it.
+    let ended = match arguments.rm {
+        true => super::run::remove(context, connection, machine, begin).await,
+        false => Ok(()),
+    };
+    if let Ok(Ending { over: false, .. }) | Err(_) = &ending
+        && !arguments.rm
+    {
+        instance::ready_again(context, connection, machine);
     }
-    let ending: Ending = ending?;
-    instance::phases(context, &ending.report);
-    instance::judged(ending)
+    let ending = ending?;
+    instance::phases(context, &ending);
+    ended?;
+    instance::judged(context, ending)
 }
 
 /// The accepted launch, for programs.

@@ -5,7 +5,7 @@ use clap::Args;
 use super::Context;
 use crate::build::Workplace;
 use crate::failure::Failure;
-use crate::target::Words;
+use crate::target::{Target, Words};
 
 /// Arguments of `entries`.
 #[derive(Debug, Args)]
@@ -18,6 +18,9 @@ pub struct Arguments {
 /// Runs `entries`.
 pub fn entries(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
     let words = Words::parse(&arguments.words, context.environment.folder())?;
+    if words.target != Target::Entry(None) {
+        return Err(Failure::Usage("`entries` takes variables only: VAR=value".to_owned()));
+    }
     let place = Workplace::find(context)?;
     for entry in &place.entries(context, &words.variables)? {
         context.shell.result(&entry.name)?;

@@ -3,6 +3,7 @@
 //! Stop and rm are forced and skip the guest's own shutdown, which L4Re does not answer;
 //! they end when EC2 says that the instance is stopped or gone, not when it was asked.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -52,7 +53,7 @@ pub fn power(context: &Arc<Context>, arguments: &Arguments, action: Action) -> R
         runtime.block_on(async {
             let connection = ready.connect().await?;
             let wait = !arguments.no_wait;
-            let names = arguments.names.iter();
+            let names = arguments.names.iter().collect::<BTreeSet<_>>().into_iter();
             let each = names.map(|name| one(context, &connection, name, action, wait));
             tokio::select! {
                 results = join_all(each) => Ok(results),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use l4re_cloud::{Instance, InstanceState};
+use l4re_cloud::{CloudError, Instance, InstanceState};
 
 use super::Context;
 use super::flags::{ImageFlags, JudgeFlags, MachineFlags};
@@ -43,7 +43,7 @@ pub fn on_desk(
 ) -> Result<(), Failure> {
     context.with_runtime(|runtime, interrupt| {
         let source = image.source(context, interrupt)?;
-        let attachment = judge.attachment(context, source.entry(), machine.metal)?;
+        let attachment = judge.attachment(context, source.entry(), false)?;
         let recipe = machine.recipe(context, &source, image.kind)?;
         let ready = instance::connect(context, Where { local: true })?;
         ready.check_desk(context, source.arch())?;
@@ -69,20 +69,29 @@ async fn to_verdict(
     // First of all the machine's end; what the console said can wait.
     let ended = remove(context, connection, machine, begin).await;
     let ending = ending?;
-    instance::phases(context, &ending.report);
+    instance::phases(context, &ending);
     ended?;
-    instance::judged(ending)
+    instance::judged(context, ending)
 }
 
-/// Terminates an instance and waits until it is gone.
+/// Terminates an instance. On the desk it is waited for; EC2 takes minutes over what it has
+/// accepted, a metal machine's memory included, and nothing can go wrong any more.
 pub async fn remove(
     context: &Context,
     connection: &Connection,
     machine: &Instance,
     begin: Instant,
 ) -> Result<(), Failure> {
-    connection.cloud.terminate(machine).await?;
-    connection.cloud.wait_for(&machine.id, InstanceState::Terminated, END_LIMIT).await?;
+    match connection.cloud.terminate(machine).await {
+        // A twin that is gone has taken its instances with it.
+        Err(CloudError::NetworkUnreachable { .. }) if connection.local => {}
+        Err(error) => return Err(error.into()),
+        Ok(_) if connection.local => {
+            let gone = InstanceState::Terminated;
+            connection.cloud.wait_for(&machine.id, gone, END_LIMIT).await?;
+        }
+        Ok(_) => {}
+    }
     let name = machine.name.as_deref().unwrap_or(&machine.id);
     let after = begin.elapsed().as_secs_f64();
     context.shell.status("Stopped", format_args!("{name} ({}) after {after:.1} s", machine.id));

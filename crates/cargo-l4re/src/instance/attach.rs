@@ -1,6 +1,6 @@
 //! The console of an instance on the user's terminal, to a verdict.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +25,7 @@ use crate::commands::Context;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::shell::Shell;
+use crate::target::default_name;
 use crate::terminal::Attached;
 
 /// Limit for an instance to run, as EC2 means it: its firmware may start much later.
@@ -60,6 +61,8 @@ pub struct Ending {
     pub report: Report,
     /// The raw log.
     pub log: Utf8PathBuf,
+    /// Whether the instance itself has ended.
+    pub over: bool,
 }
 
 /// Shows the console of `instance` and types into it, until a verdict stands, the user leaves
@@ -77,6 +80,9 @@ pub async fn attach(
         () = interrupt.asked() => return Err(Failure::Interrupted),
     }
     let mut log = open_log(context, instance, attachment.log.clone())?;
+    if shell.is_interactive() {
+        shell.status("Attached", "Ctrl-C ends, `~?` after a newline lists keys");
+    }
     let patterns = attachment.expect.clone();
     let options = options(attachment, shell)?;
     let mut transport = transport(context, connection, instance)?;
@@ -96,19 +102,33 @@ pub async fn attach(
     let mut report =
         follow::follow(&mut transport, options, Some(&mut log), &mut screen, control).await;
     drop(guard);
-    if let Some(error) = screen.broken {
-        cancel.abort();
-        return Err(Failure::Io(error));
+    let missing = patterns.get(screen.seen).cloned();
+    let mut over = false;
+    match screen.broken {
+        // Who reads no further has not seen that what was expected came.
+        Some(error) if missing.is_some() && error.kind() == ErrorKind::BrokenPipe => {
+            report.verdict = Verdict::Closed { reason: "stdout was closed".to_owned(), missing };
+        }
+        Some(error) => {
+            cancel.abort();
+            return Err(Failure::Io(error));
+        }
+        None if report.verdict == Verdict::Interrupted && !interrupt.is_asked() => {
+            let reason = cancel.await.ok().flatten().unwrap_or_default();
+            report.verdict = Verdict::Closed { reason, missing };
+            over = true;
+        }
+        None => cancel.abort(),
     }
-    if report.verdict == Verdict::Interrupted && !interrupt.is_asked() {
-        let reason = cancel.await.ok().flatten().unwrap_or_default();
-        let missing = patterns.get(screen.seen).cloned();
-        report.verdict = Verdict::Closed { reason, missing };
+    let log = log.path().to_owned();
+    let end = json!({ "report": report, "log": log });
+    if shell.is_json() && !matches!(report.verdict, Verdict::Closed { .. }) {
+        shell.json("console-end", &end)?;
     } else {
-        cancel.abort();
+        // A reader that is gone gets no end, and that is no failure of the run.
+        let _ = shell.json("console-end", &end);
     }
-    shell.json("console-end", &report)?;
-    Ok(Ending { report, log: log.path().to_owned() })
+    Ok(Ending { report, log, over })
 }
 
 /// Waits until EC2 says that the instance runs: before that it has no serial console.
@@ -121,10 +141,13 @@ async fn until_running(connection: &Connection, instance: &Instance) -> Result<(
 }
 
 /// The verdict as success or failure.
-pub fn judged(ending: Ending) -> Result<(), Failure> {
+pub fn judged(context: &Context, ending: Ending) -> Result<(), Failure> {
     match ending.report.verdict {
         Verdict::Expected | Verdict::ApplicationReached | Verdict::Left => Ok(()),
-        Verdict::Closed { missing: None, .. } => Ok(()),
+        Verdict::Closed { missing: None, reason } => {
+            context.shell.note(reason);
+            Ok(())
+        }
         Verdict::Interrupted => Err(Failure::Interrupted),
         verdict => Err(Failure::Verdict { verdict: Box::new(verdict), log: ending.log }),
     }
@@ -156,7 +179,7 @@ fn open_log(
             fs_err::create_dir_all(&dir)?;
             prune(&dir)?;
             let now = jiff::Zoned::now().strftime("%Y%m%d-%H%M%S").to_string();
-            let name = instance.name.as_deref().unwrap_or(&instance.id);
+            let name = default_name(instance.name.as_deref().unwrap_or_default());
             dir.join(format!("{now}-{name}-{}.log", instance.id))
         }
     };

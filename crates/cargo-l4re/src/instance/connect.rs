@@ -1,6 +1,7 @@
 //! The connection: to AWS by the SDK's own chain, or to the twin by its status file.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use clap::Args;
 use l4re_cloud::{Cloud, ConnectOptions, Endpoint, SerialEndpoint};
@@ -9,6 +10,9 @@ use l4re_image::Arch;
 use super::narrate;
 use crate::commands::{Context, twin};
 use crate::failure::Failure;
+
+/// How often states are asked for on the desk, where nobody else waits.
+const DESK_POLL: Duration = Duration::from_millis(100);
 
 /// Which end a command talks to.
 #[derive(Debug, Clone, Copy, Args)]
@@ -50,6 +54,7 @@ pub fn connect(context: &Context, end: Where) -> Result<Ready, Failure> {
             region: status.region,
         });
         options.fetch_endpoint.get_or_insert(status.fetch_endpoint);
+        options.timeouts.poll = DESK_POLL;
         options.serial = Some(SerialEndpoint {
             host: host.to_owned(),
             port: port.parse().unwrap_or_default(),

@@ -16,21 +16,21 @@ const DESK_PACE: Duration = Duration::from_millis(500);
 pub struct EndWatch {
     cloud: Cloud,
     id: String,
-    pace: Duration,
+    local: bool,
 }
 
 impl EndWatch {
     /// A watch over an instance.
     pub fn new(connection: &Connection, instance: &l4re_cloud::Instance) -> Self {
-        let pace = if connection.local { DESK_PACE } else { PACE };
-        Self { cloud: connection.cloud.clone(), id: instance.id.clone(), pace }
+        let (cloud, id) = (connection.cloud.clone(), instance.id.clone());
+        Self { cloud, id, local: connection.local }
     }
 
     /// Resolves with the reason when the instance is stopped or gone. What cannot be asked
     /// now is asked again: a network that is down says nothing about the machine.
     pub async fn ended(self) -> String {
         loop {
-            tokio::time::sleep(self.pace).await;
+            tokio::time::sleep(if self.local { DESK_PACE } else { PACE }).await;
             match self.cloud.find(&self.id).await {
                 Ok(instance) => match instance.state {
                     InstanceState::Pending | InstanceState::Running | InstanceState::Other => {}
@@ -41,6 +41,9 @@ impl EndWatch {
                     }
                 },
                 Err(CloudError::NotFound { .. }) => return "the instance is gone".to_owned(),
+                Err(CloudError::NetworkUnreachable { .. }) if self.local => {
+                    return "the twin is gone".to_owned();
+                }
                 Err(_) => {}
             }
         }

@@ -75,7 +75,7 @@ pub async fn launch(
 ) -> Result<Launch, Failure> {
     let (prepared, image) = prepare(context, connection, source, recipe, interrupt).await?;
     let facts = facts(&image)?;
-    let options = launch_options(context, recipe);
+    let options = launch_options(context, recipe)?;
     let plan = prepared.plan(&facts, &options.plan).map_err(CloudError::from)?;
     context
         .shell
@@ -104,7 +104,7 @@ pub async fn dry_run(
     let facts = facts(&image)?;
     let options = publish_options(context, connection, recipe);
     let object = connection.cloud.object_for(&image, &options).await?;
-    let options = launch_options(context, recipe);
+    let options = launch_options(context, recipe)?;
     let attempts = l4re_cloud::attempts(&prepared, &facts, &object, &options, Timestamp::now())?;
     Ok(Placed { image, attempts })
 }
@@ -153,7 +153,7 @@ async fn prepare(
     };
     let lookups = async {
         tokio::select! {
-            prepared = connection.cloud.prepare(&options) => Ok(prepared?),
+            prepared = connection.cloud.prepare(&options) => free(prepared?),
             () = interrupt.asked() => Err(Failure::Interrupted),
         }
     };
@@ -163,9 +163,9 @@ async fn prepare(
     });
     if let Some(kind) = settled {
         let (prepared, image) = tokio::try_join!(lookups, build(context, source, kind, interrupt))?;
-        return Ok((free(prepared)?, image));
+        return Ok((prepared, image));
     }
-    let prepared = free(lookups.await?)?;
+    let prepared = lookups.await?;
     let choice = prepared.best_kind(source.arch());
     if let Some(why) = &choice.why {
         context.shell.note(why);
@@ -174,7 +174,7 @@ async fn prepare(
     Ok((prepared, image))
 }
 
-/// Refuses a name that is taken, before anything is uploaded.
+/// Refuses a name that is taken, before anything is built.
 fn free(prepared: Prepared) -> Result<Prepared, Failure> {
     let Some(instance) = &prepared.running else { return Ok(prepared) };
     let running = Running {
@@ -231,16 +231,18 @@ fn publish_options(context: &Context, connection: &Connection, recipe: &Recipe) 
     }
 }
 
-fn launch_options(context: &Context, recipe: &Recipe) -> LaunchOptions {
+fn launch_options(context: &Context, recipe: &Recipe) -> Result<LaunchOptions, Failure> {
+    let too_long = |_| Failure::Usage("the time to live is longer than time itself".to_owned());
+    let expires = Timestamp::now().checked_add(recipe.ttl).map_err(too_long)?;
     let owner = context.settings.find(|layer| layer.owner.clone());
-    LaunchOptions {
+    Ok(LaunchOptions {
         owner: owner.or_else(|| context.environment.user().map(str::to_owned)),
-        expires: Some(Timestamp::now() + recipe.ttl),
+        expires: Some(expires),
         market: if recipe.spot { Market::SpotThenOnDemand } else { Market::OnDemand },
         plan: PlanOptions::default(),
         command_line: recipe.command_line.clone(),
         ..LaunchOptions::default()
-    }
+    })
 }
 
 fn chain_sentence(chain: Chain, instance_type: &str, ami: &str) -> String {

@@ -47,7 +47,7 @@ impl Source {
             }
             Target::Image(path) => path,
             Target::Url(url) => {
-                context.shell.status("Fetching", super::summary::masked(&url));
+                context.shell.status("Fetching", crate::target::masked(&url));
                 crate::download::fetch(&url, &context.cache()?, &context.shell, interrupt)?
             }
         };

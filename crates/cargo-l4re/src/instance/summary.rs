@@ -3,25 +3,29 @@
 use std::time::Duration;
 
 use l4re_cloud::{Instance, price};
-use l4re_console::follow::Report;
 
+use super::attach::Ending;
+use super::connect::Connection;
 use crate::commands::Context;
+use crate::target::masked;
 
-/// The phase table, on stderr.
-pub fn phases(context: &Context, report: &Report) {
-    let shell = &context.shell;
-    let times = report.phases.as_slice();
-    if times.is_empty() {
-        return;
-    }
-    let total = seconds(report.elapsed);
+/// The phase table, on stderr. Times count from when EC2 said that the instance runs; what
+/// passes before the first output is `start`.
+pub fn phases(context: &Context, ending: &Ending) {
+    let (shell, report) = (&context.shell, &ending.report);
+    shell.detail("Log", &ending.log);
+    let Some(first) = report.phases.as_slice().first() else { return };
+    let mut begin = Duration::ZERO;
+    let mut row = |name: &str, took: Duration| {
+        shell.status("", format_args!("{name:<12} {:>9} {:>9}", seconds(begin), seconds(took)));
+        begin += took;
+    };
     shell.status("Phases", format_args!("{:<12} {:>9} {:>9}", "", "at", "took"));
-    let took: Vec<_> = report.phases.lasting(report.elapsed).map(|(_, took)| took).collect();
-    for (time, took) in times.iter().zip(took) {
-        let (at, took) = (seconds(time.at), seconds(took));
-        shell.status("", format_args!("{:<12} {at:>9} {took:>9}", time.phase.name()));
+    row("start", first.at);
+    for (phase, took) in report.phases.lasting(report.elapsed) {
+        row(phase.name(), took);
     }
-    shell.status("", format_args!("{:<12} {total:>9}", "end"));
+    shell.status("", format_args!("{:<12} {:>9}", "end", seconds(report.elapsed)));
 }
 
 fn seconds(time: Duration) -> String {
@@ -52,7 +56,8 @@ impl std::fmt::Display for Money {
 }
 
 /// How to get back to an instance that runs on, and what that costs.
-pub fn ready_again(context: &Context, instance: &Instance, region: &str, local: bool) {
+pub fn ready_again(context: &Context, connection: &Connection, instance: &Instance) {
+    let (region, local) = (connection.cloud.region(), connection.local);
     let name = instance.name.as_deref().unwrap_or(&instance.id);
     let flag = if local { " --local" } else { "" };
     let cost = match Money::of(&instance.instance_type, region, local) {
@@ -68,9 +73,9 @@ pub fn ready_again(context: &Context, instance: &Instance, region: &str, local: 
     context.shell.help(format_args!("its end:     cargo l4re rm{flag} {name}"));
 }
 
-/// A URL without its query, which may hold a signature.
-pub fn masked(url: &str) -> &str {
-    url.split(['?', '#']).next().unwrap_or(url)
+/// Whether a type is metal, by the name that EC2 gives those.
+pub fn is_metal(instance_type: &str) -> bool {
+    instance_type.split_once('.').is_some_and(|(_, size)| size.starts_with("metal"))
 }
 
 /// A script with the queries of its URLs left out: they hold signatures.

@@ -241,8 +241,10 @@ impl std::str::FromStr for Span {
         let problem = |why: &dyn std::fmt::Display| {
             format!("`{text}` is not a length of time such as `90s`, `5m` or `2h`: {why}")
         };
-        let parsed: jiff::SignedDuration = text.parse().map_err(|error| problem(&error))?;
-        Duration::try_from(parsed).map(Self).map_err(|_| problem(&"it is negative"))
+        let span: jiff::Span = text.parse().map_err(|_| problem(&"no number and unit"))?;
+        let days = jiff::SpanRelativeTo::days_are_24_hours();
+        let length = span.to_duration(days).map_err(|_| problem(&"months and years vary"))?;
+        Duration::try_from(length).map(Self).map_err(|_| problem(&"it is negative"))
     }
 }
 
@@ -283,6 +285,8 @@ mod tests {
     fn spans() {
         assert_eq!("2h".parse::<Span>().unwrap().0, Duration::from_secs(7200));
         assert_eq!("1m30s".parse::<Span>().unwrap().0, Duration::from_secs(90));
+        assert_eq!("1d".parse::<Span>().unwrap().0, Duration::from_secs(86_400));
+        assert!("1y".parse::<Span>().is_err());
         assert!("soon".parse::<Span>().unwrap_err().contains("`90s`"));
         assert!("-1h".parse::<Span>().unwrap_err().contains("negative"));
     }

@@ -32,8 +32,6 @@ pub(crate) struct Machine {
     pub(crate) closed: bool,
     /// Guest address and port, and the argv that serves each connection to it.
     pub(crate) forwards: Vec<(&'static str, Vec<String>)>,
-    /// Whether QEMU ends when the guest resets itself.
-    pub(crate) end_on_reset: bool,
 }
 
 /// What the machine starts with.
@@ -72,9 +70,9 @@ pub(crate) fn qemu_argv(machine: &Machine) -> Vec<String> {
     boot(machine, &mut option);
     option("netdev", netdev(machine));
     option("device", network_card(machine));
-    if machine.end_on_reset {
-        argv.push("-no-reboot".into());
-    }
+    // A reset ends QEMU, and a new one takes over: slirp would keep a reset guest's old
+    // connections, and an iPXE that picks their ports again never gets through.
+    argv.push("-no-reboot".into());
     argv
 }
 
@@ -199,7 +197,6 @@ mod tests {
             network: true,
             closed: true,
             forwards: vec![("169.254.169.254:80", vec!["/bin/pipe".into(), "it's, a path".into()])],
-            end_on_reset: false,
         }
     }
 
@@ -224,7 +221,6 @@ mod tests {
             architecture: Architecture::Arm64,
             virtualization: true,
             boot_file: None,
-            end_on_reset: true,
             ..machine()
         };
         insta::assert_snapshot!(qemu_argv(&machine).join("\n"));

@@ -58,7 +58,6 @@ pub(crate) fn prepare(
         network: twin.faults.decide("machine:network").effect != Some(Effect::NoNetwork),
         closed: config.guest_network == GuestNetwork::Closed,
         forwards: guest::forwards(config, &instance.id),
-        end_on_reset: follow,
     };
     Ok(Prepared { machine, follow })
 }

@@ -12,9 +12,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 /// What QEMU reports of a guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// The guest reset itself, or was reset.
-    Reset,
-    /// QEMU ends because the guest reset itself and QEMU was told not to go on.
+    /// QEMU ends because the guest reset itself.
     ShutdownByReset,
     /// The guest switched itself off.
     ShutdownByGuest,
@@ -25,7 +23,6 @@ pub(crate) enum Event {
 /// The commands that the twin gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Command {
-    Reset,
     PowerButton,
     SerialBreak,
 }
@@ -72,7 +69,6 @@ fn parse(line: &str) -> Option<Event> {
         tracing::warn!("QEMU refuses a command: {error}");
     }
     match message.event?.as_str() {
-        "RESET" => Some(Event::Reset),
         "SHUTDOWN" if message.data["reason"] == "guest-reset" => Some(Event::ShutdownByReset),
         "SHUTDOWN" if message.data["guest"] == true => Some(Event::ShutdownByGuest),
         "STOP" => Some(Event::Stopped),
@@ -84,7 +80,6 @@ impl Commands {
     /// Gives a command.
     pub(crate) async fn give(&mut self, command: Command) -> io::Result<()> {
         match command {
-            Command::Reset => self.execute("system_reset", &Value::Null).await,
             Command::PowerButton => self.execute("system_powerdown", &Value::Null).await,
             Command::SerialBreak => {
                 self.execute("chardev-send-break", &json!({ "id": "serial" })).await
@@ -116,7 +111,7 @@ mod tests {
         assert_eq!(shutdown(true, "guest-reset"), Some(Event::ShutdownByReset));
         assert_eq!(shutdown(true, "guest-shutdown"), Some(Event::ShutdownByGuest));
         assert_eq!(shutdown(false, "host-signal"), None);
-        assert_eq!(parse("{\"event\": \"RESET\", \"data\": {}}"), Some(Event::Reset));
+        assert_eq!(parse("{\"event\": \"RESET\", \"data\": {}}"), None);
         for noise in ["", "{", "[]", "{\"return\": {}}", "{\"event\": 3}", "{\"QMP\": {}}"] {
             assert_eq!(parse(noise), None, "{noise}");
         }

@@ -64,7 +64,6 @@ impl Running {
 /// What is decided about a machine while it runs.
 pub(super) struct Watch {
     kvm: bool,
-    follow: bool,
     graceful: Duration,
     commands: Commands,
     /// When a guest that was asked to shut down is forced.
@@ -84,7 +83,6 @@ impl Watch {
     ) -> Self {
         Self {
             kvm: prepared.machine.kvm,
-            follow: prepared.follow,
             graceful,
             commands,
             deadline: None,
@@ -122,9 +120,8 @@ impl Watch {
     /// Learns from the API.
     pub(super) async fn control(&mut self, control: Control, process: &Running) {
         match control {
-            // Where the twin is iPXE, a reboot is a new reading of the user data.
-            Control::Reboot if self.follow => self.end(process, Round::Again),
-            Control::Reboot => self.give(Command::Reset).await,
+            // A new QEMU, as after a reset by the guest.
+            Control::Reboot => self.end(process, Round::Again),
             Control::End(Ending::Asked) => {
                 self.give(Command::PowerButton).await;
                 self.deadline.get_or_insert(Instant::now() + self.graceful);

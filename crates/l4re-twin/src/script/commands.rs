@@ -284,7 +284,9 @@ impl Interpreter {
                 return Ok(known.to_owned());
             }
         }
-        (self.print)(&format!("{url}..."));
+        // As iPXE prints it: a query may hold a signature.
+        let shown = url.split(['?', '#']).next().unwrap_or(url);
+        (self.print)(&format!("{shown}..."));
         let download = self.fetcher.get(url);
         let result = match options.get("timeout") {
             Some(limit) => tokio::time::timeout(milliseconds_of(limit)?, download)
