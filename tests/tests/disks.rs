@@ -12,7 +12,8 @@ fn boots(tree: &str, machine: &[&str], firmware: &str, drive: &str) {
     let desk = Desk::new();
     let tree = given(tree).to_string();
     desk.l4re(&["disk", "hello", "--tree", &tree, "-o", "disk.img"]).code(0).says("sparse");
-    fs_err::copy(format!("{firmware}_VARS.fd"), desk.dir().join("vars.fd")).unwrap();
+    let vars = fs_err::read(format!("{firmware}_VARS.fd")).expect("the firmware's variables");
+    desk.write("vars.fd", vars);
     let code = format!("if=pflash,format=raw,readonly=on,file={firmware}_CODE.fd");
     let mut words = machine[1..].to_vec();
     words.extend(["-accel", "tcg", "-m", "512", "-display", "none", "-net", "none"]);

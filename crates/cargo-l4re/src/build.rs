@@ -200,7 +200,8 @@ pub fn build(
         return make(context, request, cancel, interrupt);
     }
     let environment = Some(context.environment.all());
-    match l4re_image::assemble(request, &AssembleOptions { stamp: stamp(context), environment }) {
+    let options = AssembleOptions { stamp: stamp(context), environment };
+    match l4re_image::assemble(request, &options) {
         Ok(made) => {
             context.shell.detail("Assembled", place);
             Ok(made)
@@ -208,7 +209,12 @@ pub fn build(
         Err(AssembleError::Unfit(reason)) if !way.native => {
             context.shell.status("Making", place);
             context.shell.detail("By make", reason);
-            make(context, request, cancel, interrupt)
+            let made = make(context, request, cancel, interrupt)?;
+            // So that the next switch between kinds or platforms need not rebuild.
+            if let Err(error) = l4re_image::keep_base(request, &options) {
+                context.shell.detail("Not kept", error);
+            }
+            Ok(made)
         }
         Err(error) => Err(error.into()),
     }

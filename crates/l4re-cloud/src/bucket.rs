@@ -40,7 +40,7 @@ impl Cloud {
         let (private, rule) = tokio::join!(self.keep_private(bucket), self.keep_tidy(bucket));
         for (result, what) in [(private, "public access"), (rule, "expiry of objects")] {
             if let Err(CloudError::Unsupported { call, .. }) = &result {
-                self.tell(Event::Unknown { call: *call, effect: "the bucket's settings stay" });
+                self.tell(Event::Unknown { call, effect: "the bucket's settings stay" });
             } else if let Err(error) = result {
                 let text = format!("bucket `{bucket}`: {what} not set: {error}");
                 self.tell(Event::Warning { text });

@@ -37,7 +37,7 @@ impl Arguments {
             roottask.push_str(&format!(" -- {}", args.join(" ")));
         }
         let table = ModuleTable { file: Some(file), ..ModuleTable::default() };
-        let modules = vec![Module::Searched("l4re".to_owned()), Module::Described(table)];
+        let modules = vec![Module::Searched("l4re".to_owned()), Module::Described(Box::new(table))];
         // The build tree's own list may well have an entry of the program's name.
         let name = format!("cargo-{}", default_name(&program));
         Entry { name, roottask: Some(roottask), modules, ..Entry::default() }

@@ -55,7 +55,7 @@ pub fn program(package: &str) -> Entry {
         // The build tree's own list may well have an entry of the package's name.
         name: format!("cargo-{package}"),
         roottask: Some(format!("moe --init=rom/{package}")),
-        modules: vec![Module::Searched("l4re".to_owned()), Module::Described(table)],
+        modules: vec![Module::Searched("l4re".to_owned()), Module::Described(Box::new(table))],
         ..Entry::default()
     }
 }

@@ -112,7 +112,9 @@ impl Entry {
         }
         self.search_path.push(folder.to_owned());
         for module in &mut self.modules {
-            if let Module::Described(ModuleTable { file: Some(file), .. }) = module {
+            if let Module::Described(table) = module
+                && let Some(file) = &mut table.file
+            {
                 *file = folder.join(&file);
             }
         }
@@ -125,7 +127,7 @@ pub enum Module {
     /// A file on the search path, and its command line.
     Searched(String),
     /// A file, or what Cargo builds.
-    Described(ModuleTable),
+    Described(Box<ModuleTable>),
 }
 
 /// A module that is a file by its path, or an artifact of Cargo.
@@ -171,7 +173,7 @@ impl<'de> Deserialize<'de> for Module {
 
             fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<Module, A::Error> {
                 let table = serde::de::value::MapAccessDeserializer::new(map);
-                ModuleTable::deserialize(table).map(Module::Described)
+                ModuleTable::deserialize(table).map(|table| Module::Described(Box::new(table)))
             }
         }
 
