@@ -1,7 +1,7 @@
 //! The peak memory of a call and of all that it starts, as the kernel counts it.
 //!
 //! Python asks for it, since `getrusage` is not to be had without unsafe code here. The count
-//! begins at the fork, so that no answer is below what Python itself needs (some 9 MiB): a
+//! begins at the fork, so that no answer is below what Python itself needs (some 7 MiB): a
 //! peak is never told smaller than it was.
 
 use anyhow::{Context, Result};
