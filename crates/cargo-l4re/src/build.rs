@@ -134,18 +134,14 @@ impl Workplace {
         request.search_path = context.environment.get("MODULE_SEARCH_PATH").map(str::to_owned);
         request.vars = variables.to_vec();
         let declared = context.settings.declared().into_iter().find(|known| known.name == name);
-        if let (Some(declared), false) = (declared, names_list(variables)) {
+        // A list that the user names says all.
+        if let (Some(declared), None) = (declared, self.list_options(variables).modules_list) {
             let list = entry::write_list(context, &self.tree, declared)?;
             request.vars.push(("MODULES_LIST".to_owned(), list.to_string()));
         }
         request.verbose = context.shell.is_verbose();
         Ok(request)
     }
-}
-
-/// Whether make is given a module list of the user's own.
-fn names_list(variables: &[(String, String)]) -> bool {
-    variables.iter().any(|(name, _)| name == "MODULES_LIST")
 }
 
 /// The build tree that settings name, for the architecture that is asked for.
@@ -164,7 +160,7 @@ fn tree_of_settings(context: &Context) -> Result<Utf8PathBuf, Failure> {
 }
 
 /// The architecture that a flag or a setting asks for.
-pub fn asked_arch(context: &Context) -> Option<Arch> {
+fn asked_arch(context: &Context) -> Option<Arch> {
     context.global.arch.or_else(|| context.settings.find(|layer| layer.arch).map(|key| key.0))
 }
 

@@ -107,6 +107,7 @@ pub async fn attach(
     match screen.broken {
         // Who reads no further has not seen that what was expected came.
         Some(error) if missing.is_some() && error.kind() == ErrorKind::BrokenPipe => {
+            cancel.abort();
             report.verdict = Verdict::Closed { reason: "stdout was closed".to_owned(), missing };
         }
         Some(error) => {
@@ -122,11 +123,10 @@ pub async fn attach(
     }
     let log = log.path().to_owned();
     let end = json!({ "report": report, "log": log });
-    if shell.is_json() && !matches!(report.verdict, Verdict::Closed { .. }) {
-        shell.json("console-end", &end)?;
-    } else {
-        // A reader that is gone gets no end, and that is no failure of the run.
-        let _ = shell.json("console-end", &end);
+    let told = shell.json("console-end", &end);
+    // A reader that is gone gets no end, and that is no failure of the run.
+    if !matches!(report.verdict, Verdict::Closed { .. }) {
+        told?;
     }
     Ok(Ending { report, log, over })
 }
