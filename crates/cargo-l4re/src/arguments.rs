@@ -80,35 +80,11 @@ pub enum Command {
     Inspect(commands::inspect::Arguments),
     /// Write a disk that UEFI boots
     Disk(commands::disk::Arguments),
-    /// Run on the desk: build, boot on the twin, show the console, stop at the end
-    Run(commands::run::Arguments),
-    /// Run a program on the desk: Cargo's `runner`
-    Runner(commands::runner::Arguments),
-    /// Build, upload, launch on EC2 (or the twin), show the console
-    Deploy(commands::deploy::Arguments),
-    /// Show the console of an instance and type into it
-    Console(commands::console::Arguments),
-    /// List instances
-    Ps(commands::ps::Arguments),
-    /// Stop instances at once
-    Stop(commands::power::Arguments),
-    /// Start stopped instances
-    Start(commands::power::Arguments),
-    /// Reboot instances; iPXE fetches the image anew
-    Reboot(commands::power::Arguments),
-    /// Terminate instances
-    Rm(commands::power::Arguments),
-    /// Upload an image and print its presigned URL
-    Upload(commands::upload::Arguments),
-    /// Print the iPXE script that boots an image
-    Script(commands::script::Arguments),
-    /// The EC2 on the desk: start, stop, status, env
-    Twin(commands::twin::Arguments),
+    #[cfg(feature = "cloud")]
+    #[command(flatten)]
+    Machine(commands::machine::Command),
     /// Print a completion script for a shell
     Completions(commands::completions::Arguments),
-    /// What QEMU starts for a guest's connection
-    #[command(hide = true)]
-    TwinPipe(commands::twin::Pipe),
 }
 
 impl Cli {

@@ -4,19 +4,12 @@
 
 pub mod build;
 pub mod completions;
-pub mod console;
-pub mod deploy;
 pub mod disk;
 pub mod entries;
 pub mod flags;
 pub mod inspect;
-pub mod power;
-pub mod ps;
-pub mod run;
-pub mod runner;
-pub mod script;
-pub mod twin;
-pub mod upload;
+#[cfg(feature = "cloud")]
+pub mod machine;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -93,9 +86,11 @@ fn carry_out(
     local: &Arc<AtomicBool>,
 ) -> Result<(), Failure> {
     let Cli { global, command } = cli;
-    // The pipe runs once per connection of a guest: it needs no settings and must be quick.
-    if let Command::TwinPipe(arguments) = &command {
-        return twin::pipe(arguments);
+    #[cfg(feature = "cloud")]
+    if let Command::Machine(command) = &command
+        && let Some(result) = command.at_once()
+    {
+        return result;
     }
     let sources = Sources {
         config: &global.config,
@@ -103,8 +98,9 @@ fn carry_out(
         package: global.package.as_deref(),
     };
     let mut settings = Settings::read(&environment, &sources)?;
-    if let Command::Runner(arguments) = &command {
-        settings.declare(arguments.entry(&environment));
+    #[cfg(feature = "cloud")]
+    if let Command::Machine(command) = &command {
+        command.declare(&mut settings, &environment);
     }
     let (shell, local) = (shell.clone(), local.clone());
     let context = Arc::new(Context { environment, settings, shell, global, local });
@@ -114,20 +110,9 @@ fn carry_out(
         Command::Entries(arguments) => entries::entries(&context, arguments),
         Command::Inspect(arguments) => inspect::inspect(&context, arguments),
         Command::Disk(arguments) => disk::disk(&context, arguments),
-        Command::Run(arguments) => run::run(&context, arguments),
-        Command::Runner(arguments) => runner::runner(&context, arguments),
-        Command::Deploy(arguments) => deploy::deploy(&context, arguments),
-        Command::Console(arguments) => console::console(&context, arguments),
-        Command::Ps(arguments) => ps::ps(&context, arguments),
-        Command::Stop(arguments) => power::power(&context, arguments, power::Action::Stop),
-        Command::Start(arguments) => power::power(&context, arguments, power::Action::Start),
-        Command::Reboot(arguments) => power::power(&context, arguments, power::Action::Reboot),
-        Command::Rm(arguments) => power::power(&context, arguments, power::Action::Remove),
-        Command::Upload(arguments) => upload::upload(&context, arguments),
-        Command::Script(arguments) => script::script(&context, arguments),
-        Command::Twin(arguments) => twin::twin(&context, arguments),
+        #[cfg(feature = "cloud")]
+        Command::Machine(command) => command.carry_out(&context),
         Command::Completions(arguments) => completions::completions(&context, arguments),
-        Command::TwinPipe(arguments) => twin::pipe(arguments),
     }
 }
 

@@ -1,7 +1,5 @@
 //! What to do about a failure: commands to type, settings to make.
 
-use l4re_cloud::{CloudError, PlanError, SerialError};
-use l4re_console::verdict::Verdict;
 use l4re_image::{Cause, ImageError, MakeError, TreeError};
 
 use super::Failure;
@@ -23,9 +21,8 @@ pub(super) fn of(failure: &Failure, local: bool) -> Vec<String> {
         Failure::Tree(error) => tree(error),
         Failure::Make(error) => make(error),
         Failure::Image(error) => image(error),
-        Failure::DeskLacks { missing, .. } => install(missing),
-        Failure::Cloud(error) => cloud(error, if local { " --local" } else { "" }),
-        Failure::Verdict { verdict, .. } => self::verdict(verdict),
+        #[cfg(feature = "cloud")]
+        Failure::Machine(failure) => failure.hints(local),
         _ => Vec::new(),
     }
 }
@@ -78,85 +75,6 @@ fn image(error: &ImageError) -> Vec<String> {
         ImageError::NotAnImage { .. } => {
             vec!["images are what `cargo l4re efiimage` and `elfimage` make".to_owned()]
         }
-        _ => Vec::new(),
-    }
-}
-
-/// One line to install what is missing.
-fn install(missing: &[l4re_twin::Finding]) -> Vec<String> {
-    let mut packages: Vec<_> = missing.iter().filter_map(|finding| finding.package).collect();
-    packages.sort_unstable();
-    packages.dedup();
-    match packages.is_empty() {
-        true => Vec::new(),
-        false => vec![format!("sudo apt-get install {}", packages.join(" "))],
-    }
-}
-
-fn cloud(error: &CloudError, flag: &str) -> Vec<String> {
-    let hint = match error {
-        CloudError::NoCredentials => {
-            "`aws configure sso` or `aws configure` makes a profile; `--local` needs no account"
-        }
-        CloudError::Expired { .. } => "`aws sso login` begins a new session",
-        CloudError::Capacity(_) => "name further types with `--type TYPE`, or try again later",
-        CloudError::NoRegion => "set AWS_REGION, or `region` in the profile",
-        CloudError::NoSuchBucket { bucket, .. } => {
-            return vec![
-                format!("`--make-bucket` makes {bucket}"),
-                "or name another: `--bucket NAME`, or `bucket = \"NAME\"` in the settings"
-                    .to_owned(),
-            ];
-        }
-        CloudError::AlreadyRunning(running) => {
-            return vec![
-                format!("its console: cargo l4re console{flag} {}", running.name),
-                format!("its end: cargo l4re rm{flag} {}", running.name),
-                "or launch another one beside it: `--name NAME`".to_owned(),
-            ];
-        }
-        CloudError::NotFound { .. } => {
-            "`cargo l4re ps` lists what there is (`--local`: on the twin)"
-        }
-        CloudError::SpotCannotStop { name, .. } => {
-            return vec![format!("`cargo l4re rm{flag} {name}` ends it")];
-        }
-        CloudError::NotOffered { .. } => "name others with `--type TYPE`, or use another region",
-        CloudError::Quota { .. } => {
-            "ask for more in the Service Quotas console, or name another type"
-        }
-        CloudError::UserDataTooLarge { .. } => "shorten `--command-line`",
-        CloudError::Plan(error) => return plan(error),
-        CloudError::Serial(SerialError::Disabled { region }) => {
-            return vec![format!(
-                "an administrator can allow it: aws ec2 enable-serial-console-access --region {region}"
-            )];
-        }
-        _ => return Vec::new(),
-    };
-    vec![hint.to_owned()]
-}
-
-fn plan(error: &PlanError) -> Vec<String> {
-    let hint = match error {
-        PlanError::NoUefi { .. } => {
-            "`cargo l4re elfimage ENTRY` builds the ELF image; `deploy ENTRY --metal` does so by itself"
-        }
-        PlanError::NoBios { .. } => "`cargo l4re efiimage ENTRY` builds the EFI image",
-        PlanError::NoOwnAmi { .. } => {
-            "the ELF image boots without one: `--kind elf`, or an image from `cargo l4re elfimage`"
-        }
-        PlanError::ArchMismatch { .. } => {
-            "leave `--type` out for a machine that fits the image, or build for that machine (`--arch`)"
-        }
-        _ => return Vec::new(),
-    };
-    vec![hint.to_owned()]
-}
-
-fn verdict(verdict: &Verdict) -> Vec<String> {
-    match verdict {
-        Verdict::TimedOut { .. } => vec!["`--timeout TIME` gives it longer".to_owned()],
         _ => Vec::new(),
     }
 }

@@ -4,12 +4,10 @@
 //! hints that name the command to type.
 
 mod hint;
+#[cfg(feature = "cloud")]
+mod machine;
 
 use camino::Utf8PathBuf;
-use l4re_cloud::CloudError;
-use l4re_console::expect::PatternError;
-use l4re_console::log::LogError;
-use l4re_console::verdict::Verdict;
 use l4re_image::{AssembleError, DiskError, ExtractError, ImageError, MakeError, TreeError};
 
 use crate::download::DownloadError;
@@ -17,6 +15,9 @@ use crate::entry::{ArtifactError, EntryError};
 use crate::settings::SettingsError;
 use crate::shell::{Diagnostic, Place};
 use crate::target::TooMany;
+
+#[cfg(feature = "cloud")]
+pub use self::machine::MachineFailure;
 
 /// Exit code after Ctrl-C.
 pub const INTERRUPTED: u8 = 130;
@@ -105,42 +106,10 @@ pub enum Failure {
     /// A URL that could not be fetched.
     #[error(transparent)]
     Download(#[from] DownloadError),
-    /// EC2, S3, or the twin in their place.
+    /// Something of a machine, EC2's or the desk's.
+    #[cfg(feature = "cloud")]
     #[error(transparent)]
-    Cloud(#[from] CloudError),
-    /// The twin itself.
-    #[error(transparent)]
-    Twin(#[from] l4re_twin::TwinError),
-    /// The twin did not start.
-    #[error("the twin did not start (log: {log})")]
-    TwinStart {
-        /// Its log.
-        log: Utf8PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// Programs or firmware that an instance on the desk needs.
-    #[error("the desk cannot boot {arch} instances: {missing} missing", missing = files(.missing))]
-    DeskLacks {
-        /// The architecture.
-        arch: String,
-        /// What is missing.
-        missing: Vec<l4re_twin::Finding>,
-    },
-    /// The console's end is not a good one. It was told already.
-    #[error("{}", sentence(.verdict))]
-    Verdict {
-        /// The verdict.
-        verdict: Box<Verdict>,
-        /// The raw log.
-        log: Utf8PathBuf,
-    },
-    /// An expression that is none.
-    #[error(transparent)]
-    Pattern(#[from] PatternError),
-    /// The console's log cannot be made.
-    #[error(transparent)]
-    Log(#[from] LogError),
+    Machine(MachineFailure),
     /// An image that is readable but not sound.
     #[error("{path} fails {}", count(.failed.len(), "check"))]
     ImageChecks {
@@ -160,40 +129,8 @@ pub enum Failure {
     Io(#[from] std::io::Error),
 }
 
-fn files(missing: &[l4re_twin::Finding]) -> String {
-    missing.iter().map(|finding| finding.file.as_str()).collect::<Vec<_>>().join(", ")
-}
-
 fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
-}
-
-/// A verdict as an error message.
-fn sentence(verdict: &Verdict) -> String {
-    let still = |missing: &Option<String>| match missing {
-        Some(pattern) => format!("; `{pattern}` was not seen"),
-        None => String::new(),
-    };
-    let phase = |phase: &Option<l4re_console::phase::Phase>| match phase {
-        Some(phase) => format!(" in {phase}"),
-        None => " without any output".to_owned(),
-    };
-    match verdict {
-        Verdict::Failed { pattern, line } => format!("`{pattern}` was seen: {line}"),
-        Verdict::TimedOut { phase: at, waited, missing } => {
-            format!("time-out after {} s{}{}", waited.as_secs(), phase(at), still(missing))
-        }
-        Verdict::Idle { phase: at, waited, missing } => {
-            format!("no output for {} s{}{}", waited.as_secs(), phase(at), still(missing))
-        }
-        Verdict::Crashed { cause, explanation, .. } => format!("{}: {explanation}", cause.name()),
-        Verdict::Looping { boots, .. } => format!("reboot loop: {boots} boots were seen"),
-        Verdict::Closed { reason, missing } => {
-            format!("the console ended ({reason}){}", still(missing))
-        }
-        Verdict::Interrupted => "interrupted".to_owned(),
-        other => format!("{other:?}"),
-    }
 }
 
 impl Failure {
@@ -210,7 +147,7 @@ impl Failure {
     /// The exit code.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::TooMany(_) | Self::Usage(_) | Self::Pattern(_) => code::USAGE,
+            Self::TooMany(_) | Self::Usage(_) => code::USAGE,
             Self::Settings(SettingsError::Metadata(_)) | Self::Artifact(_) => code::CARGO,
             Self::Settings(_)
             | Self::Entry(_)
@@ -231,13 +168,10 @@ impl Failure {
             | Self::NoEntry { .. }
             | Self::Assemble(_)
             | Self::Make(_) => code::BUILD,
-            Self::Cloud(_)
-            | Self::Twin(_)
-            | Self::TwinStart { .. }
-            | Self::DeskLacks { .. }
-            | Self::Download(_) => code::CLOUD,
-            Self::Verdict { verdict, .. } => verdict_code(verdict),
-            Self::Io(_) | Self::Log(_) => code::UNEXPECTED,
+            Self::Download(_) => code::CLOUD,
+            #[cfg(feature = "cloud")]
+            Self::Machine(failure) => failure.exit_code(),
+            Self::Io(_) => code::UNEXPECTED,
         }
     }
 
@@ -252,24 +186,10 @@ impl Failure {
                 diagnostic.place = Some(Place { name, text, span });
             }
             Self::ImageChecks { failed, .. } => diagnostic.causes.extend(failed.iter().cloned()),
-            Self::Verdict { verdict, log } => {
-                if let Verdict::Crashed { lines, .. } | Verdict::Looping { lines, .. } = &**verdict
-                {
-                    diagnostic.causes.push(format!("around it:\n{}", lines.join("\n")));
-                }
-                diagnostic.causes.push(format!("the whole console is in {log}"));
-            }
+            #[cfg(feature = "cloud")]
+            Self::Machine(failure) => diagnostic.causes.extend(failure.causes()),
             _ => {}
         }
         diagnostic
-    }
-}
-
-fn verdict_code(verdict: &Verdict) -> u8 {
-    match verdict {
-        Verdict::TimedOut { .. } | Verdict::Idle { .. } => code::TIME_OUT,
-        Verdict::Crashed { .. } | Verdict::Looping { .. } => code::CRASHED,
-        Verdict::Interrupted => INTERRUPTED,
-        _ => code::EXPECTATION,
     }
 }

@@ -22,7 +22,7 @@ use serde_json::json;
 use super::connect::Connection;
 use super::end_watch::EndWatch;
 use crate::commands::Context;
-use crate::failure::Failure;
+use crate::failure::{Failure, MachineFailure};
 use crate::interrupt::Interrupt;
 use crate::shell::Shell;
 use crate::target::default_name;
@@ -149,7 +149,10 @@ pub fn judged(context: &Context, ending: Ending) -> Result<(), Failure> {
             Ok(())
         }
         Verdict::Interrupted => Err(Failure::Interrupted),
-        verdict => Err(Failure::Verdict { verdict: Box::new(verdict), log: ending.log }),
+        verdict => {
+            let verdict = Box::new(verdict);
+            Err(MachineFailure::Verdict { verdict, log: ending.log }.into())
+        }
     }
 }
 

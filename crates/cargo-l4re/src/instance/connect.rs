@@ -8,8 +8,8 @@ use l4re_cloud::{Cloud, ConnectOptions, Endpoint, SerialEndpoint};
 use l4re_image::Arch;
 
 use super::narrate;
-use crate::commands::{Context, twin};
-use crate::failure::Failure;
+use crate::commands::{Context, machine::twin};
+use crate::failure::{Failure, MachineFailure};
 
 /// How often states are asked for on the desk, where nobody else waits.
 const DESK_POLL: Duration = Duration::from_millis(100);
@@ -89,7 +89,7 @@ impl Ready {
         });
         match missing.is_empty() {
             true => Ok(()),
-            false => Err(Failure::DeskLacks { arch: arch.to_string(), missing }),
+            false => Err(MachineFailure::DeskLacks { arch: arch.to_string(), missing }.into()),
         }
     }
 }

@@ -15,10 +15,10 @@ use l4re_cloud::{
 use l4re_image::{Arch, Cancel, Image, Kind};
 
 use super::connect::Connection;
-use super::source::Source;
 use crate::commands::Context;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
+use crate::source::Source;
 
 /// What is to be launched, from flags and settings.
 #[derive(Debug, Clone)]

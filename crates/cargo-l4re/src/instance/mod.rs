@@ -7,11 +7,9 @@ mod connect;
 mod end_watch;
 mod launch;
 mod narrate;
-mod source;
 mod summary;
 
 pub use self::attach::{Attachment, Ending, attach, judged, show_kept};
 pub use self::connect::{Connection, Where, connect};
 pub use self::launch::{Launch, Recipe, dry_run, launch, upload};
-pub use self::source::Source;
 pub use self::summary::{Money, is_metal, masked_script, phases, ready_again};

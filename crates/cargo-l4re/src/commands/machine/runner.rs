@@ -7,8 +7,10 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::flags::{ImageFlags, JudgeFlags, MachineFlags};
-use super::{Context, run};
+use super::flags::{JudgeFlags, MachineFlags};
+use super::run;
+use crate::commands::Context;
+use crate::commands::flags::ImageFlags;
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::settings::{Entry, Module, ModuleTable};

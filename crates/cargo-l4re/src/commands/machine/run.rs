@@ -9,11 +9,13 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use l4re_cloud::{CloudError, Instance, InstanceState};
 
-use super::Context;
-use super::flags::{ImageFlags, JudgeFlags, MachineFlags};
+use super::flags::{JudgeFlags, MachineFlags};
+use crate::commands::Context;
+use crate::commands::flags::ImageFlags;
 use crate::failure::Failure;
-use crate::instance::{self, Attachment, Connection, Recipe, Source, Where};
+use crate::instance::{self, Attachment, Connection, Recipe, Where};
 use crate::interrupt::Interrupt;
+use crate::source::Source;
 
 /// Time within which a terminated instance must be gone.
 const END_LIMIT: Duration = Duration::from_secs(20);

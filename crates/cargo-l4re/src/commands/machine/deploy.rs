@@ -10,11 +10,13 @@ use clap::Args;
 use l4re_cloud::Attempt;
 use serde_json::json;
 
-use super::Context;
-use super::flags::{ImageFlags, JudgeFlags, MachineFlags};
+use super::flags::{JudgeFlags, MachineFlags};
+use crate::commands::Context;
+use crate::commands::flags::ImageFlags;
 use crate::failure::Failure;
-use crate::instance::{self, Connection, Ending, Launch, Money, Recipe, Source, Where};
+use crate::instance::{self, Connection, Ending, Launch, Money, Recipe, Where};
 use crate::interrupt::Interrupt;
+use crate::source::Source;
 
 /// Arguments of `deploy`.
 #[derive(Debug, Args)]

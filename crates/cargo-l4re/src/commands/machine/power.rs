@@ -13,7 +13,7 @@ use futures::future::join_all;
 use l4re_cloud::{Instance, InstanceState};
 use serde_json::json;
 
-use super::Context;
+use crate::commands::Context;
 use crate::failure::Failure;
 use crate::instance::{self, Connection, Where};
 

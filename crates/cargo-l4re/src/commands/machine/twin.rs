@@ -12,8 +12,8 @@ use clap::{Args, Subcommand};
 use l4re_image::Arch;
 use l4re_twin::{Config, Status};
 
-use super::Context;
-use crate::failure::Failure;
+use crate::commands::Context;
+use crate::failure::{Failure, MachineFailure};
 use crate::settings::{Accel, Span};
 
 /// Time within which the daemon must be ready.
@@ -157,7 +157,7 @@ pub fn ensure(context: &Context) -> Result<Status, Failure> {
 /// Starts a daemon and waits until it is ready.
 fn start(context: &Context, dir: &Utf8Path) -> Result<Status, Failure> {
     let log = dir.join("daemon.log");
-    let failed = |source| Failure::TwinStart { log: log.clone(), source };
+    let failed = |source| MachineFailure::TwinStart { log: log.clone(), source };
     fs_err::create_dir_all(dir).map_err(failed)?;
     let output = fs_err::File::create(&log).map_err(failed)?.into_file();
     let argv = serve_argv(context, dir);
@@ -186,7 +186,7 @@ fn start(context: &Context, dir: &Utf8Path) -> Result<Status, Failure> {
             let said = fs_err::read_to_string(&log).unwrap_or_default();
             let why = if ended { "it ended at once" } else { "it was not ready in time" };
             let text = format!("{why}: {}", said.trim_end());
-            return Err(failed(std::io::Error::other(text)));
+            return Err(failed(std::io::Error::other(text)).into());
         }
         std::thread::sleep(LOOK);
     }

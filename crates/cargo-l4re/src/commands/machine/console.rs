@@ -8,8 +8,8 @@ use std::sync::Arc;
 use clap::Args;
 use l4re_console::phase::Start;
 
-use super::Context;
 use super::flags::JudgeFlags;
+use crate::commands::Context;
 use crate::failure::Failure;
 use crate::instance::{self, Where};
 

@@ -5,7 +5,7 @@
 use clap::Args;
 use l4re_cloud::{AfterFailure, ScriptOptions};
 
-use super::Context;
+use crate::commands::Context;
 use crate::failure::Failure;
 
 /// Arguments of `script`.

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use l4re_cloud::{Instance, InstanceFilter};
 use serde_json::json;
 
-use super::Context;
+use crate::commands::Context;
 use crate::failure::Failure;
 use crate::instance::{self, Money, Where};
 use crate::shell::Table;

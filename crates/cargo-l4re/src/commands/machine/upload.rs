@@ -5,8 +5,9 @@ use std::sync::Arc;
 use clap::Args;
 use serde_json::json;
 
-use super::Context;
-use super::flags::{ImageFlags, MachineFlags};
+use super::flags::MachineFlags;
+use crate::commands::Context;
+use crate::commands::flags::ImageFlags;
 use crate::failure::Failure;
 use crate::instance::{self, Where};
 use crate::settings::Span;

@@ -1,0 +1,79 @@
+//! The list of commands that need machines, and the way to each one's function.
+
+use std::sync::Arc;
+
+use clap::Subcommand;
+
+use super::{console, deploy, power, ps, run, runner, script, twin, upload};
+use crate::commands::Context;
+use crate::environment::Environment;
+use crate::failure::Failure;
+use crate::settings::Settings;
+
+/// What to do with machines.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run on the desk: build, boot on the twin, show the console, stop at the end
+    Run(run::Arguments),
+    /// Run a program on the desk: Cargo's `runner`
+    Runner(runner::Arguments),
+    /// Build, upload, launch on EC2 (or the twin), show the console
+    Deploy(deploy::Arguments),
+    /// Show the console of an instance and type into it
+    Console(console::Arguments),
+    /// List instances
+    Ps(ps::Arguments),
+    /// Stop instances at once
+    Stop(power::Arguments),
+    /// Start stopped instances
+    Start(power::Arguments),
+    /// Reboot instances; iPXE fetches the image anew
+    Reboot(power::Arguments),
+    /// Terminate instances
+    Rm(power::Arguments),
+    /// Upload an image and print its presigned URL
+    Upload(upload::Arguments),
+    /// Print the iPXE script that boots an image
+    Script(script::Arguments),
+    /// The EC2 on the desk: start, stop, status, env
+    Twin(twin::Arguments),
+    /// What QEMU starts for a guest's connection
+    #[command(hide = true)]
+    TwinPipe(twin::Pipe),
+}
+
+impl Command {
+    /// Carries out what needs no settings and must be quick: a guest's connection.
+    pub fn at_once(&self) -> Option<Result<(), Failure>> {
+        match self {
+            Self::TwinPipe(arguments) => Some(twin::pipe(arguments)),
+            _ => None,
+        }
+    }
+
+    /// Adds to the settings what the command line itself describes.
+    pub fn declare(&self, settings: &mut Settings, environment: &Environment) {
+        if let Self::Runner(arguments) = self {
+            settings.declare(arguments.entry(environment));
+        }
+    }
+
+    /// Carries it out.
+    pub fn carry_out(&self, context: &Arc<Context>) -> Result<(), Failure> {
+        match self {
+            Self::Run(arguments) => run::run(context, arguments),
+            Self::Runner(arguments) => runner::runner(context, arguments),
+            Self::Deploy(arguments) => deploy::deploy(context, arguments),
+            Self::Console(arguments) => console::console(context, arguments),
+            Self::Ps(arguments) => ps::ps(context, arguments),
+            Self::Stop(arguments) => power::power(context, arguments, power::Action::Stop),
+            Self::Start(arguments) => power::power(context, arguments, power::Action::Start),
+            Self::Reboot(arguments) => power::power(context, arguments, power::Action::Reboot),
+            Self::Rm(arguments) => power::power(context, arguments, power::Action::Remove),
+            Self::Upload(arguments) => upload::upload(context, arguments),
+            Self::Script(arguments) => script::script(context, arguments),
+            Self::Twin(arguments) => twin::twin(context, arguments),
+            Self::TwinPipe(arguments) => twin::pipe(arguments),
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Flags that several commands share, and what they and the settings make together.
+
+use std::time::Duration;
+
+use camino::Utf8PathBuf;
+use clap::Args;
+use l4re_console::expect::Expectations;
+use l4re_console::phase::Start;
+use l4re_image::Kind;
+
+use crate::commands::Context;
+use crate::failure::Failure;
+use crate::instance::{Attachment, Recipe};
+use crate::settings::Span;
+use crate::source::Source;
+
+/// Limit for expectations on a virtual machine, where none is set.
+const VIRTUAL_LIMIT: Duration = Duration::from_secs(5 * 60);
+/// Limit for expectations on a metal machine: its firmware alone may take 20 minutes.
+const METAL_LIMIT: Duration = Duration::from_secs(45 * 60);
+
+/// What to run it on.
+#[derive(Debug, Default, Args)]
+pub struct MachineFlags {
+    /// Use a metal machine
+    #[arg(long)]
+    pub metal: bool,
+    /// Instance type, instead of those of the settings (several are tried in turn)
+    #[arg(long = "type", value_name = "TYPE", conflicts_with = "metal")]
+    pub types: Vec<String>,
+    /// Name of the instance [default: the entry's or image's]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// Time to live: 45m, 2h, 1d
+    #[arg(long, value_name = "TIME")]
+    pub ttl: Option<Span>,
+    /// Command line for the image (the bootstrapper's)
+    #[arg(long, value_name = "WORDS")]
+    pub command_line: Option<String>,
+}
+
+/// What its console is judged by.
+#[derive(Debug, Default, Args)]
+pub struct JudgeFlags {
+    /// Regular expression that the console must show; several in this order
+    #[arg(long, value_name = "REGEX")]
+    pub expect: Vec<String>,
+    /// Regular expression that ends the run as failed
+    #[arg(long, value_name = "REGEX")]
+    pub fail_on: Vec<String>,
+    /// Time within which all must be seen
+    #[arg(long, value_name = "TIME")]
+    pub timeout: Option<Span>,
+    /// Time without output that ends the run
+    #[arg(long, value_name = "TIME")]
+    pub idle_timeout: Option<Span>,
+    /// File for the raw console [default: one in the state folder]
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<Utf8PathBuf>,
+}
+
+impl MachineFlags {
+    /// What is to be launched.
+    pub fn recipe(
+        &self,
+        context: &Context,
+        source: &Source,
+        kind: Option<Kind>,
+    ) -> Result<Recipe, Failure> {
+        let arch = source.arch();
+        let types = match self.types.as_slice() {
+            [] => context.settings.machine(arch, self.metal),
+            types => types.to_vec(),
+        };
+        if types.is_empty() {
+            let text = format!("EC2 has no {arch} machines; this image can run elsewhere only");
+            return Err(Failure::Usage(text));
+        }
+        Ok(Recipe {
+            name: self.name.clone().unwrap_or_else(|| source.name()),
+            types,
+            kind,
+            ttl: self.ttl.map_or_else(|| context.settings.ttl(), |span| span.0),
+            spot: false,
+            bucket: context.settings.bucket().map(str::to_owned),
+            make_bucket: false,
+            command_line: self.command_line.clone(),
+        })
+    }
+}
+
+impl JudgeFlags {
+    /// What to watch for: the flags', else what is set for the entry.
+    pub fn attachment(
+        &self,
+        context: &Context,
+        entry: Option<&str>,
+        metal: bool,
+    ) -> Result<Attachment, Failure> {
+        let set = entry.and_then(|name| context.settings.entry(name));
+        let or_set = |flags: &Vec<String>, set: Option<&Vec<String>>| match flags.as_slice() {
+            [] => set.cloned().unwrap_or_default(),
+            flags => flags.to_vec(),
+        };
+        let expect = or_set(&self.expect, set.map(|entry| &entry.expect));
+        let fail_on = or_set(&self.fail_on, set.map(|entry| &entry.fail_on));
+        let limit = if metal { METAL_LIMIT } else { VIRTUAL_LIMIT };
+        // What is no expression must be said before anything is built.
+        Expectations::new(&expect, &fail_on)?;
+        let asked = self.timeout.or(set.and_then(|entry| entry.timeout)).map(|span| span.0);
+        Ok(Attachment {
+            timeout: asked.or((!expect.is_empty()).then_some(limit)),
+            idle_timeout: self.idle_timeout.map(|span| span.0),
+            expect,
+            fail_on,
+            start: Start::Boot,
+            end_on_fault: true,
+            log: self.log.clone(),
+        })
+    }
+}

@@ -1,0 +1,16 @@
+//! The commands that need machines: EC2's or the desk's. Left out without feature `cloud`.
+
+pub mod flags;
+
+mod command;
+mod console;
+mod deploy;
+mod power;
+mod ps;
+mod run;
+mod runner;
+mod script;
+pub mod twin;
+mod upload;
+
+pub use self::command::Command;

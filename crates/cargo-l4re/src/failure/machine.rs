@@ -1,0 +1,211 @@
+//! How a command that needs machines can fail.
+
+use camino::Utf8PathBuf;
+use l4re_cloud::{CloudError, PlanError, SerialError};
+use l4re_console::expect::PatternError;
+use l4re_console::log::LogError;
+use l4re_console::verdict::Verdict;
+use l4re_twin::TwinError;
+
+use super::{Failure, INTERRUPTED, code};
+
+/// Why something with a machine failed, EC2's or the desk's.
+#[derive(Debug, thiserror::Error)]
+pub enum MachineFailure {
+    /// EC2, S3, or the twin in their place.
+    #[error(transparent)]
+    Cloud(#[from] CloudError),
+    /// The twin itself.
+    #[error(transparent)]
+    Twin(#[from] TwinError),
+    /// The twin did not start.
+    #[error("the twin did not start (log: {log})")]
+    TwinStart {
+        /// Its log.
+        log: Utf8PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Programs or firmware that an instance on the desk needs.
+    #[error("the desk cannot boot {arch} instances: {missing} missing", missing = files(.missing))]
+    DeskLacks {
+        /// The architecture.
+        arch: String,
+        /// What is missing.
+        missing: Vec<l4re_twin::Finding>,
+    },
+    /// The console's end is not a good one. It was told already.
+    #[error("{}", sentence(.verdict))]
+    Verdict {
+        /// The verdict.
+        verdict: Box<Verdict>,
+        /// The raw log.
+        log: Utf8PathBuf,
+    },
+    /// An expression that is none.
+    #[error(transparent)]
+    Pattern(#[from] PatternError),
+    /// The console's log cannot be made.
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+impl<E: Into<MachineFailure>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Machine(error.into())
+    }
+}
+
+impl MachineFailure {
+    pub(super) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Pattern(_) => code::USAGE,
+            Self::Cloud(_) | Self::Twin(_) | Self::TwinStart { .. } | Self::DeskLacks { .. } => {
+                code::CLOUD
+            }
+            Self::Verdict { verdict, .. } => verdict_code(verdict),
+            Self::Log(_) => code::UNEXPECTED,
+        }
+    }
+
+    /// What stands behind it, as further lines.
+    pub(super) fn causes(&self) -> Vec<String> {
+        let Self::Verdict { verdict, log } = self else { return Vec::new() };
+        let mut causes = Vec::new();
+        if let Verdict::Crashed { lines, .. } | Verdict::Looping { lines, .. } = &**verdict {
+            causes.push(format!("around it:\n{}", lines.join("\n")));
+        }
+        causes.push(format!("the whole console is in {log}"));
+        causes
+    }
+
+    /// What to do about it; what is to be typed fits the twin when `local`.
+    pub(super) fn hints(&self, local: bool) -> Vec<String> {
+        match self {
+            Self::DeskLacks { missing, .. } => install(missing),
+            Self::Cloud(error) => cloud(error, if local { " --local" } else { "" }),
+            Self::Verdict { verdict, .. } => self::verdict(verdict),
+            _ => Vec::new(),
+        }
+    }
+}
+
+fn files(missing: &[l4re_twin::Finding]) -> String {
+    missing.iter().map(|finding| finding.file.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// A verdict as an error message.
+fn sentence(verdict: &Verdict) -> String {
+    let still = |missing: &Option<String>| match missing {
+        Some(pattern) => format!("; `{pattern}` was not seen"),
+        None => String::new(),
+    };
+    let phase = |phase: &Option<l4re_console::phase::Phase>| match phase {
+        Some(phase) => format!(" in {phase}"),
+        None => " without any output".to_owned(),
+    };
+    match verdict {
+        Verdict::Failed { pattern, line } => format!("`{pattern}` was seen: {line}"),
+        Verdict::TimedOut { phase: at, waited, missing } => {
+            format!("time-out after {} s{}{}", waited.as_secs(), phase(at), still(missing))
+        }
+        Verdict::Idle { phase: at, waited, missing } => {
+            format!("no output for {} s{}{}", waited.as_secs(), phase(at), still(missing))
+        }
+        Verdict::Crashed { cause, explanation, .. } => format!("{}: {explanation}", cause.name()),
+        Verdict::Looping { boots, .. } => format!("reboot loop: {boots} boots were seen"),
+        Verdict::Closed { reason, missing } => {
+            format!("the console ended ({reason}){}", still(missing))
+        }
+        Verdict::Interrupted => "interrupted".to_owned(),
+        other => format!("{other:?}"),
+    }
+}
+
+fn verdict_code(verdict: &Verdict) -> u8 {
+    match verdict {
+        Verdict::TimedOut { .. } | Verdict::Idle { .. } => code::TIME_OUT,
+        Verdict::Crashed { .. } | Verdict::Looping { .. } => code::CRASHED,
+        Verdict::Interrupted => INTERRUPTED,
+        _ => code::EXPECTATION,
+    }
+}
+
+/// One line to install what is missing.
+fn install(missing: &[l4re_twin::Finding]) -> Vec<String> {
+    let mut packages: Vec<_> = missing.iter().filter_map(|finding| finding.package).collect();
+    packages.sort_unstable();
+    packages.dedup();
+    match packages.is_empty() {
+        true => Vec::new(),
+        false => vec![format!("sudo apt-get install {}", packages.join(" "))],
+    }
+}
+
+fn cloud(error: &CloudError, flag: &str) -> Vec<String> {
+    let hint = match error {
+        CloudError::NoCredentials => {
+            "`aws configure sso` or `aws configure` makes a profile; `--local` needs no account"
+        }
+        CloudError::Expired { .. } => "`aws sso login` begins a new session",
+        CloudError::Capacity(_) => "name further types with `--type TYPE`, or try again later",
+        CloudError::NoRegion => "set AWS_REGION, or `region` in the profile",
+        CloudError::NoSuchBucket { bucket, .. } => {
+            return vec![
+                format!("`--make-bucket` makes {bucket}"),
+                "or name another: `--bucket NAME`, or `bucket = \"NAME\"` in the settings"
+                    .to_owned(),
+            ];
+        }
+        CloudError::AlreadyRunning(running) => {
+            return vec![
+                format!("its console: cargo l4re console{flag} {}", running.name),
+                format!("its end: cargo l4re rm{flag} {}", running.name),
+                "or launch another one beside it: `--name NAME`".to_owned(),
+            ];
+        }
+        CloudError::NotFound { .. } => {
+            "`cargo l4re ps` lists what there is (`--local`: on the twin)"
+        }
+        CloudError::SpotCannotStop { name, .. } => {
+            return vec![format!("`cargo l4re rm{flag} {name}` ends it")];
+        }
+        CloudError::NotOffered { .. } => "name others with `--type TYPE`, or use another region",
+        CloudError::Quota { .. } => {
+            "ask for more in the Service Quotas console, or name another type"
+        }
+        CloudError::UserDataTooLarge { .. } => "shorten `--command-line`",
+        CloudError::Plan(error) => return plan(error),
+        CloudError::Serial(SerialError::Disabled { region }) => {
+            return vec![format!(
+                "an administrator can allow it: aws ec2 enable-serial-console-access --region {region}"
+            )];
+        }
+        _ => return Vec::new(),
+    };
+    vec![hint.to_owned()]
+}
+
+fn plan(error: &PlanError) -> Vec<String> {
+    let hint = match error {
+        PlanError::NoUefi { .. } => {
+            "`cargo l4re elfimage ENTRY` builds the ELF image; `deploy ENTRY --metal` does so by itself"
+        }
+        PlanError::NoBios { .. } => "`cargo l4re efiimage ENTRY` builds the EFI image",
+        PlanError::NoOwnAmi { .. } => {
+            "the ELF image boots without one: `--kind elf`, or an image from `cargo l4re elfimage`"
+        }
+        PlanError::ArchMismatch { .. } => {
+            "leave `--type` out for a machine that fits the image, or build for that machine (`--arch`)"
+        }
+        _ => return Vec::new(),
+    };
+    vec![hint.to_owned()]
+}
+
+fn verdict(verdict: &Verdict) -> Vec<String> {
+    match verdict {
+        Verdict::TimedOut { .. } => vec!["`--timeout TIME` gives it longer".to_owned()],
+        _ => Vec::new(),
+    }
+}
