@@ -66,6 +66,17 @@ impl Desk {
         tree
     }
 
+    /// The image of `hello` from `tree` with a bit of its first module flipped.
+    pub fn image_with_a_wrong_sum(&self, tree: &str) -> Utf8PathBuf {
+        let path = self.l4re(&["efiimage", "hello", "--tree", tree]).code(0).stdout;
+        let mut bytes = fs_err::read(path.trim()).unwrap();
+        let words = ["inspect", path.trim(), "--message-format", "json"];
+        let inspection = self.l4re(&words).code(0).message("inspection");
+        let at = inspection["modules"][0]["file_offset"].as_u64().unwrap();
+        bytes[usize::try_from(at).unwrap() + 100] ^= 1;
+        self.write("bad.efi", bytes)
+    }
+
     /// Calls `cargo l4re` and waits for its end, no longer than a call without a boot takes.
     #[track_caller]
     pub fn l4re(&self, words: &[&str]) -> Output {

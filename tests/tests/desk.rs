@@ -132,6 +132,15 @@ fn an_image_of_another_architecture_is_refused() {
 }
 
 #[test]
+fn an_image_with_a_wrong_sum_is_not_run() {
+    let desk = Desk::new();
+    let bad = desk.image_with_a_wrong_sum(&amd64());
+    for command in ["run", "deploy"] {
+        desk.l4re(&[command, bad.as_str()]).code(5).says("fails 1 check");
+    }
+}
+
+#[test]
 fn user_data_over_the_limit_is_refused() {
     let desk = Desk::new();
     let long = "x".repeat(20_000);

@@ -4,10 +4,12 @@
 //! of two commands on a fresh machine answers at once. Exit codes are those of
 //! `cargo l4re`: 3 when something must be installed first, a child's own code otherwise.
 
+mod audit;
 mod bench;
 mod build;
 mod call;
 mod demo;
+mod dist;
 mod environment;
 mod failure;
 mod gen_docs;
@@ -43,6 +45,10 @@ enum Task {
     Tidy,
     /// Ratios against make, QEMU by hand and the aws command line
     Bench(bench::Args),
+    /// Build what a release consists of
+    Dist(dist::Args),
+    /// Licences, advisories and doubles of dependencies; their oldest versions; the MSRV
+    Audit(audit::Args),
     /// Write the command reference of the book from the commands' own help
     Gen(gen_docs::Args),
 }
@@ -63,6 +69,8 @@ fn dispatch(task: Task) -> anyhow::Result<()> {
         Task::Test(args) => test::run(&project, &args),
         Task::Tidy => tidy::run(&project),
         Task::Bench(args) => bench::run(&project, &args),
+        Task::Dist(args) => dist::run(&project, &args),
+        Task::Audit(args) => audit::run(&project, &args),
         Task::Gen(args) => gen_docs::run(&project, &args),
     }
 }

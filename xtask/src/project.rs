@@ -41,6 +41,17 @@ impl Project {
         Call::new(cargo.chain(arguments.into_iter().map(str::to_owned))).dir(&self.root)
     }
 
+    /// When the commit was made, in git's own `format` (`%ct`, `%cI`).
+    ///
+    /// # Errors
+    /// Not a git checkout, so that nothing says how old the sources are.
+    pub(crate) fn commit_time(&self, format: &str) -> Result<String> {
+        let format = format!("--format={format}");
+        let log = Call::new(["git", "log", "--max-count=1", format.as_str()]).dir(&self.root);
+        let time = log.read().context("a release is made from a git checkout")?;
+        Ok(time.trim().to_owned())
+    }
+
     /// The sources of the demo tree.
     pub(crate) fn demo_source(&self) -> Utf8PathBuf {
         self.root.join("tests/fixtures/mini-l4re")

@@ -22,6 +22,10 @@ use crate::shell::MessageFormat;
                   7 expectation failed, 8 time-out, 9 guest crashed or loops, 101 cargo failed, \
                   130 interrupted."
 )]
+#[cfg_attr(
+    not(feature = "cloud"),
+    command(before_help = "Built without feature `cloud`: no command that needs a machine.")
+)]
 pub struct Cli {
     /// Flags of every command.
     #[command(flatten)]

@@ -33,6 +33,8 @@ pub(crate) enum Purpose {
     Test,
     /// The bench: as the tests
     Bench,
+    /// A release: C compilers for its targets
+    Dist,
 }
 
 /// How packages may be installed here.
@@ -63,7 +65,10 @@ pub(crate) fn ensure(project: &Project, purpose: Purpose) -> Result<()> {
     if !missing.is_empty() {
         install(&missing)?;
     }
-    if purpose == Purpose::Demo { Ok(()) } else { venv::ensure(project) }
+    match purpose {
+        Purpose::Demo | Purpose::Dist => Ok(()),
+        Purpose::Test | Purpose::Bench => venv::ensure(project),
+    }
 }
 
 fn install(missing: &[String]) -> Result<()> {
@@ -102,6 +107,7 @@ impl Purpose {
             Self::Demo => "demo",
             Self::Test => "test",
             Self::Bench => "bench",
+            Self::Dist => "dist",
         }
     }
 }

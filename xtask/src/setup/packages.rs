@@ -18,8 +18,14 @@ const ARM64: [&str; 2] = ["qemu-system-arm", "qemu-efi-aarch64"];
 /// To make the virtual environment of the tests.
 const PYTHON: [&str; 2] = ["python3", "python3-venv"];
 
+/// To compile a release: C for both of its targets.
+const DIST: [&str; 3] = ["musl-tools", "gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"];
+
 /// The packages that `purpose` needs, in a stable order.
 pub(super) fn wanted(project: &Project, purpose: Purpose) -> Result<Vec<String>> {
+    if purpose == Purpose::Dist {
+        return Ok(DIST.map(str::to_owned).to_vec());
+    }
     let mut wanted: Vec<String> = X86_64.iter().chain(&ARM64).map(|&name| name.into()).collect();
     if purpose != Purpose::Demo {
         wanted.extend(PYTHON.map(str::to_owned));

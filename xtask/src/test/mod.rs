@@ -4,6 +4,7 @@
 //! cannot pass for a good one.
 
 mod count;
+mod small;
 mod steps;
 
 use std::time::{Duration, Instant};

@@ -8,6 +8,7 @@
 use anyhow::Result;
 use clap::ValueEnum;
 
+use crate::audit;
 use crate::build::{self, Profile};
 use crate::call::Call;
 use crate::gen_docs;
@@ -15,6 +16,7 @@ use crate::project::Project;
 use crate::setup::{self, Purpose};
 use crate::shell;
 use crate::test::count::Count;
+use crate::test::small;
 use crate::tidy;
 
 /// A step of the test run.
@@ -30,6 +32,8 @@ pub(crate) enum Step {
     Clippy,
     /// The API's documentation, warnings being errors
     Doc,
+    /// The build without machines: no AWS crate, and images are still made
+    Small,
     /// Everything compiled
     Build,
     /// The book's command reference
@@ -49,6 +53,7 @@ impl Step {
             Self::Setup => "setup",
             Self::Clippy => "clippy",
             Self::Doc => "doc",
+            Self::Small => "small",
             Self::Build => "build",
             Self::Reference => "reference",
             Self::Unit => "unit",
@@ -64,6 +69,7 @@ impl Step {
             Self::Setup => "setup: packages and the virtual environment",
             Self::Clippy => "clippy: lints, warnings are errors",
             Self::Doc => "doc: the API's documentation, warnings are errors",
+            Self::Small => "small: without feature `cloud` no AWS crate, but images",
             Self::Build => "build: all crates and tests",
             Self::Reference => "reference: the book says what the commands say",
             Self::Unit => "unit: unit and snapshot tests of all crates",
@@ -75,10 +81,14 @@ impl Step {
     pub(super) fn run(self, project: &Project, count: &mut Count) -> Result<()> {
         match self {
             Self::Fmt => project.cargo(["fmt", "--all", "--check"]).run(),
-            Self::Tidy => tidy::run(project),
+            Self::Tidy => {
+                tidy::run(project)?;
+                audit::msrv(project)
+            }
             Self::Setup => setup::ensure(project, Purpose::Test),
             Self::Clippy => project.cargo(CLIPPY).run(),
             Self::Doc => project.cargo(DOC).env("RUSTDOCFLAGS", "-D warnings").run(),
+            Self::Small => small::check(project, count),
             Self::Build => project.cargo(BUILD).run(),
             Self::Reference => gen_docs::check(project, Profile::Tested),
             Self::Unit => unit(project, count),
@@ -114,7 +124,7 @@ fn with_venv(project: &Project, call: Call) -> Call {
 }
 
 /// Runs test programs, showing their lines as they come and counting their tests.
-fn counted(tests: &Call, count: &mut Count) -> Result<()> {
+pub(super) fn counted(tests: &Call, count: &mut Count) -> Result<()> {
     tests.each_line(|line| {
         count.take(line);
         shell::result(line);
