@@ -5,7 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::connect::Cloud;
 use crate::error::CloudError;
-use crate::serial::{SerialEndpoint, SerialError, SerialStatus, endpoints};
+use crate::serial::{SerialEndpoint, SerialError, SerialStatus};
+use crate::serial_hosts::endpoints;
 
 const OUTPUT: &str = "ec2:GetConsoleOutput";
 const PUSH: &str = "ec2-instance-connect:SendSerialConsoleSSHPublicKey";

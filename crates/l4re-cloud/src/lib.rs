@@ -26,6 +26,7 @@ mod progress;
 mod publish;
 mod script;
 mod serial;
+mod serial_hosts;
 mod store;
 mod tags;
 #[cfg(test)]

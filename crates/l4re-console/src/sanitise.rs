@@ -10,6 +10,8 @@
 //! sequence, so that noise hides at most the rest of its line; a sequence is held back until
 //! it is known to be harmless, in at most 64 bytes. Grammar: ECMA-48.
 
+use crate::text::blocks_of;
+
 const ESC: u8 = 0x1b;
 const MAX_SEQUENCE: usize = 64;
 
@@ -44,53 +46,55 @@ impl Sanitiser {
         safe.reserve(raw.len());
         let mut rest = raw;
         while let Some((&byte, next)) = rest.split_first() {
-            if self.state == State::Text {
-                rest = self.text_run(rest, safe);
-            } else if self.state == State::String {
-                let Some(at) = memchr::memchr3(ESC, 0x07, b'\n', rest) else { return };
-                self.step(rest[at], safe);
-                rest = &rest[at + 1..];
-            } else {
-                self.step(byte, safe);
-                rest = next;
-            }
-        }
-    }
-
-    /// Takes bytes as long as they are text; at least one. Gives what follows.
-    fn text_run<'a>(&mut self, bytes: &'a [u8], safe: &mut Vec<u8>) -> &'a [u8] {
-        let mut rest = bytes;
-        while !rest.is_empty() && self.state == State::Text {
-            let plain = plain_blocks(rest);
-            safe.extend_from_slice(&rest[..plain]);
-            rest = single_bytes(&rest[plain..], safe);
-            let Some((&byte, next)) = rest.split_first() else { break };
-            match SHOWN[usize::from(byte)].0 {
-                SPECIAL if byte == ESC => {
-                    self.begin_escape();
-                    rest = next;
+            rest = match self.state {
+                State::Text => self.text(rest, safe),
+                State::String => {
+                    let Some(at) = memchr::memchr3(ESC, 0x07, b'\n', rest) else { return };
+                    self.step(rest[at], safe);
+                    &rest[at + 1..]
                 }
-                SPECIAL => rest = self.sequence(rest, safe),
-                _ => {}
-            }
+                _ => {
+                    self.step(byte, safe);
+                    next
+                }
+            };
         }
-        rest
     }
 
-    /// Takes a UTF-8 sequence, or what there is of one. Gives what follows.
-    fn sequence<'a>(&mut self, bytes: &'a [u8], safe: &mut Vec<u8>) -> &'a [u8] {
-        let length = sequence_length(bytes[0]);
-        let there = bytes.len().min(length);
-        let followers = bytes[1..there].iter().take_while(|byte| is_follower(**byte)).count();
-        let (sequence, rest) = bytes.split_at(1 + followers);
-        if sequence.len() == length {
-            show_sequence(sequence, safe);
-        } else if rest.is_empty() {
-            self.held.clear();
-            self.held.extend_from_slice(sequence);
-            self.state = State::Utf8;
-        } else {
-            show_bytes(sequence, safe);
+    /// Takes text and whole sequences up to one that is cut or odd. Gives what follows.
+    fn text<'a>(&mut self, bytes: &'a [u8], safe: &mut Vec<u8>) -> &'a [u8] {
+        let mut shown = [0; 4 * PIECE + MAX_SEQUENCE];
+        let mut rest = bytes;
+        while let Some(&first) = rest.first() {
+            if first == 0 {
+                // Runs of NULs are common on lines that are down.
+                rest = &rest[blocks_of(rest, |byte| byte == 0)..];
+            } else {
+                let plain = blocks_of(rest, |byte| {
+                    (byte.wrapping_sub(0x20) < 0x5f)
+                        | (byte == b'\n')
+                        | (byte == b'\r')
+                        | (byte == b'\t')
+                });
+                safe.extend_from_slice(&rest[..plain]);
+                rest = &rest[plain..];
+            }
+            let (taken, length) = show_piece(rest, &mut shown);
+            safe.extend_from_slice(&shown[..length]);
+            rest = &rest[taken..];
+            if taken == 0
+                && let Some((&byte, next)) = rest.split_first()
+            {
+                if byte == ESC {
+                    self.begin_escape();
+                } else {
+                    // A UTF-8 sequence that these bytes do not hold to its end.
+                    self.held.clear();
+                    self.held.push(byte);
+                    self.state = State::Utf8;
+                }
+                return next;
+            }
         }
         rest
     }
@@ -108,7 +112,7 @@ impl Sanitiser {
     fn step(&mut self, byte: u8, safe: &mut Vec<u8>) {
         match self.state {
             State::Text => {
-                self.text_run(&[byte], safe);
+                self.text(&[byte], safe);
             }
             State::Utf8 => self.utf8(byte, safe),
             _ if byte == b'\n' => {
@@ -228,9 +232,21 @@ fn is_follower(byte: u8) -> bool {
 
 /// A whole sequence; surrogates, overlong forms and C1 controls are not text.
 fn show_sequence(sequence: &[u8], safe: &mut Vec<u8>) {
-    match std::str::from_utf8(sequence) {
-        Ok(text) if !text.chars().any(char::is_control) => safe.extend_from_slice(sequence),
-        _ => show_bytes(sequence, safe),
+    if is_shown(sequence) {
+        safe.extend_from_slice(sequence);
+    } else {
+        show_bytes(sequence, safe);
+    }
+}
+
+/// Whether a sequence of as many bytes as its first one wants is a character that is shown.
+fn is_shown(sequence: &[u8]) -> bool {
+    match (sequence[0], sequence[1]) {
+        // Surrogates, overlong forms, and what is beyond Unicode.
+        (0xe0, ..0xa0) | (0xed, 0xa0..) | (0xf0, ..0x90) | (0xf4, 0x90..) => false,
+        // C1 controls.
+        (0xc2, ..0xa0) => false,
+        _ => true,
     }
 }
 
@@ -245,59 +261,106 @@ const fn escaped(byte: u8) -> [u8; 4] {
     [b'\\', b'x', HEX[(byte >> 4) as usize], HEX[(byte & 15) as usize]]
 }
 
-/// Marks bytes in [`SHOWN`] that are not shown by themselves.
-const SPECIAL: u8 = u8::MAX;
+/// In [`SHOWN`]: the byte may begin a UTF-8 sequence.
+const LEAD: u64 = 1 << 40;
+/// In [`SHOWN`]: the byte is ESC.
+const ESCAPE: u64 = 1 << 41;
 
-/// How many bytes of what each byte is shown as, by itself: nothing, itself, a control's
-/// picture (U+2400 and following), or its number.
-static SHOWN: [(u8, [u8; 4]); 256] = {
-    let mut all = [(SPECIAL, [0; 4]); 256];
+/// What each byte is shown as by itself, and as how many bytes: as nothing, as itself, as a
+/// control's picture (U+2400 and following), or as its number. Bytes in the low half, their
+/// count above them, then what else there is to know: one load for all of it.
+static SHOWN: [u64; 256] = {
+    let mut all = [0; 256];
     let mut byte = 0;
     while byte < 256 {
         let code = byte as u8;
-        all[byte] = match code {
-            0 => (0, [0; 4]),
-            ESC | 0xc2..=0xf4 => (SPECIAL, [0; 4]),
-            b'\n' | b'\r' | b'\t' | 0x08 | 0x20..=0x7e => (1, [code, 0, 0, 0]),
-            0x01..=0x1f => (3, [0xe2, 0x90, 0x80 + code, 0]),
-            0x7f => (3, [0xe2, 0x90, 0xa1, 0]),
-            _ => (4, escaped(code)),
+        let (count, text, more) = match code {
+            0 => (0, [0; 4], 0),
+            ESC => (0, [0; 4], ESCAPE),
+            0xc2..=0xf4 => (4, escaped(code), LEAD),
+            b'\n' | b'\r' | b'\t' | 0x08 | 0x20..=0x7e => (1, [code, 0, 0, 0], 0),
+            0x01..=0x1f => (3, [0xe2, 0x90, 0x80 + code, 0], 0),
+            0x7f => (3, [0xe2, 0x90, 0xa1, 0], 0),
+            _ => (4, escaped(code), 0),
         };
+        all[byte] = u32::from_le_bytes(text) as u64 | count << 32 | more;
         byte += 1;
     }
     all
 };
 
-/// Shows bytes by themselves, up to a special one or some that may pass at once.
-fn single_bytes<'a>(bytes: &'a [u8], safe: &mut Vec<u8>) -> &'a [u8] {
-    let mut shown = [0; 4 * BLOCK + 4];
-    let mut length = 0;
-    let mut taken = 0;
-    for &byte in bytes.iter().take(BLOCK) {
-        let (count, text) = SHOWN[usize::from(byte)];
-        if count == SPECIAL {
-            break;
+/// Bytes that are shown in one go; each as four at most.
+const PIECE: usize = 128;
+
+/// Shows bytes and whole sequences, up to one that is cut or odd. Says how many it took, and
+/// how many `shown` begins with.
+fn show_piece(bytes: &[u8], shown: &mut [u8; 4 * PIECE + MAX_SEQUENCE]) -> (usize, usize) {
+    let (mut length, mut at) = (0, 0);
+    while at < bytes.len().min(PIECE) {
+        let entry = SHOWN[usize::from(bytes[at])];
+        let next = bytes.get(at + 1).copied().unwrap_or(0x80);
+        // Noise is full of bytes that might begin a sequence, and seldom do.
+        let follows = if is_follower(next) { LEAD } else { 0 };
+        if entry & (ESCAPE | follows) == 0 {
+            // Four bytes at once are cheaper than a branch; the next ones overwrite the rest.
+            #[expect(clippy::cast_possible_truncation, reason = "the text is the low half")]
+            shown[length..length + 4].copy_from_slice(&(entry as u32).to_le_bytes());
+            length += usize::from((entry >> 32) as u8);
+            at += 1;
+            continue;
         }
-        // Four bytes at once are cheaper than a branch; the next ones overwrite the rest.
-        shown[length..length + 4].copy_from_slice(&text);
-        length += usize::from(count);
-        taken += 1;
+        let rest = &bytes[at..];
+        let is_utf8 = entry & LEAD != 0;
+        let sequence = if is_utf8 { utf8(rest) } else { escape_sequence(rest) };
+        let Some((taken, passes)) = sequence else { break };
+        if passes {
+            shown[length..length + taken].copy_from_slice(&rest[..taken]);
+            length += taken;
+        } else if is_utf8 {
+            for &byte in &rest[..taken] {
+                shown[length..length + 4].copy_from_slice(&escaped(byte));
+                length += 4;
+            }
+        }
+        at += taken;
     }
-    safe.extend_from_slice(&shown[..length]);
-    &bytes[taken..]
+    (at, length)
 }
 
-const BLOCK: usize = 32;
+/// The length of the UTF-8 sequence at the start, and whether it may pass; `None` if it is cut.
+fn utf8(bytes: &[u8]) -> Option<(usize, bool)> {
+    let wanted = sequence_length(bytes[0]);
+    let there = &bytes[..bytes.len().min(wanted)];
+    let taken = 1 + there[1..].iter().take_while(|byte| is_follower(**byte)).count();
+    if taken == wanted {
+        return Some((taken, is_shown(there)));
+    }
+    (taken < there.len()).then_some((taken, false))
+}
 
-/// How many bytes at the start, in whole blocks, pass by themselves.
-fn plain_blocks(bytes: &[u8]) -> usize {
-    // Without short circuits, so that whole blocks are compared at once.
-    let plain = |byte: u8| {
-        (byte.wrapping_sub(0x20) < 0x5f) | (byte == b'\n') | (byte == b'\r') | (byte == b'\t')
-    };
-    let (blocks, _) = bytes.as_chunks::<BLOCK>();
-    let all = |block: &&[u8; BLOCK]| block.iter().fold(true, |all, &byte| all & plain(byte));
-    blocks.iter().take_while(all).count() * BLOCK
+/// The length of the escape sequence at the start, and whether it may pass; `None` for one
+/// that is cut or odd, which goes step by step.
+fn escape_sequence(bytes: &[u8]) -> Option<(usize, bool)> {
+    let inner = bytes.get(2..)?;
+    match bytes[1] {
+        b'[' => {
+            let inner = &inner[..inner.len().min(MAX_SEQUENCE - 2)];
+            let end = inner.iter().position(|byte| !(0x20..=0x3f).contains(byte))?;
+            let whole = (0x40..=0x7e).contains(&inner[end]);
+            whole.then(|| (2 + end + 1, harmless(&inner[..=end])))
+        }
+        b']' | b'P' | b'X' | b'^' | b'_' => {
+            let end = memchr::memchr3(ESC, 0x07, b'\n', inner)?;
+            match &inner[end..] {
+                [0x07, ..] => Some((2 + end + 1, false)),
+                [ESC, b'\\', ..] => Some((2 + end + 2, false)),
+                // A newline is text again.
+                [b'\n', ..] => Some((2 + end, false)),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]

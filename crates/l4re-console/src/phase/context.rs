@@ -15,6 +15,7 @@ const SHOWN: usize = 512;
 
 /// A line as it is shown in reports.
 pub(super) fn shown(line: &[u8]) -> String {
+    let line = &line[..line.len().min(2 * SHOWN)];
     let undoubled = undouble(line);
     let line = undoubled.as_deref().unwrap_or(line);
     String::from_utf8_lossy(&line[..line.len().min(SHOWN)]).into_owned()
@@ -98,15 +99,20 @@ impl Context {
     /// Takes the last lines of `text` that are not blank.
     fn remember(&mut self, text: &[u8]) {
         let mut found = Vec::new();
+        let mut rest = text;
         // Blank lines cost a step each; a block of nothing else must not cost more.
-        for line in text.rsplit(|&byte| byte == b'\n').take(4 * BEFORE) {
+        for _ in 0..4 * BEFORE {
+            let start = memchr::memrchr(b'\n', rest).map_or(0, |newline| newline + 1);
+            let line = rest[start..].trim_ascii_end();
             if !line.trim_ascii().is_empty() {
-                found.push(shown(line.trim_ascii_end()));
+                found.push(shown(line));
             }
             if found.len() == BEFORE {
                 self.recent.clear();
                 break;
             }
+            let Some(before) = start.checked_sub(1) else { break };
+            rest = &rest[..before];
         }
         self.recent.extend(found.into_iter().rev());
         let excess = self.recent.len().saturating_sub(BEFORE);

@@ -4,9 +4,10 @@
 //! `kernel_panic.cc`, `terminate.cpp`, `thread-ia32.cpp`, `jdb_core.cpp`; l4re-core moe,
 //! ned, sigma0, `l4re_itas`; iPXE `src/core/main.c`, `usr/ifmgmt.c`, `usr/imgmgmt.c`.
 
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use regex::bytes::Regex;
+use aho_corasick::{AhoCorasick, AhoCorasickKind, Input, packed};
 
 use super::{FaultKind, Mark, Phase};
 
@@ -148,31 +149,82 @@ const RULES: &[(&str, Place, Rule)] = {
 /// Needles of lines that bootstrap may print doubled, by their first and last rule.
 const DOUBLED: std::ops::RangeInclusive<&str> = "EFI: L4::Bootstrap"..="Key press reboots...";
 
-/// Finds lines that are worth a closer look. Only literals, so that it runs at the speed of
-/// a multi-string search.
-pub(super) static WORTH_A_LOOK: LazyLock<Regex> = LazyLock::new(|| {
-    let mut needles: Vec<String> = RULES.iter().map(|(text, ..)| regex::escape(text)).collect();
-    let place = |needle| RULES.iter().position(|(text, ..)| *text == needle).unwrap_or(0);
-    for (text, ..) in &RULES[place(*DOUBLED.start())..=place(*DOUBLED.end())] {
-        let doubled: String = text.chars().flat_map(|c| [c, c]).collect();
-        needles.push(regex::escape(&doubled));
+/// Bytes of a needle that make a line worth a closer look.
+const PREFIX: usize = 4;
+
+/// Finds lines that are worth a closer look, at the speed of a multi-string search.
+pub(super) static WORTH_A_LOOK: LazyLock<Candidates> = LazyLock::new(Candidates::new);
+
+/// Searches for the first bytes of all needles, doubled ones included.
+pub(super) struct Candidates {
+    /// Only where the processor has what it takes.
+    packed: Option<packed::Searcher>,
+    plain: AhoCorasick,
+}
+
+impl Candidates {
+    fn new() -> Self {
+        let place = |needle| RULES.iter().position(|(text, ..)| *text == needle).unwrap_or(0);
+        let doubled = &RULES[place(*DOUBLED.start())..=place(*DOUBLED.end())];
+        let doubled = doubled.iter().map(|(text, ..)| text.bytes().flat_map(|b| [b, b]).collect());
+        let needles = RULES.iter().map(|(text, ..)| text.as_bytes().to_vec()).chain(doubled);
+        let prefixes: BTreeSet<Vec<u8>> =
+            needles.map(|needle: Vec<u8>| needle[..PREFIX.min(needle.len())].to_vec()).collect();
+        Self {
+            packed: packed::Searcher::new(&prefixes),
+            #[expect(clippy::expect_used, reason = "a few dozen literals are far below any limit")]
+            plain: AhoCorasick::new(&prefixes).expect("literals"),
+        }
     }
-    #[expect(clippy::expect_used, reason = "escaped literals are a valid pattern")]
-    Regex::new(&needles.join("|")).expect("literals")
+
+    /// Where the next candidate begins, at or after `from`.
+    pub(super) fn find_at(&self, text: &[u8], from: usize) -> Option<usize> {
+        let hit = match &self.packed {
+            Some(packed) => packed.find_in(text, (from..text.len()).into()),
+            None => self.plain.find(Input::new(text).range(from..)),
+        };
+        hit.map(|hit| hit.start())
+    }
+}
+
+/// Finds all needles of a line in one pass; their numbers are those of the rules. A prompt's
+/// space is left out, as lines are trimmed.
+static NEEDLES: LazyLock<AhoCorasick> = LazyLock::new(|| {
+    let needles = RULES.iter().map(|(needle, place, _)| match place {
+        Place::Start => needle.trim_ascii_end(),
+        Place::Anywhere | Place::Whole => needle,
+    });
+    #[expect(clippy::expect_used, reason = "a few dozen literals are far below any limit")]
+    AhoCorasick::builder().kind(Some(AhoCorasickKind::DFA)).build(needles).expect("literals")
 });
 
 /// What `line`, plain and undoubled, means.
 pub(super) fn meaning(line: &[u8]) -> Option<Meaning> {
+    const { assert!(RULES.len() <= u128::BITS as usize) };
     let line = line.trim_ascii();
-    RULES.iter().find_map(|(needle, place, rule)| {
-        let needle = needle.as_bytes();
+    let mut fitting = 0_u128;
+    for hit in NEEDLES.find_overlapping_iter(line) {
+        let rule = hit.pattern().as_usize();
+        let fits = match RULES[rule].1 {
+            Place::Start => line.starts_with(RULES[rule].0.as_bytes()) || hit.len() == line.len(),
+            Place::Whole => hit.start() == 0 && hit.end() == line.len(),
+            Place::Anywhere => true,
+        };
+        fitting |= u128::from(fits) << rule;
+    }
+    while fitting != 0 {
+        let (needle, place, rule) = RULES[fitting.trailing_zeros() as usize];
         let at = match place {
-            Place::Start => line.starts_with(needle.trim_ascii_end()).then_some(0),
-            Place::Whole => (line == needle).then_some(0),
-            Place::Anywhere => memchr::memmem::find(line, needle),
-        }?;
-        apply(*rule, line, &line[(at + needle.len()).min(line.len())..])
-    })
+            Place::Start | Place::Whole => 0,
+            Place::Anywhere => memchr::memmem::find(line, needle.as_bytes()).unwrap_or(0),
+        };
+        let rest = &line[(at + needle.len()).min(line.len())..];
+        if let Some(meaning) = apply(rule, line, rest) {
+            return Some(meaning);
+        }
+        fitting &= fitting - 1;
+    }
+    None
 }
 
 /// The phase of iPXE that a line shows which also holds an error.
@@ -243,13 +295,22 @@ mod tests {
 
     #[test]
     fn every_needle_is_found_by_the_first_look() {
+        let found = |text: &str| WORTH_A_LOOK.find_at(text.as_bytes(), 0);
         for (needle, ..) in RULES {
-            assert!(WORTH_A_LOOK.is_match(needle.as_bytes()), "{needle}");
+            assert_eq!(found(needle), Some(0), "{needle}");
         }
-        assert!(WORTH_A_LOOK.is_match(b"LL44  BBoooottssttrraappppeerr"));
-        assert!(WORTH_A_LOOK.is_match(b"    LL44IImmaaggee  sseeqquueennccee  iinnffoo::  ##11"));
-        assert!(WORTH_A_LOOK.is_match(b"EEFFII::  AAllllooccaatteePPaaggeess  ffaaiilleedd"));
-        assert!(!WORTH_A_LOOK.is_match(b"Hello World!"));
+        assert_eq!(found("LL44  BBoooottssttrraappppeerr"), Some(0));
+        assert_eq!(found("    LL44IImmaaggee  sseeqquueennccee  iinnffoo::  ##11"), Some(4));
+        assert_eq!(found("EEFFII::  AAllllooccaatteePPaaggeess  ffaaiilleedd"), Some(0));
+        assert_eq!(found("Hello World!"), None);
+        let text = b"http://a\nhttp://b\n";
+        assert_eq!(WORTH_A_LOOK.find_at(text, 1), Some(9));
+    }
+
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn the_first_look_is_a_fast_one() {
+        assert!(WORTH_A_LOOK.packed.is_some(), "too many prefixes for a packed search");
     }
 
     #[test]
@@ -269,6 +330,7 @@ mod tests {
         }
         assert_eq!(meaning(b"L4 Bootstrapper is waiting for key input to continue..."), None);
         assert_eq!(meaning(b"say iPXE is here"), None);
+        assert_eq!(meaning(b"jdb:x"), None);
     }
 
     #[test]

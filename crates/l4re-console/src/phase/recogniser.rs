@@ -117,8 +117,6 @@ struct Look<'a> {
     at: Duration,
     /// Its newline was seen.
     whole: bool,
-    /// A needle was found in it.
-    found: bool,
 }
 
 impl LineRecogniser {
@@ -189,8 +187,7 @@ impl LineRecogniser {
         let text = block.text;
         let mut from = 0;
         while from < text.len() {
-            let every_line = self.every_line_counts();
-            let inside = if every_line {
+            let inside = if self.every_line_counts() {
                 match text[from..].iter().position(|byte| !byte.is_ascii_whitespace()) {
                     None => break,
                     Some(at) => from + at,
@@ -199,18 +196,18 @@ impl LineRecogniser {
                 match WORTH_A_LOOK.find_at(text, from) {
                     None => break,
                     // Seen in the overlap of a cut line.
-                    Some(hit) if block.continued && hit.end() <= block.seen => {
-                        from = hit.end();
+                    Some(hit) if block.continued && hit < block.seen => {
+                        from = hit + 1;
                         continue;
                     }
-                    Some(hit) => hit.start(),
+                    Some(hit) => hit,
                 }
             };
             let start = memchr::memrchr(b'\n', &text[..inside]).map_or(0, |newline| newline + 1);
             let (line, after) = split_line(&text[start..]);
             from = text.len() - after.len();
             let whole = block.end == BlockEnd::Newline || !after.is_empty();
-            let look = Look { before: &text[..start], line, after, at, whole, found: !every_line };
+            let look = Look { before: &text[..start], line, after, at, whole };
             self.line(look, &mut |sighting| sink(start, sighting));
         }
         if block.end != BlockEnd::Partial {
@@ -233,10 +230,8 @@ impl LineRecogniser {
         let undoubled = undouble(&line[..line.len().min(LOOKED_AT)]);
         let line = undoubled.as_deref().unwrap_or(line);
         let line = line[..line.len().min(LOOKED_AT)].trim_ascii();
-        // Untrimmed: a needle may end in the space that a prompt ends in.
-        let looked_for = look.found || undoubled.is_some() || WORTH_A_LOOK.is_match(look.line);
         let look = Look { line, ..look };
-        let meaning = if looked_for { line::meaning(line) } else { None };
+        let meaning = line::meaning(line);
         if look.before.is_empty() && self.partial.is_some() && self.partial == meaning {
             return;
         }

@@ -7,4 +7,5 @@ mod undouble;
 pub use lines::{Block, BlockEnd, Lines, MAX_LINE};
 pub(crate) use lines::{OVERLAP, split_line};
 pub use plain::Plain;
+pub(crate) use plain::blocks_of;
 pub use undouble::{Undoubler, undouble};

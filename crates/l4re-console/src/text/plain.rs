@@ -29,66 +29,148 @@ pub struct Plain {
 impl Plain {
     /// Appends the plain text of `raw` to `out`.
     pub fn push(&mut self, raw: &[u8], out: &mut Vec<u8>) {
+        out.reserve(raw.len());
         let mut rest = raw;
         while !rest.is_empty() {
             rest = match self.state {
                 State::Text => self.text(rest, out),
-                // Long inner parts of sequences are skipped at once.
-                State::String => self.last_of(rest, memchr::memchr3(ESC, 0x07, b'\n', rest), out),
-                State::Csi => {
-                    let ends = |byte: &u8| matches!(*byte, 0x40..=0x7e | b'\n' | ESC);
-                    self.last_of(rest, rest.iter().position(ends), out)
-                }
-                State::Escape | State::StringEscape => self.last_of(rest, Some(0), out),
+                // The inner parts of strings may be long, and are skipped at once.
+                State::String => match memchr::memchr3(ESC, 0x07, b'\n', rest) {
+                    Some(at) => self.some(&rest[at..], out),
+                    None => return,
+                },
+                _ => self.some(rest, out),
             };
         }
     }
 
-    /// Drops what stands before `at`, takes that byte, and gives what follows it.
-    fn last_of<'a>(&mut self, rest: &'a [u8], at: Option<usize>, out: &mut Vec<u8>) -> &'a [u8] {
-        let Some(at) = at else { return &[] };
-        self.step(rest[at], out);
-        &rest[at + 1..]
-    }
-
-    /// Copies text up to the next byte that is not; returns what follows it.
-    fn text<'a>(&mut self, rest: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
-        let Some(at) = memchr::memchr3(ESC, b'\r', 0, rest) else {
-            out.extend_from_slice(rest);
-            return &[];
-        };
-        out.extend_from_slice(&rest[..at]);
-        // Runs of NULs and carriage returns are common on broken lines.
-        let run = rest[at..].iter().take_while(|&&byte| byte == 0 || byte == b'\r').count();
-        let rest = &rest[at + run..];
-        if run == 0 {
-            self.state = State::Escape;
-            return &rest[1..];
+    /// Copies text up to a sequence that is cut or odd. Gives what follows.
+    fn text<'a>(&mut self, bytes: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
+        let mut text = [0; BLOCK];
+        let mut rest = bytes;
+        while let Some(&first) = rest.first() {
+            if first == 0 {
+                // Runs of NULs are common on lines that are down.
+                rest = &rest[blocks_of(rest, |byte| byte == 0)..];
+            } else {
+                let plain = blocks_of(rest, |byte| (byte != ESC) & (byte != b'\r') & (byte != 0));
+                out.extend_from_slice(&rest[..plain]);
+                rest = &rest[plain..];
+            }
+            let (taken, length) = text_piece(rest, &mut text);
+            out.extend_from_slice(&text[..length]);
+            rest = &rest[taken..];
+            if taken == 0 && !rest.is_empty() {
+                self.state = State::Escape;
+                return &rest[1..];
+            }
         }
         rest
     }
 
-    fn step(&mut self, byte: u8, out: &mut Vec<u8>) {
-        if byte == b'\n' {
-            out.push(byte);
-            self.state = State::Text;
-            return;
+    /// Takes some bytes one by one by the table. Gives what follows.
+    fn some<'a>(&mut self, rest: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
+        let (now, later) = rest.split_at(rest.len().min(BLOCK));
+        let mut text = [0; BLOCK];
+        let (mut length, mut state) = (0, self.state);
+        for &byte in now {
+            let (next, shown) = STEPS[state as usize][usize::from(byte)];
+            // Written in any case, which is cheaper than a branch; the next one overwrites it.
+            text[length] = byte;
+            length += usize::from(shown);
+            state = next;
         }
-        self.state = match (self.state, byte) {
-            (State::String, ESC) => State::StringEscape,
-            (State::String, 0x07) => State::Text,
-            (State::String, _) => State::String,
-            (_, ESC) => State::Escape,
-            // ESC ends a string, with `\` as its second half or with a sequence of its own.
-            (State::Escape | State::StringEscape, b'[') => State::Csi,
-            (State::Escape | State::StringEscape, b']' | b'P' | b'X' | b'^' | b'_') => {
-                State::String
-            }
-            (State::Escape | State::StringEscape, 0x00..=0x2f) => State::Escape,
-            (State::Csi, 0x00..=0x3f | 0x7f..) => State::Csi,
-            _ => State::Text,
-        };
+        out.extend_from_slice(&text[..length]);
+        self.state = state;
+        later
     }
+}
+
+/// Bytes that are looked at together.
+const BLOCK: usize = 32;
+
+/// How many bytes at the start, in whole blocks, are all of a kind.
+pub(crate) fn blocks_of(bytes: &[u8], kind: impl Fn(u8) -> bool) -> usize {
+    let (blocks, _) = bytes.as_chunks::<BLOCK>();
+    // Without short circuits, so that whole blocks are compared at once.
+    let all = |block: &&[u8; BLOCK]| block.iter().fold(true, |all, &byte| all & kind(byte));
+    blocks.iter().take_while(all).count() * BLOCK
+}
+
+/// Copies a block's worth of text and skips whole sequences, up to one that is cut or odd.
+/// Says how many bytes it took, and how many `text` begins with.
+fn text_piece(bytes: &[u8], text: &mut [u8; BLOCK]) -> (usize, usize) {
+    let (mut length, mut at) = (0, 0);
+    while at < bytes.len().min(BLOCK) {
+        let byte = bytes[at];
+        if byte == ESC {
+            let Some(taken) = sequence(&bytes[at..]) else { break };
+            at += taken;
+            continue;
+        }
+        // Written in any case, which is cheaper than a branch; the next one overwrites it.
+        text[length] = byte;
+        length += usize::from((byte != b'\r') & (byte != 0));
+        at += 1;
+    }
+    (at, length)
+}
+
+/// The length of the sequence at the start, if these bytes hold it to its end.
+fn sequence(bytes: &[u8]) -> Option<usize> {
+    let inner = bytes.get(2..)?;
+    match bytes[1] {
+        b'[' => {
+            let end = inner.iter().position(|byte| matches!(*byte, 0x40..=0x7e | b'\n' | ESC))?;
+            // A newline and what ESC begins are no part of it.
+            Some(2 + end + usize::from(!matches!(inner[end], b'\n' | ESC)))
+        }
+        b']' | b'P' | b'X' | b'^' | b'_' => {
+            let end = memchr::memchr3(ESC, 0x07, b'\n', inner)?;
+            match &inner[end..] {
+                [0x07, ..] => Some(2 + end + 1),
+                [ESC, b'\\', ..] => Some(2 + end + 2),
+                [b'\n', ..] => Some(2 + end),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+/// By state and byte: the next state, and whether the byte is text.
+static STEPS: [[(State, bool); 256]; 5] = {
+    let states = [State::Text, State::Escape, State::Csi, State::String, State::StringEscape];
+    let mut all = [[(State::Text, false); 256]; 5];
+    let mut state = 0;
+    while state < 5 {
+        let mut byte = 0;
+        while byte < 256 {
+            all[state][byte] = step(states[state], byte as u8);
+            byte += 1;
+        }
+        state += 1;
+    }
+    all
+};
+
+const fn step(state: State, byte: u8) -> (State, bool) {
+    let next = match (state, byte) {
+        (_, b'\n') => return (State::Text, true),
+        (State::Text, b'\r' | 0) => State::Text,
+        (State::Text, 0x01..ESC | 0x1c..) => return (State::Text, true),
+        (State::String, ESC) => State::StringEscape,
+        (State::String, 0x07) => State::Text,
+        (State::String, _) => State::String,
+        (_, ESC) => State::Escape,
+        // ESC ends a string, with `\` as its second half or with a sequence of its own.
+        (State::Escape | State::StringEscape, b'[') => State::Csi,
+        (State::Escape | State::StringEscape, b']' | b'P' | b'X' | b'^' | b'_') => State::String,
+        (State::Escape | State::StringEscape, 0x00..=0x2f) => State::Escape,
+        (State::Csi, 0x00..=0x3f | 0x7f..) => State::Csi,
+        _ => State::Text,
+    };
+    (next, false)
 }
 
 #[cfg(test)]

@@ -8,11 +8,21 @@
 /// A line of fewer than four bytes could be anything and is not touched.
 #[must_use]
 pub fn undouble(line: &[u8]) -> Option<Vec<u8>> {
-    if line.len() < 4 || !line.len().is_multiple_of(2) {
-        return None;
-    }
-    let (pairs, _) = line.as_chunks::<2>();
-    pairs.iter().all(|[a, b]| a == b).then(|| pairs.iter().map(|[a, _]| *a).collect())
+    is_doubled(line).then(|| halves(line).collect())
+}
+
+fn is_doubled(line: &[u8]) -> bool {
+    let (pairs, odd) = line.as_chunks::<2>();
+    // Most lines are told by their first pair.
+    pairs.len() >= 2 && odd.is_empty() && is_pair(&pairs[0]) && pairs.iter().all(is_pair)
+}
+
+fn is_pair([a, b]: &[u8; 2]) -> bool {
+    a == b
+}
+
+fn halves(line: &[u8]) -> impl Iterator<Item = u8> {
+    line.as_chunks::<2>().0.iter().map(|[a, _]| *a)
 }
 
 /// Held back at most, while a line may still turn out to be doubled.
@@ -43,11 +53,51 @@ impl Undoubler {
                 self.passing = rest[line - 1] != b'\n';
                 out.extend_from_slice(&rest[..line]);
                 rest = &rest[line..];
+            } else if self.held.is_empty() {
+                rest = self.line_start(rest, out);
             } else {
                 self.hold(byte, out);
                 rest = next;
             }
         }
+    }
+
+    /// Takes the beginning of a line, or all of it. Gives what follows.
+    fn line_start<'a>(&mut self, rest: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
+        match rest {
+            [b'\n', ..] => {
+                let blank = rest.iter().take_while(|byte| **byte == b'\n').count();
+                out.extend_from_slice(&rest[..blank]);
+                return &rest[blank..];
+            }
+            [a, b, ..] if a != b && *b != b'\n' => {
+                self.passing = true;
+                return rest;
+            }
+            _ => {}
+        }
+        let window = &rest[..rest.len().min(MAX_HELD)];
+        match memchr::memchr(b'\n', window) {
+            Some(newline) => {
+                self.line(&window[..newline], out);
+                &rest[newline + 1..]
+            }
+            None => {
+                self.hold(rest[0], out);
+                &rest[1..]
+            }
+        }
+    }
+
+    /// Takes a whole line without its newline.
+    fn line(&mut self, line: &[u8], out: &mut Vec<u8>) {
+        if is_doubled(line) {
+            out.extend(halves(line));
+            self.newline_due = true;
+        } else {
+            out.extend_from_slice(line);
+        }
+        out.push(b'\n');
     }
 
     /// Lets go what is held back.
@@ -60,15 +110,8 @@ impl Undoubler {
 
     fn hold(&mut self, byte: u8, out: &mut Vec<u8>) {
         if byte == b'\n' {
-            match undouble(&self.held) {
-                Some(half) => {
-                    out.extend_from_slice(&half);
-                    self.newline_due = true;
-                }
-                None => out.extend_from_slice(&self.held),
-            }
-            self.held.clear();
-            out.push(byte);
+            let line = std::mem::take(&mut self.held);
+            self.line(&line, out);
             return;
         }
         let pairs = self.held.len().is_multiple_of(2) || self.held.last() == Some(&byte);
