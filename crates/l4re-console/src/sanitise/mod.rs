@@ -1,0 +1,6 @@
+//! Console bytes without what could harm a terminal.
+
+mod filter;
+mod piece;
+
+pub use filter::Sanitiser;
