@@ -74,6 +74,9 @@ pub struct Timing {
     pub consistency: Duration,
     /// How long a guest that is asked to shut down may take before it is forced.
     pub graceful: Duration,
+    /// From the completion of a snapshot, or the copy of an AMI, to the moment from which it
+    /// can be used.
+    pub snapshot: Duration,
     /// From the start of a machine to the first snapshot of its console, which is what
     /// `GetConsoleOutput` answers without `Latest`.
     pub console_snapshot: Duration,
@@ -85,6 +88,7 @@ impl Default for Timing {
             pending: Duration::ZERO,
             pending_metal: Duration::ZERO,
             stopping: Duration::ZERO,
+            snapshot: Duration::ZERO,
             consistency: Duration::ZERO,
             graceful: Duration::from_secs(20),
             console_snapshot: Duration::from_secs(5),

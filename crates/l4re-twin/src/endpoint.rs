@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
@@ -17,11 +18,11 @@ use tokio::sync::Notify;
 use crate::fault::Fault;
 use crate::faults::{Dropped, meet};
 use crate::s3::S3Endpoint;
+use crate::service::Kind;
 use crate::sigv4::{self, Authorization, Signed};
 use crate::twin::Twin;
-use crate::{connect, ec2, sts};
 
-/// More than any call of the query protocol has.
+/// More than any call has: EBS's blocks are half of it.
 const MAX_BODY: usize = 1024 * 1024;
 
 /// Everything that a connection needs.
@@ -33,7 +34,8 @@ pub(crate) struct Endpoint {
     pub(crate) stop: Arc<Notify>,
 }
 
-type Answer = Response<s3s::Body>;
+/// What is sent back.
+pub(crate) type Answer = Response<s3s::Body>;
 
 impl Endpoint {
     /// Serves one connection until the client has enough of it.
@@ -63,7 +65,7 @@ impl Endpoint {
                 let name = format!("s3:{}", request.method());
                 meet(&self.twin.faults, &name, s3_refusal, self.object_store(request)).await
             }
-            Service::Query(kind) => self.query(kind, request).await,
+            Service::Other(kind) => self.call(kind, request).await,
         }
     }
 
@@ -87,60 +89,51 @@ impl Endpoint {
         object_store(&self.s3, request).await
     }
 
-    async fn query(&self, kind: Kind, request: Request<Incoming>) -> Result<Answer, Dropped> {
+    async fn call(&self, kind: Kind, request: Request<Incoming>) -> Result<Answer, Dropped> {
         let (parts, body) = request.into_parts();
+        let parts = Arc::new(parts);
         let verified = match Limited::new(body, MAX_BODY).collect().await {
             Err(_) => Err(Fault::new(413, "RequestEntityTooLarge", "the request is too large")),
             Ok(body) => {
                 let body = body.to_bytes();
-                self.verify(&parts, &body).map(|()| body)
+                self.verify(kind, &parts, &body).map(|()| kind.content(&parts, body))
             }
         };
-        // GET carries the call in its query.
-        let verified = verified.map(|body| {
-            let query = parts.uri.query().unwrap_or_default();
-            if parts.method == Method::GET {
-                Bytes::copy_from_slice(query.as_bytes())
-            } else {
-                body
-            }
-        });
-        let act = |body| self.act(kind, &parts.headers, body);
-        match kind.name(&parts.headers, verified.as_deref().unwrap_or_default()) {
+        let act = |body| kind.answer(&self.twin, &parts, body);
+        match kind.name(&parts, verified.as_deref().unwrap_or_default()) {
             Some(name) => {
                 let refuse = |fault| act(Err(fault));
-                let faults = &self.twin.faults;
-                meet(faults, &name, refuse, async { act(verified.clone()) }).await
+                let done = self.act(kind, parts.clone(), verified);
+                meet(&self.twin.faults, &name, refuse, done).await
             }
             None => Ok(act(verified)),
         }
     }
 
-    fn act(&self, kind: Kind, headers: &HeaderMap, body: Result<Bytes, Fault>) -> Answer {
-        let xml = "text/xml;charset=UTF-8";
-        match (kind, body) {
-            (Kind::Ec2, Ok(body)) => {
-                reply(ec2::answer(&self.twin, &body, jiff::Timestamp::now()), xml)
-            }
-            (Kind::Ec2, Err(fault)) => reply(ec2::refusal(&fault), xml),
-            (Kind::Sts, body) => reply(sts::answer(&self.twin, body), xml),
-            (Kind::Connect, body) => {
-                let json = "application/x-amz-json-1.1";
-                reply(connect::answer(&self.twin, headers, body), json)
-            }
+    /// Carries out a call; what moves blocks does not hold the other calls up.
+    async fn act(&self, kind: Kind, parts: Arc<Parts>, body: Result<Bytes, Fault>) -> Answer {
+        if !kind.moves_blocks() {
+            return kind.answer(&self.twin, &parts, body);
         }
+        let twin = self.twin.clone();
+        let done = tokio::task::spawn_blocking(move || kind.answer(&twin, &parts, body));
+        done.await.unwrap_or_else(|error| {
+            tracing::error!("a call was not carried out: {error}");
+            text(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", String::new())
+        })
     }
 
-    fn verify(&self, parts: &http::request::Parts, body: &[u8]) -> Result<(), Fault> {
+    fn verify(&self, kind: Kind, parts: &Parts, body: &[u8]) -> Result<(), Fault> {
         let signed = Signed {
             method: parts.method.as_str(),
             path: parts.uri.path(),
             query: parts.uri.query().unwrap_or_default(),
             headers: &parts.headers,
             body,
+            unsigned_body: kind.moves_blocks() && parts.method == Method::PUT,
         };
-        let region = &self.twin.config.region;
-        sigv4::verify(&signed, &self.twin.credentials, region, jiff::Timestamp::now())
+        let regions = kind.regions(&self.twin.config.region);
+        sigv4::verify(&signed, &self.twin.credentials, &regions, jiff::Timestamp::now())
     }
 }
 
@@ -155,53 +148,25 @@ pub(crate) async fn object_store(s3: &S3Endpoint, request: Request<Incoming>) ->
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Ec2,
-    Sts,
-    Connect,
-}
-
-impl Kind {
-    /// The call's name for the plan of faults, if it has one.
-    fn name(self, headers: &HeaderMap, body: &[u8]) -> Option<String> {
-        let action = || {
-            form_urlencoded::parse(body)
-                .find_map(|(name, value)| (name == "Action").then(|| value.into_owned()))
-        };
-        match self {
-            Self::Ec2 => Some(format!("ec2:{}", action()?)),
-            Self::Sts => Some(format!("sts:{}", action()?)),
-            Self::Connect => {
-                let target = header(headers, "x-amz-target")?;
-                Some(format!("connect:{}", target.strip_prefix(connect::TARGET)?))
-            }
-        }
-    }
-}
-
 #[derive(Debug, PartialEq, Eq)]
 enum Service {
     S3,
-    Query(Kind),
+    Other(Kind),
 }
 
 fn service_of<B>(request: &Request<B>) -> Service {
     let headers = request.headers();
-    if header(headers, "x-amz-target").is_some_and(|target| target.starts_with(connect::TARGET)) {
-        return Service::Query(Kind::Connect);
+    if let Some(kind) = header(headers, "x-amz-target").and_then(Kind::of_target) {
+        return Service::Other(kind);
     }
     match Authorization::service_of(headers).as_deref() {
-        Some("ec2") => Service::Query(Kind::Ec2),
-        Some("sts") => Service::Query(Kind::Sts),
-        Some("ec2-instance-connect") => Service::Query(Kind::Connect),
-        Some(_) => Service::S3,
+        Some(name) => Kind::of_scope(name).map_or(Service::S3, Service::Other),
         // Unsigned calls of the query protocol get EC2's refusal, not S3's.
         None if request.method() == Method::POST
             && header(headers, "content-type")
                 .is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded")) =>
         {
-            Service::Query(Kind::Ec2)
+            Service::Other(Kind::Ec2)
         }
         None => Service::S3,
     }
@@ -242,13 +207,9 @@ fn s3_error(status: StatusCode, error: &serde_json::Value) -> Answer {
     text(status, "application/xml", xml)
 }
 
-fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+/// A header, if it is text.
+pub(crate) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
-}
-
-fn reply((status, body): (u16, String), content_type: &'static str) -> Answer {
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    text(status, content_type, body)
 }
 
 /// A whole answer in one piece.
@@ -282,17 +243,17 @@ mod tests {
             )
         };
         let signed = |service: &str| request(Method::POST, &[("authorization", &scope(service))]);
-        assert_eq!(signed("ec2"), Service::Query(Kind::Ec2));
-        assert_eq!(signed("sts"), Service::Query(Kind::Sts));
+        assert_eq!(signed("ec2"), Service::Other(Kind::Ec2));
+        assert_eq!(signed("sts"), Service::Other(Kind::Sts));
         assert_eq!(signed("s3"), Service::S3);
         let target = "AWSEC2InstanceConnectService.SendSerialConsoleSSHPublicKey";
         assert_eq!(
             request(Method::POST, &[("x-amz-target", target)]),
-            Service::Query(Kind::Connect)
+            Service::Other(Kind::Connect)
         );
         let form = "application/x-www-form-urlencoded; charset=utf-8";
         let unsigned = request(Method::POST, &[("content-type", form)]);
-        assert_eq!(unsigned, Service::Query(Kind::Ec2));
+        assert_eq!(unsigned, Service::Other(Kind::Ec2));
         assert_eq!(request(Method::GET, &[]), Service::S3);
     }
 }

@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 
 use hmac::{Hmac, KeyInit, Mac};
 use http::HeaderMap;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 
 use crate::fault::Fault;
@@ -29,7 +30,12 @@ pub(crate) struct Signed<'a> {
     pub(crate) query: &'a str,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) body: &'a [u8],
+    /// Whether the operation is one of those whose bodies need not be signed.
+    pub(crate) unsigned_body: bool,
 }
+
+/// What stands for the sum of a body that is not signed.
+const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
 
 /// The parts of an `Authorization` header.
 #[derive(Debug, PartialEq, Eq)]
@@ -77,7 +83,7 @@ impl<'a> Authorization<'a> {
 pub(crate) fn verify(
     request: &Signed<'_>,
     credentials: &Credentials,
-    region: &str,
+    regions: &[&str],
     now: jiff::Timestamp,
 ) -> Result<(), Fault> {
     let header = text(request.headers, "authorization").ok_or_else(|| {
@@ -93,16 +99,21 @@ pub(crate) fn verify(
             "AWS was not able to validate the provided access credentials",
         ));
     }
-    if authorization.region != region {
+    if !regions.contains(&authorization.region) {
         return Err(Fault::new(
             400,
             "SignatureDoesNotMatch",
-            format!("Credential should be scoped to region '{region}'"),
+            format!("Credential should be scoped to region '{}'", regions.join("' or '")),
         ));
     }
     let stamp = fresh_stamp(request.headers, authorization.date, now)?;
-    let signature = signature(request, &authorization, stamp, &credentials.secret_access_key)?;
-    if !same(signature.as_bytes(), authorization.signature.as_bytes()) {
+    let secret = &credentials.secret_access_key;
+    let mut right = false;
+    for sum in body_sums(request)? {
+        let signature = signature(request, &authorization, stamp, secret, &sum)?;
+        right |= same(signature.as_bytes(), authorization.signature.as_bytes());
+    }
+    if !right {
         return Err(Fault::new(
             403,
             "SignatureDoesNotMatch",
@@ -133,13 +144,29 @@ fn fresh_stamp<'a>(
     Ok(stamp)
 }
 
+/// What may stand for the body in what is signed. Clients need not say which they chose.
+fn body_sums(request: &Signed<'_>) -> Result<Vec<String>, Fault> {
+    let sum = hex::encode(Sha256::digest(request.body));
+    let said = text(request.headers, "x-amz-content-sha256");
+    let mut sums = vec![sum.clone()];
+    if request.unsigned_body {
+        sums.push(UNSIGNED_PAYLOAD.to_owned());
+    }
+    if said.is_some_and(|said| !sums.iter().any(|sum| sum == said)) {
+        let message = "The X-Amz-Content-SHA256 you specified did not match what was received.";
+        return Err(Fault::new(403, "SignatureDoesNotMatch", message));
+    }
+    Ok(sums)
+}
+
 fn signature(
     request: &Signed<'_>,
     authorization: &Authorization<'_>,
     stamp: &str,
     secret: &str,
+    body_sum: &str,
 ) -> Result<String, Fault> {
-    let canonical = canonical_request(request, authorization.signed_headers)?;
+    let canonical = canonical_request(request, authorization.signed_headers, body_sum)?;
     let Authorization { date, region, service, .. } = authorization;
     let to_sign = format!(
         "AWS4-HMAC-SHA256\n{stamp}\n{date}/{region}/{service}/aws4_request\n{}",
@@ -152,7 +179,11 @@ fn signature(
     Ok(hex::encode(keyed(&key, to_sign.as_bytes())))
 }
 
-fn canonical_request(request: &Signed<'_>, signed_headers: &str) -> Result<String, Fault> {
+fn canonical_request(
+    request: &Signed<'_>,
+    signed_headers: &str,
+    body_sum: &str,
+) -> Result<String, Fault> {
     let mut headers = String::new();
     for name in signed_headers.split(';') {
         let values: Vec<String> = request
@@ -171,12 +202,18 @@ fn canonical_request(request: &Signed<'_>, signed_headers: &str) -> Result<Strin
     let mut query: Vec<&str> = request.query.split('&').filter(|pair| !pair.is_empty()).collect();
     query.sort_unstable();
     Ok(format!(
-        "{}\n{}\n{}\n{headers}\n{signed_headers}\n{}",
+        "{}\n{}\n{}\n{headers}\n{signed_headers}\n{body_sum}",
         request.method,
-        if request.path.is_empty() { "/" } else { request.path },
+        canonical_path(request.path),
         query.join("&"),
-        hex::encode(Sha256::digest(request.body))
     ))
+}
+
+/// The path as it was sent, encoded once more, as all services but S3 have it.
+fn canonical_path(path: &str) -> String {
+    const KEPT: &AsciiSet =
+        &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
+    if path.is_empty() { "/".to_owned() } else { utf8_percent_encode(path, KEPT).to_string() }
 }
 
 fn keyed(key: &[u8], data: &[u8]) -> Vec<u8> {
@@ -224,8 +261,9 @@ mod tests {
 
     fn check(query: &str, body: &[u8], now: &str, region: &str) -> Result<(), Fault> {
         let (headers, credentials) = example();
-        let request = Signed { method: "GET", path: "/", query, headers: &headers, body };
-        verify(&request, &credentials, region, now.parse().unwrap())
+        let (method, path, unsigned_body) = ("GET", "/", false);
+        let request = Signed { method, path, query, headers: &headers, body, unsigned_body };
+        verify(&request, &credentials, &[region], now.parse().unwrap())
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{
     attributes, console, images, instance_types, instances, launch, lifecycle, metadata_defaults,
-    network, tags,
+    network, registration, snapshots, tags,
 };
 use crate::fault::Fault;
 use crate::query::{Params, Scope};
@@ -40,8 +40,11 @@ enum DryRun {
 }
 
 const ACTIONS: &[(&str, DryRun, Action)] = &[
+    ("CopyImage", DryRun::Before, registration::copy),
     ("CreateTags", DryRun::Before, tags::create),
+    ("DeleteSnapshot", DryRun::Before, snapshots::delete),
     ("DeleteTags", DryRun::Before, tags::delete),
+    ("DeregisterImage", DryRun::Before, registration::deregister),
     ("DescribeAccountAttributes", DryRun::Before, network::account_attributes),
     ("DescribeAvailabilityZones", DryRun::Before, network::availability_zones),
     ("DescribeImages", DryRun::Before, images::describe),
@@ -52,6 +55,7 @@ const ACTIONS: &[(&str, DryRun, Action)] = &[
     ("DescribeInstances", DryRun::Before, instances::describe),
     ("DescribeRegions", DryRun::Before, network::regions),
     ("DescribeSecurityGroups", DryRun::Before, network::security_groups),
+    ("DescribeSnapshots", DryRun::Before, snapshots::describe),
     ("DescribeSubnets", DryRun::Before, network::subnets),
     ("DescribeTags", DryRun::Before, tags::describe),
     ("DescribeVpcs", DryRun::Before, network::vpcs),
@@ -64,6 +68,7 @@ const ACTIONS: &[(&str, DryRun, Action)] = &[
     ("ModifyInstanceMetadataDefaults", DryRun::Before, metadata_defaults::modify),
     ("ModifyInstanceMetadataOptions", DryRun::Before, attributes::modify_metadata_options),
     ("RebootInstances", DryRun::Before, lifecycle::reboot),
+    ("RegisterImage", DryRun::Before, registration::register),
     ("RunInstances", DryRun::Within, launch::run),
     ("StartInstances", DryRun::Before, lifecycle::start),
     ("StopInstances", DryRun::Before, lifecycle::stop),

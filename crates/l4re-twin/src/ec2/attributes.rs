@@ -26,7 +26,7 @@ pub(super) fn describe(call: &Call<'_>) -> Result<Value, Fault> {
         "disableApiStop" => json!({"value": instance.disable_api_stop}),
         "instanceInitiatedShutdownBehavior" => json!({"value": instance.shutdown_behavior.name()}),
         "ebsOptimized" => json!({"value": instance.ebs_optimized}),
-        "rootDeviceName" => json!({"value": "/dev/sda1"}),
+        "rootDeviceName" => json!({"value": instance.root_device}),
         "sourceDestCheck" | "enaSupport" => json!({"value": true}),
         "enclaveOptions" => json!({"enabled": false}),
         "kernel" | "ramdisk" | "sriovNetSupport" => json!({}),

@@ -1,4 +1,4 @@
-//! `DescribeImages`.
+//! `DescribeImages`, and AMIs as EC2 writes them.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use super::filters::{self, Paths};
 use super::instances::tag_set;
 use super::pages::page;
 use crate::fault::Fault;
-use crate::state::{BootMode, Image};
+use crate::state::{BootMode, Device, Image, SnapshotState, State};
 
 const PATHS: Paths = &[
     ("architecture", "architecture"),
@@ -20,11 +20,16 @@ const PATHS: Paths = &[
     ("image-type", "imageType"),
     ("is-public", "isPublic"),
     ("name", "name"),
+    ("block-device-mapping.device-name", "blockDeviceMapping.deviceName"),
+    ("block-device-mapping.snapshot-id", "blockDeviceMapping.ebs.snapshotId"),
+    ("block-device-mapping.volume-size", "blockDeviceMapping.ebs.volumeSize"),
     ("owner-alias", "imageOwnerAlias"),
     ("owner-id", "imageOwnerId"),
     ("platform-details", "platformDetails"),
     ("root-device-name", "rootDeviceName"),
     ("root-device-type", "rootDeviceType"),
+    ("source-image-id", "sourceImageId"),
+    ("source-image-region", "sourceImageRegion"),
     ("state", "imageState"),
     ("virtualization-type", "virtualizationType"),
 ];
@@ -35,13 +40,8 @@ pub(super) fn describe(call: &Call<'_>) -> Result<Value, Fault> {
     let ids = root.list("ImageId");
     let owners = root.list("Owner");
     let state = call.twin.store.lock();
-    if let Some(unknown) = ids.iter().find(|id| state.images.iter().all(|image| image.id != **id)) {
-        let (code, message) = if unknown.starts_with("ami-") {
-            ("InvalidAMIID.NotFound", format!("The image id '[{unknown}]' does not exist"))
-        } else {
-            ("InvalidAMIID.Malformed", format!("Invalid id: \"{unknown}\""))
-        };
-        return Err(Fault::client(code, message));
+    for id in &ids {
+        find(&state, id)?;
     }
     let account = state.account.id.as_str();
     let owned = |image: &Image| {
@@ -56,7 +56,7 @@ pub(super) fn describe(call: &Call<'_>) -> Result<Value, Fault> {
         .iter()
         .filter(|image| ids.is_empty() || ids.contains(&image.id.as_str()))
         .filter(|image| owned(image))
-        .map(image_value)
+        .map(|image| image_value(image, &state, call.now))
         .collect();
     drop(state);
     filters::retain(&mut images, &root, PATHS)?;
@@ -64,37 +64,71 @@ pub(super) fn describe(call: &Call<'_>) -> Result<Value, Fault> {
     Ok(json!({ "imagesSet": images, "nextToken": next }))
 }
 
-fn image_value(image: &Image) -> Value {
+/// The AMI of this id.
+pub(super) fn find<'a>(state: &'a State, id: &str) -> Result<&'a Image, Fault> {
+    if !id.starts_with("ami-") {
+        let message = format!("Invalid id: \"{id}\" (expecting \"ami-...\")");
+        return Err(Fault::client("InvalidAMIID.Malformed", message));
+    }
+    state.images.iter().find(|image| image.id == id).ok_or_else(|| {
+        let message = format!("The image id '[{id}]' does not exist");
+        Fault::client("InvalidAMIID.NotFound", message)
+    })
+}
+
+/// Whether instances can be launched: its snapshots are complete.
+pub(super) fn is_available(image: &Image, state: &State, now: jiff::Timestamp) -> bool {
+    image
+        .devices
+        .iter()
+        .filter_map(|device| state.snapshots.get(device.snapshot_id.as_ref()?))
+        .all(|snapshot| snapshot.state(now) == SnapshotState::Completed)
+}
+
+fn image_value(image: &Image, state: &State, now: jiff::Timestamp) -> Value {
+    let available = is_available(image, state, now);
+    let (source, region) = image
+        .source
+        .as_ref()
+        .map_or((None, None), |(id, region)| (Some(id.as_str()), Some(region.as_str())));
     json!({
         "imageId": image.id,
         "imageLocation": format!("{}/{}", image.owner, image.name),
-        "imageState": "available",
+        "imageState": if available { "available" } else { "pending" },
         "imageOwnerId": image.owner,
         "isPublic": image.public,
         "architecture": image.architecture.name(),
         "imageType": "machine",
         "name": image.name,
-        "description": image.description,
+        "description": Some(&image.description).filter(|text| !text.is_empty()),
         "creationDate": image.created,
         "rootDeviceType": "ebs",
-        "rootDeviceName": "/dev/sda1",
-        "blockDeviceMapping": [{
-            "deviceName": "/dev/sda1",
-            "ebs": {
-                "snapshotId": image.id.replacen("ami-", "snap-", 1),
-                "volumeSize": 1,
-                "volumeType": "gp2",
-                "deleteOnTermination": true,
-                "encrypted": false,
-            },
-        }],
+        "rootDeviceName": image.root_device,
+        "blockDeviceMapping": image.devices.iter().map(device_value).collect::<Vec<_>>(),
         "bootMode": image.boot_mode.map(BootMode::name),
-        "enaSupport": true,
-        "sriovNetSupport": "simple",
+        "enaSupport": image.ena_support,
+        "sriovNetSupport": image.sriov_support.then_some("simple"),
+        "imdsSupport": image.tokens_required.then_some("v2.0"),
+        "tpmSupport": image.tpm_support.then_some("v2.0"),
         "hypervisor": "xen",
         "virtualizationType": "hvm",
         "platformDetails": "Linux/UNIX",
         "usageOperation": "RunInstances",
+        "sourceImageId": source,
+        "sourceImageRegion": region,
         "tagSet": tag_set(&image.tags),
+    })
+}
+
+fn device_value(device: &Device) -> Value {
+    json!({
+        "deviceName": device.name,
+        "ebs": {
+            "snapshotId": device.snapshot_id,
+            "volumeSize": device.size_gib,
+            "volumeType": device.volume_type,
+            "deleteOnTermination": device.delete_on_termination,
+            "encrypted": false,
+        },
     })
 }

@@ -8,7 +8,7 @@ use super::instance_types;
 use super::network::{security_group_id, vpc_id, zone_id};
 use super::pages::page;
 use crate::fault::Fault;
-use crate::state::{Architecture, Instance, InstanceState, State, Tags};
+use crate::state::{Architecture, BootMode, Instance, InstanceState, State, Tags};
 
 const PATHS: Paths = &[
     ("architecture", "architecture"),
@@ -176,7 +176,7 @@ fn instance_value(instance: &Instance, account: &str, region: &str) -> Value {
     let alive = instance.state != InstanceState::Terminated;
     let groups = json!([{"groupId": security_group_id(account), "groupName": "default"}]);
     let device = json!([{
-        "deviceName": "/dev/sda1",
+        "deviceName": instance.root_device,
         "ebs": {
             "volumeId": instance.volume_id,
             "status": "attached",
@@ -224,7 +224,7 @@ fn identity(instance: &Instance, region: &str) -> Value {
         },
         "monitoring": { "state": if instance.monitoring { "enabled" } else { "disabled" } },
         "architecture": instance.architecture.name(),
-        "bootMode": (instance.boot_mode.name() == "uefi").then_some("uefi"),
+        "bootMode": instance.image_boot_mode.map(BootMode::name),
         "currentInstanceBootMode": instance.boot_mode.name(),
         "clientToken": instance.client_token.clone().unwrap_or_default(),
         "ebsOptimized": instance.ebs_optimized,
@@ -232,7 +232,7 @@ fn identity(instance: &Instance, region: &str) -> Value {
         "hypervisor": "xen",
         "instanceLifecycle": instance.spot.as_ref().map(|_| "spot"),
         "spotInstanceRequestId": instance.spot.as_ref().map(|spot| spot.request_id.clone()),
-        "rootDeviceName": "/dev/sda1",
+        "rootDeviceName": instance.root_device,
         "rootDeviceType": "ebs",
         "sourceDestCheck": true,
         "tagSet": tag_set(&instance.tags),

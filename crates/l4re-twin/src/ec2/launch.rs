@@ -23,7 +23,7 @@ pub(super) fn run(call: &Call<'_>) -> Result<Value, Fault> {
     {
         return Ok(answer);
     }
-    let request = LaunchRequest::read(&root, &state, &twin.config.region)?;
+    let request = LaunchRequest::read(call, &state)?;
     refuse_missing_files(call, &request)?;
     let launching = Launching { zone: &request.zone.name, instance_type: &request.type_name };
     if let Some(Effect::Error { code, status }) = twin.faults.decide_launch(launching).effect {
@@ -39,6 +39,9 @@ pub(super) fn run(call: &Call<'_>) -> Result<Value, Fault> {
         instance.reservation_id.clone_from(&reservation);
         instance.client_token = token.map(str::to_owned);
         instance.request_digest.clone_from(&digest);
+        if let Some(snapshot) = request.root_snapshot() {
+            twin.store.keep_root(snapshot, &instance.id)?;
+        }
         twin.store.insert(&mut state, instance.clone())?;
         launched.push(instance);
     }
@@ -76,7 +79,7 @@ fn repeated(
 
 /// EC2 has its hardware; the twin's may be missing, and says so before anything is made.
 fn refuse_missing_files(call: &Call<'_>, request: &LaunchRequest) -> Result<(), Fault> {
-    let missing = crate::doctor::missing_for(&call.twin.config, request.image.chain);
+    let missing = crate::doctor::missing_for(&call.twin.config, request.firmware());
     if missing.is_empty() {
         return Ok(());
     }
@@ -100,6 +103,9 @@ fn record(call: &Call<'_>, state: &State, request: &LaunchRequest, index: u32) -
         instance_type: request.type_name.clone(),
         architecture: request.image.architecture,
         boot_mode: request.boot_mode,
+        image_boot_mode: request.image.boot_mode,
+        chain: Some(request.image.chain),
+        root_device: request.image.root_device.clone(),
         bare_metal: request.instance_type.is_bare_metal(),
         zone: request.zone.name.clone(),
         subnet_id: request.zone.subnet_id(&state.account.id),

@@ -4,13 +4,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
+use super::actions::Call;
 use super::instance_types::{self, InstanceType};
-use super::metadata_defaults;
 use super::network::{Zone, security_group_id, zones};
 use super::tags::{TagSpecifications, tag_specifications};
+use super::{images, metadata_defaults};
 use crate::fault::Fault;
 use crate::query::{Params, Scope};
-use crate::state::{Architecture, BootMode, Image, MetadataOptions, ShutdownBehavior, State};
+use crate::state::{
+    Architecture, BootMode, Chain, Image, MetadataOptions, ShutdownBehavior, State,
+};
 
 /// EC2's limit for user data before base64.
 pub(super) const MAX_USER_DATA: usize = 16 * 1024;
@@ -43,13 +46,15 @@ pub(super) struct LaunchRequest {
 
 impl LaunchRequest {
     /// Reads and checks the parameters of the call.
-    pub(super) fn read(root: &Scope<'_>, state: &State, region: &str) -> Result<Self, Fault> {
+    pub(super) fn read(call: &Call<'_>, state: &State) -> Result<Self, Fault> {
+        let root = &call.root();
+        let region = &call.twin.config.region;
         if root.below("LaunchTemplate").is_given() {
             let message = "The twin has no launch templates";
             return Err(Fault::client("InvalidLaunchTemplateId.NotFound", message));
         }
         refuse_foreign_names(root)?;
-        let image = image(root, state)?;
+        let image = image(root, state, call.now)?;
         let type_name = root.get("InstanceType").unwrap_or("m1.small").to_owned();
         let instance_type = instance_types::find(&type_name)?;
         let boot_mode = boot_mode(&image, &type_name, instance_type)?;
@@ -64,6 +69,7 @@ impl LaunchRequest {
             metadata: metadata_defaults::for_launch(
                 &root.below("MetadataOptions"),
                 &state.account,
+                image.tokens_required,
             )?,
             shutdown_behavior: shutdown_behavior(root.get("InstanceInitiatedShutdownBehavior"))?,
             disable_api_termination: root.flag("DisableApiTermination")?,
@@ -79,6 +85,24 @@ impl LaunchRequest {
             instance_type,
             type_name,
         })
+    }
+}
+
+impl LaunchRequest {
+    /// The firmware that it needs, by the seeded AMI that has the same.
+    pub(super) fn firmware(&self) -> Chain {
+        match (self.image.chain, self.image.architecture, self.boot_mode) {
+            (Chain::Disk, _, BootMode::LegacyBios) => Chain::Bios,
+            (Chain::Disk, Architecture::X86_64, _) => Chain::Uefi,
+            (Chain::Disk, Architecture::Arm64, _) => Chain::Arm64,
+            (chain, ..) => chain,
+        }
+    }
+
+    /// The snapshot whose content it boots.
+    pub(super) fn root_snapshot(&self) -> Option<&str> {
+        let root = self.image.root().filter(|_| self.image.chain == Chain::Disk)?;
+        root.snapshot_id.as_deref()
     }
 }
 
@@ -149,17 +173,13 @@ pub(super) fn metadata_options(
     })
 }
 
-fn image(root: &Scope<'_>, state: &State) -> Result<Image, Fault> {
-    let id = root.require("ImageId")?;
-    if !id.starts_with("ami-") {
-        let message = format!("Invalid id: \"{id}\" (expecting \"ami-...\")");
-        return Err(Fault::client("InvalidAMIID.Malformed", message));
+fn image(root: &Scope<'_>, state: &State, now: jiff::Timestamp) -> Result<Image, Fault> {
+    let image = images::find(state, root.require("ImageId")?)?;
+    if !images::is_available(image, state, now) {
+        let message = format!("The image ID '{}' is not available", image.id);
+        return Err(Fault::client("InvalidAMIID.Unavailable", message));
     }
-    let found = state.images.iter().find(|image| image.id == id).cloned();
-    found.ok_or_else(|| {
-        let message = format!("The image id '[{id}]' does not exist");
-        Fault::client("InvalidAMIID.NotFound", message)
-    })
+    Ok(image.clone())
 }
 
 fn boot_mode(image: &Image, name: &str, instance_type: InstanceType) -> Result<BootMode, Fault> {
@@ -173,7 +193,7 @@ fn boot_mode(image: &Image, name: &str, instance_type: InstanceType) -> Result<B
             image.architecture.name()
         )));
     }
-    let mode = image.effective_boot_mode();
+    let mode = image.effective_boot_mode(instance_type.supports_boot_mode(BootMode::Uefi));
     if mode == BootMode::Uefi && !instance_type.supports_boot_mode(mode) {
         return Err(Fault::invalid(format!(
             "The {name} instance type does not support an AMI with a boot mode of UEFI. Only \

@@ -48,12 +48,19 @@ pub(super) fn modify(call: &Call<'_>) -> Result<Value, Fault> {
     Ok(json!({ "return": true }))
 }
 
-/// What a launch gets: what it says, else the account's defaults, else EC2's.
-pub(super) fn for_launch(scope: &Scope<'_>, account: &Account) -> Result<MetadataOptions, Fault> {
+/// What a launch gets: what it says, else the account's defaults, else the AMI's, else EC2's.
+pub(super) fn for_launch(
+    scope: &Scope<'_>,
+    account: &Account,
+    image_requires_tokens: bool,
+) -> Result<MetadataOptions, Fault> {
     let default = |name: &str| account.metadata_defaults.get(name).map(String::as_str);
     let defaults = MetadataOptions {
-        tokens_required: default("httpTokens") == Some("required"),
-        hop_limit: default("httpPutResponseHopLimit").and_then(|n| n.parse().ok()).unwrap_or(1),
+        tokens_required: default("httpTokens")
+            .map_or(image_requires_tokens, |tokens| tokens == "required"),
+        hop_limit: default("httpPutResponseHopLimit")
+            .and_then(|n| n.parse().ok())
+            .unwrap_or(if image_requires_tokens { 2 } else { 1 }),
         endpoint_enabled: default("httpEndpoint") != Some("disabled"),
         tags_enabled: default("instanceMetadataTags") == Some("enabled"),
     };

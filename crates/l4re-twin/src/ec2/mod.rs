@@ -13,11 +13,14 @@ mod lifecycle;
 mod metadata_defaults;
 mod network;
 mod pages;
+mod registration;
+mod snapshots;
 mod tags;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) use actions::{answer, refusal, uuid};
 pub(crate) use filters::glob;
 pub(crate) use instance_types::memory_and_vcpus;
 pub(crate) use network::zone_id;
+pub(crate) use tags::checked_tags;

@@ -45,11 +45,39 @@ pub(super) fn tag_specifications(root: &Scope<'_>, spot: bool) -> Result<TagSpec
     Ok(specifications)
 }
 
+/// Reads `TagSpecification.N` of a call that makes resources of these kinds only.
+pub(super) fn tags_of<const N: usize>(
+    root: &Scope<'_>,
+    kinds: [&str; N],
+) -> Result<[Tags; N], Fault> {
+    let mut all = [const { Tags::new() }; N];
+    for scope in root.items("TagSpecification") {
+        let kind = scope.require("ResourceType")?;
+        let at = kinds.iter().position(|known| *known == kind).ok_or_else(|| {
+            Fault::invalid(format!(
+                "'{kind}' is not a valid taggable resource type for this operation."
+            ))
+        })?;
+        all[at].extend(read_tags(&scope)?);
+    }
+    Ok(all)
+}
+
 fn read_tags(scope: &Scope<'_>) -> Result<Tags, Fault> {
+    let items = scope.items("Tag");
+    checked_tags(
+        items
+            .iter()
+            .map(|tag| (tag.get("Key").unwrap_or_default(), tag.get("Value").unwrap_or_default())),
+    )
+}
+
+/// Tags within EC2's limits.
+pub(crate) fn checked_tags<'a>(
+    pairs: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Result<Tags, Fault> {
     let mut tags = Tags::new();
-    for tag in scope.items("Tag") {
-        let key = tag.get("Key").unwrap_or_default();
-        let value = tag.get("Value").unwrap_or_default();
+    for (key, value) in pairs {
         check(key, value)?;
         if tags.insert(key.to_owned(), value.to_owned()).is_some() {
             return Err(Fault::invalid(format!("Duplicate tag key '{key}' specified.")));
@@ -137,7 +165,7 @@ fn change(call: &Call<'_>, apply: impl Fn(&mut Tags) -> Result<(), Fault>) -> Re
         let owner = owner_of(&mut state, id, tags);
         match owner.and_then(|owner| state.instances.get(&owner)) {
             Some(instance) => call.twin.store.save(instance)?,
-            None => call.twin.store.save_image_tags(&state)?,
+            None => call.twin.store.save_resource(&state, id)?,
         }
     }
     Ok(json!({ "return": true }))
@@ -161,6 +189,7 @@ fn not_found(id: &str) -> Fault {
     let (code, what) = match id.split('-').next() {
         Some("i") => ("InvalidInstanceID.NotFound", "instance ID"),
         Some("ami") => ("InvalidAMIID.NotFound", "image ID"),
+        Some("snap") => ("InvalidSnapshot.NotFound", "snapshot"),
         Some("vol") => ("InvalidVolume.NotFound", "volume"),
         Some("eni") => ("InvalidNetworkInterfaceID.NotFound", "networkInterface ID"),
         _ => ("InvalidID", "ID"),
@@ -186,6 +215,9 @@ pub(super) fn describe(call: &Call<'_>) -> Result<Value, Fault> {
     };
     for image in &state.images {
         add(&image.id, "image", &image.tags);
+    }
+    for snapshot in state.snapshots.values() {
+        add(&snapshot.id, "snapshot", &snapshot.tags);
     }
     for instance in state.instances.values() {
         add(&instance.id, "instance", &instance.tags);

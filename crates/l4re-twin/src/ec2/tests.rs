@@ -13,25 +13,25 @@ const UEFI: &str = "ami-0172e86000000efe1";
 
 impl TestTwin {
     /// Makes a call; status and XML.
-    fn ask(&self, form: &str) -> (u16, String) {
+    pub(crate) fn ask(&self, form: &str) -> (u16, String) {
         answer(&self.twin, form.as_bytes(), jiff::Timestamp::now())
     }
 
     /// The XML of a call that succeeds.
-    fn call(&self, form: &str) -> String {
+    pub(crate) fn call(&self, form: &str) -> String {
         let (status, xml) = self.ask(form);
         assert_eq!(status, 200, "{form}: {xml}");
         xml
     }
 
     /// The error code of a call that fails.
-    fn code(&self, form: &str) -> String {
+    pub(crate) fn code(&self, form: &str) -> String {
         let (status, xml) = self.ask(form);
         assert_ne!(status, 200, "{form}: {xml}");
         all(&xml, "Code").remove(0)
     }
 
-    fn run(&self, image: &str, kind: &str, more: &str) -> String {
+    pub(crate) fn run(&self, image: &str, kind: &str, more: &str) -> String {
         let xml = self.call(&launch(image, kind, more));
         all(&xml, "instanceId").remove(0)
     }
@@ -42,7 +42,7 @@ impl TestTwin {
         state.captures(&xml).unwrap()[1].to_owned()
     }
 
-    async fn wait(&self, id: &str, state: &str) {
+    pub(crate) async fn wait(&self, id: &str, state: &str) {
         let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
         while self.states(id) != state {
             let shown = || self.call(&format!("Action=DescribeInstances&InstanceId.1={id}"));
@@ -52,11 +52,11 @@ impl TestTwin {
     }
 }
 
-fn launch(image: &str, kind: &str, more: &str) -> String {
+pub(crate) fn launch(image: &str, kind: &str, more: &str) -> String {
     format!("Action=RunInstances&ImageId={image}&InstanceType={kind}&MinCount=1&MaxCount=1&{more}")
 }
 
-fn all(xml: &str, name: &str) -> Vec<String> {
+pub(crate) fn all(xml: &str, name: &str) -> Vec<String> {
     let element = Regex::new(&format!("<{name}>([^<]*)</{name}>")).unwrap();
     element.captures_iter(xml).map(|found| found[1].to_owned()).collect()
 }

@@ -39,8 +39,18 @@ pub(crate) struct Machine {
 pub(crate) enum Firmware {
     /// SeaBIOS, and the network card's option ROM with iPXE from this directory.
     Bios { roms: Utf8PathBuf },
+    /// SeaBIOS, and a disk with a boot sector.
+    BiosDisk { disk: Disk },
     /// UEFI, and a disk with an EFI system partition.
-    Uefi { code: Utf8PathBuf, variables: Utf8PathBuf, disk: Utf8PathBuf },
+    Uefi { code: Utf8PathBuf, variables: Utf8PathBuf, disk: Disk },
+}
+
+/// A raw disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Disk {
+    pub(crate) file: Utf8PathBuf,
+    /// Whether the guest may write; a disk that instances share must stay as it is.
+    pub(crate) writable: bool,
 }
 
 /// The whole command line.
@@ -83,7 +93,9 @@ fn machine_type(machine: &Machine) -> String {
             if machine.virtualization { "on" } else { "off" }
         ),
         // Without graphics SeaBIOS shows its console, and so iPXE's, on the serial port.
-        (Architecture::X86_64, Firmware::Bios { .. }) => "pc,graphics=off".into(),
+        (Architecture::X86_64, Firmware::Bios { .. } | Firmware::BiosDisk { .. }) => {
+            "pc,graphics=off".into()
+        }
         (Architecture::X86_64, Firmware::Uefi { .. }) => "q35".into(),
     }
 }
@@ -118,11 +130,17 @@ fn boot(machine: &Machine, option: &mut impl FnMut(&str, String)) {
             option("drive", format!("if=pflash,unit=0,format=raw,readonly=on,file={code}"));
             let variables = escaped(variables.as_str());
             option("drive", format!("if=pflash,unit=1,format=raw,file={variables}"));
-            let disk = escaped(disk.as_str());
-            option("drive", format!("if=none,id=disk,format=raw,readonly=on,file={disk}"));
-            option("device", "virtio-blk-pci,drive=disk,bootindex=0".into());
+            attach(disk, option);
         }
+        Firmware::BiosDisk { disk } => attach(disk, option),
     }
+}
+
+fn attach(disk: &Disk, option: &mut impl FnMut(&str, String)) {
+    let readonly = if disk.writable { "off" } else { "on" };
+    let file = escaped(disk.file.as_str());
+    option("drive", format!("if=none,id=disk,format=raw,readonly={readonly},file={file}"));
+    option("device", "virtio-blk-pci,drive=disk,bootindex=0".into());
 }
 
 /// QEMU's user network in the link-local range, where EC2 has its metadata service. IPv6 is
@@ -154,7 +172,9 @@ fn network_card(machine: &Machine) -> String {
         // QEMU fits only the card's default ROM to the card, so it is not named here.
         Firmware::Bios { .. } => format!("virtio-net-pci,netdev=net0,mac={mac},bootindex=0"),
         // Empty: the firmware shall not look for a ROM, nor boot by network.
-        Firmware::Uefi { .. } => format!("virtio-net-pci,netdev=net0,mac={mac},romfile="),
+        Firmware::Uefi { .. } | Firmware::BiosDisk { .. } => {
+            format!("virtio-net-pci,netdev=net0,mac={mac},romfile=")
+        }
     }
 }
 
@@ -188,7 +208,7 @@ mod tests {
             firmware: Firmware::Uefi {
                 code: "/fw/CODE.fd".into(),
                 variables: "/state/a,b c/vars.fd".into(),
-                disk: "/state/esp.img".into(),
+                disk: Disk { file: "/state/esp.img".into(), writable: false },
             },
             instance_type: "c7i-flex.large".into(),
             instance_id: "i-0123456789abcdef0".into(),
@@ -213,6 +233,18 @@ mod tests {
     fn x86_bios() {
         let firmware = Firmware::Bios { roms: "/roms".into() };
         insta::assert_snapshot!(qemu_argv(&Machine { firmware, ..machine() }).join("\n"));
+    }
+
+    #[test]
+    fn x86_bios_from_a_disk_of_its_own() {
+        let disk = Disk { file: "/state/root.img".into(), writable: true };
+        let firmware = Firmware::BiosDisk { disk };
+        let argv = qemu_argv(&Machine { firmware, ..machine() });
+        let drive = "if=none,id=disk,format=raw,readonly=off,file=/state/root.img";
+        assert_eq!(value_of(&argv, "if=none"), drive);
+        // Not by network.
+        assert!(value_of(&argv, "virtio-net-pci").ends_with(",romfile="));
+        assert!(!argv.contains(&"-L".to_owned()));
     }
 
     #[test]

@@ -91,11 +91,12 @@ impl Life {
         let Some(instance) = self.instance() else {
             return Ok(Round::Over(End::Told(Ending::Now)));
         };
-        let chain = {
+        // The AMI may have been deregistered since.
+        let chain = instance.chain.or_else(|| {
             let state = self.twin.store.lock();
             let image = state.images.iter().find(|image| image.id == instance.image_id);
             image.map(|image| image.chain)
-        };
+        });
         let chain = chain.ok_or_else(|| io::Error::other("the instance's AMI is gone"))?;
         let kvm = self.twin.accelerator.kvm().await;
         let twin = self.twin.clone();

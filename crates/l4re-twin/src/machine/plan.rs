@@ -7,9 +7,9 @@ use camino::Utf8Path;
 use crate::GuestNetwork;
 use crate::faults::Effect;
 use crate::guest;
-use crate::machine::argv::{Firmware, Machine};
+use crate::machine::argv::{Disk, Firmware, Machine};
 use crate::machine::disk;
-use crate::state::{Architecture, Chain, Instance};
+use crate::state::{Architecture, BootMode, Chain, Instance, root_disk, root_files};
 use crate::twin::Twin;
 
 /// Where iPXE finds its script: the AMI's own build goes there by itself, Debian's is told
@@ -70,8 +70,8 @@ fn variables(dir: &Utf8Path) -> camino::Utf8PathBuf {
 /// Frees what a terminated instance will not need again; its record and its console stay
 /// until it is forgotten.
 pub(crate) fn remove_disks(dir: &Utf8Path) {
-    for file in [variables(dir), followed_disk(dir)] {
-        // Not every machine has both.
+    for file in [variables(dir), followed_disk(dir)].into_iter().chain(root_files(dir)) {
+        // No machine has all.
         let _ = fs_err::remove_file(file);
     }
 }
@@ -93,18 +93,32 @@ fn firmware(
 ) -> io::Result<Firmware> {
     let config = &twin.config;
     let files = &config.firmware;
-    let (code, empty, program) = match chain {
-        Chain::Bios => return Ok(Firmware::Bios { roms: files.ipxe_roms.clone() }),
-        Chain::Uefi => (&files.ovmf_code, &files.ovmf_vars, Some(config.ipxe_efi())),
-        Chain::Arm64 => (&files.aavmf_code, &files.aavmf_vars, config.ipxe_arm64.as_deref()),
+    let x86 = (&files.ovmf_code, &files.ovmf_vars);
+    let arm64 = (&files.aavmf_code, &files.aavmf_vars);
+    let ((code, empty), program) = match (chain, instance.architecture) {
+        (Chain::Bios, _) => return Ok(Firmware::Bios { roms: files.ipxe_roms.clone() }),
+        (Chain::Disk, _) if instance.boot_mode == BootMode::LegacyBios => {
+            return Ok(Firmware::BiosDisk { disk: own_disk(dir)? });
+        }
+        (Chain::Disk, Architecture::X86_64) => (x86, None),
+        (Chain::Disk, Architecture::Arm64) => (arm64, None),
+        (Chain::Uefi, _) => (x86, Some(config.ipxe_efi())),
+        (Chain::Arm64, _) => (arm64, config.ipxe_arm64.as_deref()),
     };
     let variables = variables(dir);
     if !variables.exists() {
         disk::copy_sparse(empty, &variables)?;
     }
+    let shared = |file| Disk { file, writable: false };
     let disk = match program {
-        Some(program) => disk::shared(&config.dir, program, instance.architecture)?,
-        None => followed_disk(dir),
+        Some(program) => shared(disk::shared(&config.dir, program, instance.architecture)?),
+        None if chain == Chain::Disk => own_disk(dir)?,
+        None => shared(followed_disk(dir)),
     };
     Ok(Firmware::Uefi { code: code.clone(), variables, disk })
+}
+
+/// The instance's root device.
+fn own_disk(dir: &Utf8Path) -> io::Result<Disk> {
+    Ok(Disk { file: root_disk(dir)?, writable: true })
 }

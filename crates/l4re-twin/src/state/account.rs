@@ -1,7 +1,7 @@
 //! What belongs to the account and not to an instance: identity, credentials, ports,
 //! switches. Made at random when a state directory is first used, and kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use camino::Utf8Path;
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,9 @@ pub(crate) struct Account {
     /// Defaults of the metadata service by EC2's element names; empty: no preference.
     #[serde(default)]
     pub(crate) metadata_defaults: BTreeMap<String, String>,
+    /// AMIs of a new twin that this one no longer has.
+    #[serde(default)]
+    pub(crate) deregistered: BTreeSet<String>,
     /// Ports of the last run, kept if they are free again.
     pub(crate) endpoint_port: u16,
     pub(crate) console_port: u16,
@@ -43,6 +46,7 @@ impl Account {
             ),
             serial_console_access: config.serial_console_access,
             metadata_defaults: BTreeMap::new(),
+            deregistered: BTreeSet::new(),
             endpoint_port: 0,
             console_port: 0,
             host_key: String::new(),

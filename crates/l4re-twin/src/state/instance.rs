@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::state::Chain;
+
 /// Tags of one resource.
 pub(crate) type Tags = BTreeMap<String, String>;
 
@@ -68,6 +70,8 @@ impl Architecture {
 pub(crate) enum BootMode {
     LegacyBios,
     Uefi,
+    /// Only of AMIs: UEFI where the type has it.
+    UefiPreferred,
 }
 
 impl BootMode {
@@ -75,6 +79,7 @@ impl BootMode {
         match self {
             Self::LegacyBios => "legacy-bios",
             Self::Uefi => "uefi",
+            Self::UefiPreferred => "uefi-preferred",
         }
     }
 }
@@ -132,6 +137,10 @@ impl StateReason {
     }
 }
 
+fn first_disk() -> String {
+    "/dev/sda1".to_owned()
+}
+
 /// One instance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Instance {
@@ -145,6 +154,14 @@ pub(crate) struct Instance {
     pub(crate) instance_type: String,
     pub(crate) architecture: Architecture,
     pub(crate) boot_mode: BootMode,
+    /// What its AMI said of the boot mode.
+    #[serde(default)]
+    pub(crate) image_boot_mode: Option<BootMode>,
+    /// What it boots; its AMI may be gone. Records that do not say it yet go by the AMI.
+    #[serde(default)]
+    pub(crate) chain: Option<Chain>,
+    #[serde(default = "first_disk")]
+    pub(crate) root_device: String,
     pub(crate) bare_metal: bool,
     pub(crate) zone: String,
     pub(crate) subnet_id: String,

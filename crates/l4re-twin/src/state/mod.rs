@@ -1,15 +1,23 @@
-//! What the twin remembers: the account, its instances, its images.
+//! What the twin remembers: the account, its instances, its images and their snapshots.
 
 mod account;
+mod blocks;
 pub(crate) mod files;
 mod image;
 mod instance;
+mod library;
+mod seeds;
+mod snapshot;
 mod store;
 
 pub(crate) use account::{Account, random_hex};
-pub(crate) use image::{Chain, Image, seeded_images};
+pub(crate) use blocks::{BLOCK_SIZE, Blocks, Sum, copy_sparse};
+pub(crate) use image::{Chain, Device, Image};
 pub(crate) use instance::{
     Architecture, BootMode, Instance, InstanceState, MetadataOptions, ShutdownBehavior, Spot,
     StateReason, Tags,
 };
+pub(crate) use library::{root_disk, root_files};
+pub(crate) use seeds::seeded_images;
+pub(crate) use snapshot::{Snapshot, SnapshotState};
 pub(crate) use store::{State, Store};

@@ -11,7 +11,7 @@ use fs_err as fs;
 
 use crate::fault::Fault;
 use crate::state::{
-    Account, Image, Instance, InstanceState, StateReason, Tags, files, seeded_images,
+    Account, Image, Instance, InstanceState, Snapshot, StateReason, Tags, files, seeded_images,
 };
 use crate::{Config, TwinError};
 
@@ -24,6 +24,7 @@ pub(crate) struct State {
     pub(crate) account: Account,
     pub(crate) instances: BTreeMap<String, Instance>,
     pub(crate) images: Vec<Image>,
+    pub(crate) snapshots: BTreeMap<String, Snapshot>,
 }
 
 impl State {
@@ -31,6 +32,9 @@ impl State {
     pub(crate) fn tags_mut(&mut self, id: &str) -> Option<(&'static str, &mut Tags)> {
         if let Some(image) = self.images.iter_mut().find(|image| image.id == id) {
             return Some(("image", &mut image.tags));
+        }
+        if let Some(snapshot) = self.snapshots.get_mut(id) {
+            return Some(("snapshot", &mut snapshot.tags));
         }
         self.instances.values_mut().find_map(|instance| {
             if instance.id == id {
@@ -49,7 +53,7 @@ impl State {
 /// The state with its place on disk.
 #[derive(Debug)]
 pub(crate) struct Store {
-    dir: Utf8PathBuf,
+    pub(super) dir: Utf8PathBuf,
     state: Mutex<State>,
 }
 
@@ -57,12 +61,13 @@ impl Store {
     /// Reads a state directory. Instances whose machine died with the last daemon become
     /// truthfully stopped (or, if they cannot be stopped, terminated).
     pub(crate) fn open(config: &Config, account: Account) -> Result<Self, TwinError> {
-        let images = seeded_images(config, &account.id);
+        let images = seeded_images(config, &account);
+        let (instances, snapshots) = (BTreeMap::new(), BTreeMap::new());
         let store = Self {
             dir: config.dir.clone(),
-            state: Mutex::new(State { account, instances: BTreeMap::new(), images }),
+            state: Mutex::new(State { account, instances, images, snapshots }),
         };
-        store.read_image_tags()?;
+        store.read_library()?;
         store.read_instances()?;
         Ok(store)
     }
@@ -102,14 +107,6 @@ impl Store {
         state.account.save(&self.dir)
     }
 
-    /// Writes the tags that images got.
-    pub(crate) fn save_image_tags(&self, state: &State) -> Result<(), Fault> {
-        let tags: BTreeMap<&str, &Tags> =
-            state.images.iter().map(|image| (image.id.as_str(), &image.tags)).collect();
-        files::write_json(&self.dir.join("image-tags.json"), &tags)
-            .map_err(|error| Fault::internal(error.to_string()))
-    }
-
     /// Changes an instance, if it is there, and writes its record. A record that cannot be
     /// written is logged: the machine's own life does not wait for the disk.
     pub(crate) fn update(&self, id: &str, change: impl FnOnce(&mut Instance)) {
@@ -137,18 +134,6 @@ impl Store {
 
     fn record(&self, id: &str) -> Utf8PathBuf {
         self.instance_dir(id).join("record.json")
-    }
-
-    fn read_image_tags(&self) -> Result<(), TwinError> {
-        let path = self.dir.join("image-tags.json");
-        let tags: BTreeMap<String, Tags> = files::read_json(&path)?.unwrap_or_default();
-        let mut state = self.lock();
-        for image in &mut state.images {
-            if let Some(tags) = tags.get(&image.id) {
-                image.tags = tags.clone();
-            }
-        }
-        Ok(())
     }
 
     fn read_instances(&self) -> Result<(), TwinError> {

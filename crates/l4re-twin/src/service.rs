@@ -1,0 +1,148 @@
+//! The services besides S3: how clients name each, how its calls are named in the plan of
+//! faults, and in which shape it answers.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderValue, Method, StatusCode};
+
+use crate::endpoint::{Answer, header, text};
+use crate::fault::Fault;
+use crate::twin::Twin;
+use crate::{connect, ebs, ec2, sts};
+
+/// A service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Ec2,
+    Sts,
+    Connect,
+    Ebs,
+}
+
+impl Kind {
+    /// The service that is named in a signature's scope.
+    pub(crate) fn of_scope(name: &str) -> Option<Self> {
+        match name {
+            "ec2" => Some(Self::Ec2),
+            "sts" => Some(Self::Sts),
+            "ec2-instance-connect" => Some(Self::Connect),
+            "ebs" => Some(Self::Ebs),
+            _ => None,
+        }
+    }
+
+    /// The service that is named in `X-Amz-Target`.
+    pub(crate) fn of_target(target: &str) -> Option<Self> {
+        target.starts_with(connect::TARGET).then_some(Self::Connect)
+    }
+
+    /// Where its requests may be signed for.
+    pub(crate) fn regions(self, own: &str) -> Vec<&str> {
+        vec![own]
+    }
+
+    /// Whether its calls read and write much, and leave bodies unsigned.
+    pub(crate) fn moves_blocks(self) -> bool {
+        self == Self::Ebs
+    }
+
+    /// The call itself: the query protocol's may be in the query of a GET.
+    pub(crate) fn content(self, parts: &Parts, body: Bytes) -> Bytes {
+        let query = matches!(self, Self::Ec2 | Self::Sts) && parts.method == Method::GET;
+        if query {
+            return Bytes::copy_from_slice(parts.uri.query().unwrap_or_default().as_bytes());
+        }
+        body
+    }
+
+    /// The call's name for the plan of faults, if it has one.
+    pub(crate) fn name(self, parts: &Parts, body: &[u8]) -> Option<String> {
+        let action = || {
+            form_urlencoded::parse(body)
+                .find_map(|(name, value)| (name == "Action").then(|| value.into_owned()))
+        };
+        match self {
+            Self::Ec2 => Some(format!("ec2:{}", action()?)),
+            Self::Sts => Some(format!("sts:{}", action()?)),
+            Self::Ebs => Some(format!("ebs:{}", ebs::operation(parts)?)),
+            Self::Connect => {
+                let target = header(&parts.headers, "x-amz-target")?;
+                Some(format!("connect:{}", target.strip_prefix(connect::TARGET)?))
+            }
+        }
+    }
+
+    /// Carries out a call whose signature was checked, or says what was wrong with it.
+    pub(crate) fn answer(
+        self,
+        twin: &Arc<Twin>,
+        parts: &Parts,
+        body: Result<Bytes, Fault>,
+    ) -> Answer {
+        let xml = "text/xml;charset=UTF-8";
+        match (self, body) {
+            (Self::Ec2, Ok(body)) => reply(ec2::answer(twin, &body, jiff::Timestamp::now()), xml),
+            (Self::Ec2, Err(fault)) => reply(ec2::refusal(&fault), xml),
+            (Self::Sts, body) => reply(sts::answer(twin, body), xml),
+            (Self::Connect, body) => {
+                let body = body.map_err(Fault::for_json);
+                reply(connect::answer(twin, &parts.headers, body), "application/x-amz-json-1.1")
+            }
+            (Self::Ebs, body) => rest(
+                body.map_err(Fault::for_json)
+                    .and_then(|body| ebs::answer(twin, parts, &body, jiff::Timestamp::now())),
+            ),
+        }
+    }
+}
+
+/// What a service of the REST protocol answers: JSON, or bytes with headers.
+#[derive(Debug)]
+pub(crate) struct Rest {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: Content,
+}
+
+/// A body.
+#[derive(Debug)]
+pub(crate) enum Content {
+    Json(serde_json::Value),
+    Bytes(Vec<u8>),
+}
+
+fn rest(result: Result<Rest, Fault>) -> Answer {
+    let rest = result.unwrap_or_else(|fault| {
+        let mut error = serde_json::json!({ "Message": fault.message });
+        if let Some(reason) = fault.reason {
+            error["Reason"] = reason.into();
+        }
+        let headers = vec![("x-amzn-errortype", fault.code.into_owned())];
+        Rest { status: fault.status, headers, body: Content::Json(error) }
+    });
+    let (kind, body) = match rest.body {
+        Content::Json(value) => ("application/json", Bytes::from(value.to_string())),
+        Content::Bytes(bytes) => ("application/octet-stream", Bytes::from(bytes)),
+    };
+    let mut answer = Answer::new(s3s::Body::from(body));
+    *answer.status_mut() = status(rest.status);
+    let headers = answer.headers_mut();
+    headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    let id = [("x-amzn-requestid", ec2::uuid())];
+    for (name, value) in rest.headers.into_iter().chain(id) {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            headers.insert(name, value);
+        }
+    }
+    answer
+}
+
+fn reply((code, body): (u16, String), content_type: &'static str) -> Answer {
+    text(status(code), content_type, body)
+}
+
+fn status(code: u16) -> StatusCode {
+    StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}

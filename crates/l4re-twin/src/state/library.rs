@@ -1,0 +1,165 @@
+//! Images and snapshots on disk: `images/<id>.json` for each AMI that was registered here,
+//! `image-tags.json` for the tags of those that every twin has, `snapshots/<id>/` for each
+//! snapshot's record and content.
+//!
+//! Invariant: a snapshot's record is written after its content is in place, and removed
+//! before it; a directory without a record is cleared when the state is read.
+
+use std::collections::BTreeMap;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use fs_err as fs;
+
+use crate::TwinError;
+use crate::fault::Fault;
+use crate::state::{Blocks, Image, Snapshot, State, Store, Tags, files};
+
+/// The copy of the snapshot's disk in an instance's directory, until its first boot.
+const BASE: &str = "root.base";
+/// The instance's own disk.
+const ROOT: &str = "root.img";
+
+impl Store {
+    /// The directory of a snapshot.
+    pub(crate) fn snapshot_dir(&self, id: &str) -> Utf8PathBuf {
+        self.dir.join("snapshots").join(id)
+    }
+
+    /// A new AMI.
+    pub(crate) fn insert_image(&self, state: &mut State, image: Image) -> Result<(), Fault> {
+        self.save_image(&image)?;
+        state.images.push(image);
+        Ok(())
+    }
+
+    /// Forgets an AMI; one that every twin has is noted in the account.
+    pub(crate) fn remove_image(&self, state: &mut State, id: &str) -> Result<(), Fault> {
+        let Some(at) = state.images.iter().position(|image| image.id == id) else { return Ok(()) };
+        if state.images[at].seeded {
+            state.account.deregistered.insert(id.to_owned());
+            self.save_account(state)?;
+        } else {
+            fs::remove_file(self.image_record(id)).map_err(internal)?;
+        }
+        state.images.remove(at);
+        Ok(())
+    }
+
+    /// Writes what has changed of an AMI or a snapshot.
+    pub(crate) fn save_resource(&self, state: &State, id: &str) -> Result<(), Fault> {
+        if let Some(snapshot) = state.snapshots.get(id) {
+            return self.save_snapshot(snapshot);
+        }
+        match state.images.iter().find(|image| image.id == id) {
+            Some(image) if !image.seeded => self.save_image(image),
+            _ => self.save_seeds(state),
+        }
+    }
+
+    /// A new snapshot whose content is in place.
+    pub(crate) fn insert_snapshot(&self, state: &mut State, new: Snapshot) -> Result<(), Fault> {
+        self.save_snapshot(&new)?;
+        state.snapshots.insert(new.id.clone(), new);
+        Ok(())
+    }
+
+    /// Writes a snapshot's record.
+    pub(crate) fn save_snapshot(&self, snapshot: &Snapshot) -> Result<(), Fault> {
+        files::write_json(&self.snapshot_dir(&snapshot.id).join("record.json"), snapshot)
+            .map_err(|error| Fault::internal(error.to_string()))
+    }
+
+    /// Forgets a snapshot with its content. Disks made from it stay.
+    pub(crate) fn remove_snapshot(&self, state: &mut State, id: &str) -> Result<(), Fault> {
+        let dir = self.snapshot_dir(id);
+        fs::remove_file(dir.join("record.json")).map_err(internal)?;
+        state.snapshots.remove(id);
+        fs::remove_dir_all(dir).map_err(internal)
+    }
+
+    /// Gives a new instance the content of its AMI's snapshot, in no time: the snapshot may
+    /// be deleted from now on.
+    pub(crate) fn keep_root(&self, snapshot: &str, instance: &str) -> Result<(), Fault> {
+        let dir = self.instance_dir(instance);
+        fs::create_dir_all(&dir).map_err(internal)?;
+        let from = self.snapshot_dir(snapshot);
+        fs::hard_link(Blocks(&from).disk(), dir.join(BASE)).map_err(internal)
+    }
+
+    fn save_image(&self, image: &Image) -> Result<(), Fault> {
+        files::write_json(&self.image_record(&image.id), image)
+            .map_err(|error| Fault::internal(error.to_string()))
+    }
+
+    fn save_seeds(&self, state: &State) -> Result<(), Fault> {
+        let seeded = state.images.iter().filter(|image| image.seeded);
+        let tags: BTreeMap<&str, &Tags> =
+            seeded.map(|image| (image.id.as_str(), &image.tags)).collect();
+        files::write_json(&self.seed_tags(), &tags)
+            .map_err(|error| Fault::internal(error.to_string()))
+    }
+
+    fn image_record(&self, id: &str) -> Utf8PathBuf {
+        self.dir.join("images").join(format!("{id}.json"))
+    }
+
+    fn seed_tags(&self) -> Utf8PathBuf {
+        self.dir.join("image-tags.json")
+    }
+
+    /// Reads all AMIs and snapshots.
+    pub(super) fn read_library(&self) -> Result<(), TwinError> {
+        let tags: BTreeMap<String, Tags> = files::read_json(&self.seed_tags())?.unwrap_or_default();
+        let mut state = self.lock();
+        for image in &mut state.images {
+            if let Some(tags) = tags.get(&image.id) {
+                image.tags = tags.clone();
+            }
+        }
+        for path in entries(&self.dir.join("images"))? {
+            if path.extension() == Some("json")
+                && let Some(image) = files::read_json::<Image>(&path)?
+            {
+                state.images.push(image);
+            }
+        }
+        for path in entries(&self.dir.join("snapshots"))? {
+            match files::read_json::<Snapshot>(&path.join("record.json"))? {
+                Some(snapshot) => drop(state.snapshots.insert(snapshot.id.clone(), snapshot)),
+                // Never answered, or being deleted.
+                None => fs::remove_dir_all(&path).map_err(TwinError::file(path))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The disk of an instance that boots from a snapshot: `prepare` makes it at the first boot
+/// from what [`Store::keep_root`] left, and it keeps what the guest writes. Blocking.
+pub(crate) fn root_disk(instance_dir: &Utf8Path) -> std::io::Result<Utf8PathBuf> {
+    let (root, base) = (instance_dir.join(ROOT), instance_dir.join(BASE));
+    if !root.exists() {
+        super::copy_sparse(&base, &root)?;
+    }
+    // Not there from the second boot on.
+    let _ = fs::remove_file(base);
+    Ok(root)
+}
+
+/// The files of such a disk, to be freed when the instance is terminated.
+pub(crate) fn root_files(instance_dir: &Utf8Path) -> [Utf8PathBuf; 2] {
+    [instance_dir.join(ROOT), instance_dir.join(BASE)]
+}
+
+/// What is in a directory, made if it is not there.
+fn entries(dir: &Utf8Path) -> Result<Vec<Utf8PathBuf>, TwinError> {
+    fs::create_dir_all(dir).map_err(TwinError::file(dir))?;
+    let entries = dir.read_dir_utf8().map_err(TwinError::file(dir))?;
+    entries
+        .map(|entry| entry.map(|entry| entry.path().to_owned()).map_err(TwinError::file(dir)))
+        .collect()
+}
+
+fn internal(error: std::io::Error) -> Fault {
+    Fault::internal(error.to_string())
+}
