@@ -45,3 +45,50 @@ fn two_trees_want_a_choice() {
     desk.l4re(&["entries"]).code(3).says("--arch");
     desk.l4re(&["entries", "--arch", "aarch64"]).code(0).prints("el2-only");
 }
+
+#[test]
+fn each_value_with_its_origin() {
+    let desk = Desk::new().with("CARGO_L4RE_OWNER", "me");
+    let shared = desk.write("l4re.toml", "bucket = \"of-all\"\n[tree.x86_64]\nbuild = \"b\"\n");
+    let local = desk.write("l4re.local.toml", "# mine\nbucket = \"of-mine\"\n");
+    let words = ["settings", "--config", "ttl='3h'", "--arch", "arm64"];
+    let build = format!("tree.amd64.build = \"{}/b\"  # {shared}:3:1", desk.dir());
+    desk.l4re(&words)
+        .code(0)
+        .prints(&format!("bucket = \"of-mine\"  # {local}:2:1\n"))
+        .prints(&build)
+        .prints("ttl = \"3h\"  # --config ttl='3h'\n")
+        .prints("arch = \"arm64\"  # --arch arm64\n")
+        .prints("owner = \"me\"  # CARGO_L4RE_OWNER\n")
+        .prints("https = false  # default\n");
+    let output = desk.l4re(&["settings", "bucket", "--message-format", "json"]).code(0);
+    let message = output.message("setting");
+    assert_eq!(message["origin"]["line"], 2);
+    assert_eq!(message["hidden"][0]["path"], shared.as_str());
+    desk.l4re(&["settings", "-v", "bucket"]).code(0).says(&format!("bucket at {shared}:1:1"));
+    desk.l4re(&["settings", "arc"]).code(2).says("`arc` is not set");
+}
+
+#[test]
+fn what_settings_print_can_be_read_again() {
+    let desk = Desk::new();
+    let entry = "[[entry]]\nname = \"vm\"\nmodules = [\"l4re\", { file = \"x\" }]\n";
+    desk.write("l4re.toml", format!("machine.metal.arm64 = [\"a\", \"b\"]\n{entry}"));
+    let printed = desk.l4re(&["settings", "machine"]).code(0).stdout;
+    let again = desk.another();
+    let file = again.write("again.toml", printed);
+    let words = ["settings", "machine.metal.arm64", "--config", file.as_str()];
+    again.l4re(&words).code(0).prints("[\"a\", \"b\"]").prints("again.toml:");
+    desk.l4re(&["settings", "entry"]).code(0).prints("entry.vm.modules = [\"l4re\", { file = ");
+}
+
+#[test]
+fn the_schema_is_printed_whatever_the_settings_say() {
+    let desk = Desk::new();
+    desk.write("l4re.toml", "no TOML");
+    desk.l4re(&["settings"]).code(3).says("l4re.toml:1:");
+    let schema = desk.l4re(&["settings", "--schema"]).code(0).stdout;
+    let schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
+    assert_eq!(schema["properties"]["ttl"]["default"], "2h");
+    assert_eq!(schema["additionalProperties"], false);
+}

@@ -12,7 +12,7 @@ mod demo;
 mod dist;
 mod environment;
 mod failure;
-mod gen_docs;
+mod generate;
 mod project;
 mod setup;
 mod shell;
@@ -49,8 +49,8 @@ enum Task {
     Dist(dist::Args),
     /// Licences, advisories and doubles of dependencies; their oldest versions; the MSRV
     Audit(audit::Args),
-    /// Write the command reference of the book from the commands' own help
-    Gen(gen_docs::Args),
+    /// Write what is written from the commands themselves: reference, schema, man pages
+    Gen(generate::Args),
 }
 
 fn main() -> ExitCode {
@@ -71,6 +71,6 @@ fn dispatch(task: Task) -> anyhow::Result<()> {
         Task::Bench(args) => bench::run(&project, &args),
         Task::Dist(args) => dist::run(&project, &args),
         Task::Audit(args) => audit::run(&project, &args),
-        Task::Gen(args) => gen_docs::run(&project, &args),
+        Task::Gen(args) => generate::run(&project, &args),
     }
 }

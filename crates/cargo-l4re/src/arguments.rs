@@ -87,6 +87,8 @@ pub enum Command {
     #[cfg(feature = "cloud")]
     #[command(flatten)]
     Machine(commands::machine::Command),
+    /// Print every setting that holds, and where it comes from
+    Settings(commands::settings::Arguments),
     /// Print a completion script for a shell
     Completions(commands::completions::Arguments),
 }

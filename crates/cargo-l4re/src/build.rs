@@ -161,7 +161,7 @@ fn tree_of_settings(context: &Context) -> Result<Utf8PathBuf, Failure> {
 
 /// The architecture that a flag or a setting asks for.
 fn asked_arch(context: &Context) -> Option<Arch> {
-    context.global.arch.or_else(|| context.settings.find(|layer| layer.arch).map(|key| key.0))
+    context.settings.find(|layer| layer.arch).map(|key| key.0)
 }
 
 fn same(a: &Utf8Path, b: &Utf8Path) -> bool {

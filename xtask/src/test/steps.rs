@@ -11,7 +11,7 @@ use clap::ValueEnum;
 use crate::audit;
 use crate::build::{self, Profile};
 use crate::call::Call;
-use crate::gen_docs;
+use crate::generate;
 use crate::project::Project;
 use crate::setup::{self, Purpose};
 use crate::shell;
@@ -36,7 +36,7 @@ pub(crate) enum Step {
     Small,
     /// Everything compiled
     Build,
-    /// The book's command reference
+    /// What is written from the commands themselves
     Reference,
     /// Unit and snapshot tests
     Unit,
@@ -71,7 +71,9 @@ impl Step {
             Self::Doc => "doc: the API's documentation, warnings are errors",
             Self::Small => "small: without feature `cloud` no AWS crate, but images",
             Self::Build => "build: all crates and tests",
-            Self::Reference => "reference: the book says what the commands say",
+            Self::Reference => {
+                "reference: the book, the schema and the man pages say what the commands say"
+            }
             Self::Unit => "unit: unit and snapshot tests of all crates",
             Self::EndToEnd => "end-to-end: the built binary, QEMU, other people's clients",
         }
@@ -90,7 +92,7 @@ impl Step {
             Self::Doc => project.cargo(DOC).env("RUSTDOCFLAGS", "-D warnings").run(),
             Self::Small => small::check(project, count),
             Self::Build => project.cargo(BUILD).run(),
-            Self::Reference => gen_docs::check(project, Profile::Tested),
+            Self::Reference => generate::check(project, Profile::Tested),
             Self::Unit => unit(project, count),
             Self::EndToEnd => end_to_end(project, count),
         }

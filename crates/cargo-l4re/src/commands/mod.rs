@@ -10,6 +10,7 @@ pub mod flags;
 pub mod inspect;
 #[cfg(feature = "cloud")]
 pub mod machine;
+pub mod settings;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -92,10 +93,14 @@ fn carry_out(
     {
         return result;
     }
+    if let Some(done) = without_settings(&command, shell) {
+        return done;
+    }
     let sources = Sources {
         config: &global.config,
         manifest: global.manifest_path.as_deref(),
         package: global.package.as_deref(),
+        arch: global.arch,
     };
     let mut settings = Settings::read(&environment, &sources)?;
     #[cfg(feature = "cloud")]
@@ -112,7 +117,16 @@ fn carry_out(
         Command::Disk(arguments) => disk::disk(&context, arguments),
         #[cfg(feature = "cloud")]
         Command::Machine(command) => command.carry_out(&context),
+        Command::Settings(arguments) => settings::settings(&context, arguments),
         Command::Completions(arguments) => completions::completions(&context, arguments),
+    }
+}
+
+/// Carries out what must work also where settings are wrong.
+fn without_settings(command: &Command, shell: &Shell) -> Option<Result<(), Failure>> {
+    match command {
+        Command::Settings(arguments) if arguments.schema => Some(settings::schema(shell)),
+        _ => None,
     }
 }
 

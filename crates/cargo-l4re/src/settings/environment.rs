@@ -3,52 +3,27 @@
 //! `CARGO_L4RE_TREE_AMD64_BUILD` is `tree.amd64.build`; a list is separated by spaces, as
 //! Cargo has it. A variable that names no key is an error, as an unknown key in a file is.
 
-use l4re_image::Arch;
-
 use super::error::SettingsError;
 use super::layer::Layer;
+use super::place::{Place, Places};
+use super::schema::{self, Shape};
+use super::{Origin, Source};
 use crate::environment::{Environment, SETTINGS_PREFIX};
 
 /// Variables with our prefix that are not settings.
 const NOT_SETTINGS: &[&str] = &["LOG"];
 
-/// How a variable's text becomes a TOML value.
-#[derive(Debug, Clone, Copy)]
-enum Shape {
-    Text,
-    Bool,
-    List,
-}
-
-/// Keys that a variable can name; `*` stands for an architecture.
-const KEYS: &[(&str, Shape)] = &[
-    ("bucket", Shape::Text),
-    ("ttl", Shape::Text),
-    ("owner", Shape::Text),
-    ("arch", Shape::Text),
-    ("fetch-endpoint", Shape::Text),
-    ("https", Shape::Bool),
-    ("local", Shape::Bool),
-    ("tree.*.build", Shape::Text),
-    ("tree.*.kernel", Shape::Text),
-    ("tree.*.platform", Shape::Text),
-    ("machine.metal.*", Shape::List),
-    ("machine.virtual.*", Shape::List),
-    ("twin.dir", Shape::Text),
-    ("twin.idle", Shape::Text),
-    ("twin.accel", Shape::Text),
-    ("twin.ipxe.*", Shape::Text),
-    ("twin.qemu.*", Shape::Text),
-    ("twin.firmware.*.code", Shape::Text),
-    ("twin.firmware.*.vars", Shape::Text),
-];
-
 /// Reads the variables; `None` when there are none.
-pub fn layer(environment: &Environment) -> Result<Option<Layer>, SettingsError> {
-    let known: Vec<(String, String, Shape)> = KEYS.iter().flat_map(spellings).collect();
+pub fn layer(environment: &Environment) -> Result<Option<Source>, SettingsError> {
+    let set = || environment.settings().filter(|(key, _)| !NOT_SETTINGS.contains(key));
+    if set().next().is_none() {
+        return Ok(None);
+    }
+    let known = variables();
     let mut text = String::new();
     let mut names = Vec::new();
-    for (suffix, value) in environment.settings().filter(|(key, _)| !NOT_SETTINGS.contains(key)) {
+    let mut places = Places::new();
+    for (suffix, value) in set() {
         let Some((_, key, shape)) = known.iter().find(|(name, ..)| name == suffix) else {
             let candidates = known.iter().map(|(name, ..)| name.as_str());
             let nearest = l4re_image::nearest(suffix, candidates);
@@ -58,39 +33,36 @@ pub fn layer(environment: &Environment) -> Result<Option<Layer>, SettingsError> 
             });
         };
         text.push_str(&format!("{key} = {}\n", toml_value(value, *shape)));
-        names.push(format!("{SETTINGS_PREFIX}{suffix}"));
-    }
-    if names.is_empty() {
-        return Ok(None);
+        let name = format!("{SETTINGS_PREFIX}{suffix}");
+        places.insert(schema::canonical(key.split('.')), Place::Variable(name.clone()));
+        names.push(name);
     }
     let mut layer: Layer =
         toml::from_str(&text).map_err(|error| of_variable(&error, &text, &names))?;
     layer.rebase(environment.folder());
-    Ok(Some(layer))
+    Ok(Some(Source { origin: Origin::Environment, layer, places }))
 }
 
-/// A key's variables: one, or one for each spelling of each architecture.
-fn spellings((key, shape): &(&str, Shape)) -> Vec<(String, String, Shape)> {
-    let spell = |key: String| {
-        let name = key.replace(['.', '-'], "_").to_uppercase();
-        (name, key, *shape)
+/// Every variable without its prefix, its key and what values that takes.
+fn variables() -> Vec<(String, String, Shape)> {
+    let keys = schema::keys().into_iter().filter(schema::Key::has_variable);
+    let spell = |key: schema::Key| {
+        let shape = key.shape;
+        key.spelt().into_iter().map(move |path| (variable(&path), path, shape))
     };
-    if !key.contains('*') {
-        return vec![spell((*key).to_owned())];
-    }
-    let mut arches: Vec<&str> = [Arch::X86_64, Arch::Arm64, Arch::X86, Arch::Arm]
-        .iter()
-        .flat_map(|arch| [arch.l4re(), arch.rust()])
-        .collect();
-    arches.sort_unstable();
-    arches.dedup();
-    arches.into_iter().map(|arch| spell(key.replace('*', arch))).collect()
+    keys.flat_map(spell).collect()
+}
+
+/// The name of a key's variable, without its prefix.
+fn variable(key: &str) -> String {
+    key.replace(['.', '-'], "_").to_uppercase()
 }
 
 fn toml_value(value: &str, shape: Shape) -> String {
     let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
     match shape {
         Shape::Text => quoted(value),
+        Shape::Number | Shape::Other => value.to_owned(),
         Shape::Bool => match value {
             "true" | "1" => "true".to_owned(),
             "false" | "0" => "false".to_owned(),
@@ -121,7 +93,8 @@ mod tests {
     use super::*;
 
     fn read(variables: &[(&str, &str)]) -> Result<Option<Layer>, SettingsError> {
-        layer(&Environment::of(Utf8Path::new("/w"), variables))
+        let source = layer(&Environment::of(Utf8Path::new("/w"), variables))?;
+        Ok(source.map(|source| source.layer))
     }
 
     #[test]
@@ -135,7 +108,7 @@ mod tests {
         ];
         let layer = read(&variables).unwrap().unwrap();
         assert_eq!(layer.https, Some(true));
-        let key = crate::settings::layer::ArchKey(Arch::Arm64);
+        let key = crate::settings::ArchKey(l4re_image::Arch::Arm64);
         assert_eq!(layer.machine.metal[&key], ["m7g.metal", "c7g.metal"]);
         assert_eq!(layer.tree[&key].build.as_deref(), Some(Utf8Path::new("/w/b")));
         assert!(read(&[]).unwrap().is_none());

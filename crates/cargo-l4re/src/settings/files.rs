@@ -1,4 +1,4 @@
-//! Layers from files: `--config`, `l4re.toml`, and the manifests' metadata tables.
+//! Layers from files: `--config`, `l4re.local.toml`, `l4re.toml`, and the manifests' metadata tables.
 //!
 //! Manifests are found by walking upwards, as Cargo does; `cargo metadata` is asked only
 //! when `--package` names one, since starting Cargo costs more than a whole `efiimage`.
@@ -7,9 +7,16 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::Deserialize;
 
 use super::error::SettingsError;
-use super::layer::{Entry, Layer, Module, ModuleTable};
-use super::{Origin, Sources};
+use super::layer::{Entry, Layer, ModuleTable};
+use super::place::{self, Place, Places};
+use super::words::{ArchKey, Module};
+use super::{Origin, Source, Sources};
 use crate::environment::Environment;
+
+/// The settings that a project shares.
+pub const SHARED_FILE: &str = "l4re.toml";
+/// The settings of this machine, which nobody else has.
+pub const LOCAL_FILE: &str = "l4re.local.toml";
 
 /// The part of a manifest that is ours.
 #[derive(Debug, Default, Deserialize)]
@@ -30,8 +37,16 @@ struct Metadata {
     l4re: Option<Layer>,
 }
 
+/// The layer that `--arch` is.
+pub fn arch_flag(arch: l4re_image::Arch) -> Source {
+    let key = ArchKey(arch);
+    let places = Places::from([("arch".to_owned(), Place::Flag(format!("--arch {}", key.name())))]);
+    let layer = Layer { arch: Some(key), ..Layer::default() };
+    Source { origin: Origin::CommandLine, layer, places }
+}
+
 /// The layer of one `--config` word: `KEY=VALUE` or a file.
-pub fn config_word(word: &str, folder: &Utf8Path) -> Result<(Origin, Layer), SettingsError> {
+pub fn config_word(word: &str, folder: &Utf8Path) -> Result<Source, SettingsError> {
     let path = folder.join(word);
     if path.is_file() {
         return file(path);
@@ -41,7 +56,7 @@ pub fn config_word(word: &str, folder: &Utf8Path) -> Result<(Origin, Layer), Set
     }
     let mut layer = parse::<Layer>(word, format!("--config {word}"))?;
     layer.rebase(folder);
-    Ok((Origin::CommandLine, layer))
+    Ok(Source { origin: Origin::CommandLine, layer, places: place::of_word(word) })
 }
 
 /// The entry of a package that declares none: its program, beside the L4Re runtime.
@@ -60,19 +75,16 @@ pub fn program(package: &str) -> Entry {
     }
 }
 
-/// The nearest `l4re.toml` upwards.
-pub fn nearest_file(folder: &Utf8Path) -> Result<Option<(Origin, Layer)>, SettingsError> {
-    match upwards(folder, "l4re.toml") {
-        Some(path) => file(path).map(Some),
-        None => Ok(None),
-    }
+/// The nearest file of this name, in the folder or above it.
+pub fn nearest(folder: &Utf8Path, name: &str) -> Result<Option<Source>, SettingsError> {
+    upwards(folder, name).map(file).transpose()
 }
 
 /// The package's and the workspace's metadata tables, in this order.
 pub fn manifests(
     environment: &Environment,
     sources: &Sources<'_>,
-) -> Result<Vec<(Origin, Layer)>, SettingsError> {
+) -> Result<Vec<Source>, SettingsError> {
     let folder = environment.folder();
     let named = sources.manifest.map(|path| folder.join(path));
     let Some(mut path) = named.or_else(|| upwards(folder, "Cargo.toml")) else {
@@ -81,23 +93,28 @@ pub fn manifests(
     if let Some(package) = sources.package {
         path = manifest_of(environment, &path, package)?;
     }
-    let mut layers = Vec::new();
-    let manifest = manifest(&path)?;
+    let mut found = Vec::new();
+    let (manifest, text) = manifest(&path)?;
     let pointer = manifest.package.as_ref().and_then(|table| table.workspace.clone());
     if let Some(layer) = manifest.package.and_then(take) {
-        layers.push((Origin::Package(path.clone()), rebased(layer, &path)));
+        found.push(Source {
+            origin: Origin::Package(path.clone()),
+            layer: rebased(layer, &path),
+            places: place::of_file(&path, &text, &["package", "metadata", "l4re"]),
+        });
     }
     let root = match manifest.workspace {
-        Some(table) => Some((path, table)),
+        Some(table) => Some((path, table, text)),
         None => workspace_root(&path, pointer)?,
     };
-    if let Some((path, table)) = root
+    if let Some((path, table, text)) = root
         && let Some(layer) = take(table)
     {
+        let places = place::of_file(&path, &text, &["workspace", "metadata", "l4re"]);
         let layer = rebased(layer, &path);
-        layers.push((Origin::Workspace(path), layer));
+        found.push(Source { origin: Origin::Workspace(path), layer, places });
     }
-    Ok(layers)
+    Ok(found)
 }
 
 fn take(table: Table) -> Option<Layer> {
@@ -113,18 +130,21 @@ fn rebased(mut layer: Layer, manifest: &Utf8Path) -> Layer {
 fn workspace_root(
     member: &Utf8Path,
     pointer: Option<toml::Value>,
-) -> Result<Option<(Utf8PathBuf, Table)>, SettingsError> {
+) -> Result<Option<(Utf8PathBuf, Table, String)>, SettingsError> {
     let folder = member.parent().unwrap_or(member);
     if let Some(toml::Value::String(pointer)) = pointer {
         let path = folder.join(pointer).join("Cargo.toml");
-        return Ok(manifest(&path)?.workspace.map(|table| (path, table)));
+        let (manifest, text) = manifest(&path)?;
+        return Ok(manifest.workspace.map(|table| (path, table, text)));
     }
     for folder in folder.ancestors().skip(1) {
         let path = folder.join("Cargo.toml");
-        if path.is_file()
-            && let Some(table) = manifest(&path)?.workspace
-        {
-            return Ok(Some((path, table)));
+        if !path.is_file() {
+            continue;
+        }
+        let (manifest, text) = manifest(&path)?;
+        if let Some(table) = manifest.workspace {
+            return Ok(Some((path, table, text)));
         }
     }
     Ok(None)
@@ -160,14 +180,17 @@ fn upwards(folder: &Utf8Path, name: &str) -> Option<Utf8PathBuf> {
     folder.ancestors().map(|folder| folder.join(name)).find(|path| path.is_file())
 }
 
-fn manifest(path: &Utf8Path) -> Result<Manifest, SettingsError> {
-    parse(&read(path)?, path.to_string())
+/// A manifest's part that is ours, and its text.
+fn manifest(path: &Utf8Path) -> Result<(Manifest, String), SettingsError> {
+    let text = read(path)?;
+    Ok((parse(&text, path.to_string())?, text))
 }
 
-fn file(path: Utf8PathBuf) -> Result<(Origin, Layer), SettingsError> {
-    let layer = parse(&read(&path)?, path.to_string())?;
-    let layer = rebased(layer, &path);
-    Ok((Origin::File(path), layer))
+fn file(path: Utf8PathBuf) -> Result<Source, SettingsError> {
+    let text = read(&path)?;
+    let layer = rebased(parse(&text, path.to_string())?, &path);
+    let places = place::of_file(&path, &text, &[]);
+    Ok(Source { origin: Origin::File(path), layer, places })
 }
 
 fn read(path: &Utf8Path) -> Result<String, SettingsError> {

@@ -6,31 +6,36 @@
 //! the file that names them).
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use l4re_image::Arch;
-use serde::{Deserialize, Deserializer};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::defaults;
+use super::words::{ArchKey, Module, Span};
 
 /// The keys of `[package.metadata.l4re]`, `[workspace.metadata.l4re]` and `l4re.toml`.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Layer {
-    /// Bucket for images. Default: `l4re-<account>-<region>`.
+    /// Bucket for images. Without it: `l4re-<account>-<region>`.
     pub bucket: Option<String>,
     /// Time after which an instance has expired: `2h`, `45m`, `1d`.
+    #[schemars(extend("x-default" = Span(defaults::TTL).to_string()))]
     pub ttl: Option<Span>,
-    /// Who the instance belongs to. Default: the user's name.
+    /// Who the instance belongs to. Without it: the user's name.
     pub owner: Option<String>,
     /// Whether commands talk to the twin instead of AWS, as with `--local`.
+    #[schemars(extend("x-default" = false))]
     pub local: Option<bool>,
     /// Architecture to build for when several trees are set.
     pub arch: Option<ArchKey>,
     /// Origin under which the guest fetches the image, where it differs from the one that
     /// this machine uploads to (a VPC endpoint, a proxy): `http://host[:port]`.
     pub fetch_endpoint: Option<String>,
-    /// Whether the guest fetches the image by HTTPS. Default: plain HTTP and a sum in the
+    /// Whether the guest fetches the image by HTTPS. Plain HTTP goes with a sum in the
     /// script, as iPXE's HTTPS needs further servers.
+    #[schemars(extend("x-default" = false))]
     pub https: Option<bool>,
     /// L4Re and kernel build tree by architecture.
     pub tree: BTreeMap<ArchKey, Tree>,
@@ -43,31 +48,35 @@ pub struct Layer {
 }
 
 /// The build trees of one architecture.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Tree {
     /// L4Re's build tree (`make B=…`).
+    #[schemars(with = "Option<String>")]
     pub build: Option<Utf8PathBuf>,
     /// The kernel's build tree.
+    #[schemars(with = "Option<String>")]
     pub kernel: Option<Utf8PathBuf>,
-    /// Platform, passed to make as `PT`.
+    /// Platform, passed to make as `PT`. Without it: the tree's own.
     pub platform: Option<String>,
 }
 
 /// Instance types, tried in the order given.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Machine {
-    /// Types without a hypervisor, for `--metal`.
+    /// Types without a hypervisor, for `--metal`, tried in turn.
+    #[schemars(extend("x-default" = defaults::all_types(true)))]
     pub metal: BTreeMap<ArchKey, Vec<String>>,
-    /// Virtual types.
+    /// Virtual types, tried in turn.
     #[serde(rename = "virtual")]
+    #[schemars(extend("x-default" = defaults::all_types(false)))]
     pub virtual_: BTreeMap<ArchKey, Vec<String>>,
 }
 
 /// An entry: one of modules.list of which something is expected, or, with modules or a
 /// roottask of its own, one that is declared here.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Entry {
     /// The entry's name.
@@ -86,6 +95,7 @@ pub struct Entry {
     pub modules: Vec<Module>,
     /// Further folders in which modules are looked for; the settings file's own is one.
     #[serde(default)]
+    #[schemars(with = "Vec<String>")]
     pub search_path: Vec<Utf8PathBuf>,
     /// Expressions that the console must show, in order.
     #[serde(default)]
@@ -121,20 +131,12 @@ impl Entry {
     }
 }
 
-/// A module of a declared entry.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Module {
-    /// A file on the search path, and its command line.
-    Searched(String),
-    /// A file, or what Cargo builds.
-    Described(Box<ModuleTable>),
-}
-
 /// A module that is a file by its path, or an artifact of Cargo.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct ModuleTable {
     /// The file.
+    #[schemars(with = "Option<String>")]
     pub file: Option<Utf8PathBuf>,
     /// The binary that Cargo builds, instead of a file.
     pub bin: Option<String>,
@@ -156,61 +158,43 @@ pub struct ModuleTable {
     pub args: Option<String>,
 }
 
-impl<'de> Deserialize<'de> for Module {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either;
-
-        impl<'de> serde::de::Visitor<'de> for Either {
-            type Value = Module;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a module's words, or a table with `file`, `bin` or `example`")
-            }
-
-            fn visit_str<E>(self, words: &str) -> Result<Module, E> {
-                Ok(Module::Searched(words.to_owned()))
-            }
-
-            fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<Module, A::Error> {
-                let table = serde::de::value::MapAccessDeserializer::new(map);
-                ModuleTable::deserialize(table).map(|table| Module::Described(Box::new(table)))
-            }
-        }
-
-        deserializer.deserialize_any(Either)
-    }
-}
-
 /// The twin's settings.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Twin {
-    /// Folder of its state. Default: `$XDG_STATE_HOME/cargo-l4re/twin`.
+    /// Folder of its state. Without it: `$XDG_STATE_HOME/cargo-l4re/twin`.
+    #[schemars(with = "Option<String>")]
     pub dir: Option<Utf8PathBuf>,
-    /// Time without work after which the daemon ends itself. Default: 30 minutes.
+    /// Time without work after which the daemon ends itself.
+    #[schemars(extend("x-default" = Span(defaults::TWIN_IDLE).to_string()))]
     pub idle: Option<Span>,
     /// An iPXE binary by architecture, in place of Debian's (or, for arm64, of none).
+    #[schemars(with = "BTreeMap<ArchKey, String>")]
     pub ipxe: BTreeMap<ArchKey, Utf8PathBuf>,
     /// QEMU by architecture, where it is not where Debian puts it.
+    #[schemars(with = "BTreeMap<ArchKey, String>")]
     pub qemu: BTreeMap<ArchKey, Utf8PathBuf>,
     /// UEFI firmware by architecture, where it is not where Debian puts it.
     pub firmware: BTreeMap<ArchKey, Firmware>,
     /// How instances run: `auto`, `kvm` or `tcg`.
+    #[schemars(extend("x-default" = "auto"))]
     pub accel: Option<Accel>,
 }
 
 /// UEFI firmware, as a pair of files that belong together.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Firmware {
-    /// The code.
+    /// UEFI firmware: the code.
+    #[schemars(with = "String")]
     pub code: Utf8PathBuf,
-    /// The empty variable store.
+    /// UEFI firmware: the empty variable store that goes with it.
+    #[schemars(with = "String")]
     pub vars: Utf8PathBuf,
 }
 
 /// How the twin's instances run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Accel {
     /// KVM where it works, emulation elsewhere.
@@ -219,41 +203,6 @@ pub enum Accel {
     Kvm,
     /// Emulation only.
     Tcg,
-}
-
-/// An architecture as a key, in any of its spellings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ArchKey(pub Arch);
-
-impl<'de> Deserialize<'de> for ArchKey {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map(Self).map_err(serde::de::Error::custom)
-    }
-}
-
-/// A length of time, written `2h`, `1h30m`, `90s`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Span(pub Duration);
-
-impl std::str::FromStr for Span {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let problem = |why: &dyn std::fmt::Display| {
-            format!("`{text}` is not a length of time such as `90s`, `5m` or `2h`: {why}")
-        };
-        let span: jiff::Span = text.parse().map_err(|_| problem(&"no number and unit"))?;
-        let days = jiff::SpanRelativeTo::days_are_24_hours();
-        let length = span.to_duration(days).map_err(|_| problem(&"months and years vary"))?;
-        Duration::try_from(length).map(Self).map_err(|_| problem(&"it is negative"))
-    }
-}
-
-impl<'de> Deserialize<'de> for Span {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
 }
 
 impl Layer {
@@ -281,17 +230,9 @@ impl Layer {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use l4re_image::Arch;
 
-    #[test]
-    fn spans() {
-        assert_eq!("2h".parse::<Span>().unwrap().0, Duration::from_secs(7200));
-        assert_eq!("1m30s".parse::<Span>().unwrap().0, Duration::from_secs(90));
-        assert_eq!("1d".parse::<Span>().unwrap().0, Duration::from_secs(86_400));
-        assert!("1y".parse::<Span>().is_err());
-        assert!("soon".parse::<Span>().unwrap_err().contains("`90s`"));
-        assert!("-1h".parse::<Span>().unwrap_err().contains("negative"));
-    }
+    use super::*;
 
     #[test]
     fn paths_count_from_their_file() {

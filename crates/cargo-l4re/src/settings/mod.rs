@@ -1,13 +1,19 @@
 //! Settings: layers in order of precedence, and where each value comes from.
 //!
-//! Flag > `CARGO_L4RE_*` > `l4re.toml` (nearest upwards) > `[package.metadata.l4re]` >
-//! `[workspace.metadata.l4re]` > default. Flags that have a key of their own arrive here as
-//! `--config`; the rest are the commands' affair. Unknown keys are errors in every layer.
+//! Flag > `CARGO_L4RE_*` > `l4re.local.toml` > `l4re.toml` (both nearest upwards) >
+//! `[package.metadata.l4re]` > `[workspace.metadata.l4re]` > default. Flags that have a key
+//! of their own arrive here as `--config`, and `--arch`; the rest are the commands' affair.
+//! Unknown keys are errors in every layer.
 
+mod defaults;
 mod environment;
 mod error;
 mod files;
 mod layer;
+mod place;
+mod schema;
+mod value;
+mod words;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,11 +22,14 @@ use camino::{Utf8Path, Utf8PathBuf};
 use l4re_image::Arch;
 
 pub use self::error::SettingsError;
-pub use self::layer::{Accel, ArchKey, Entry, Layer, Module, ModuleTable, Span, Tree};
+pub use self::files::{LOCAL_FILE, SHARED_FILE};
+pub use self::layer::{Accel, Entry, Layer, ModuleTable, Tree};
+pub use self::place::Place;
+use self::place::Places;
+pub use self::schema::schema;
+pub use self::value::Held;
+pub use self::words::{ArchKey, Module, Span};
 use crate::environment::Environment;
-
-/// Time to live of an instance where no setting says otherwise.
-const DEFAULT_TTL: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// Where a layer comes from, for messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,10 +46,18 @@ pub enum Origin {
     Workspace(Utf8PathBuf),
 }
 
+/// A layer, and where it and its values come from.
+#[derive(Debug)]
+struct Source {
+    origin: Origin,
+    layer: Layer,
+    places: Places,
+}
+
 /// All layers that hold for one call, the strongest first.
 #[derive(Debug, Default)]
 pub struct Settings {
-    layers: Vec<(Origin, Layer)>,
+    sources: Vec<Source>,
 }
 
 /// What the command line says about where settings are.
@@ -52,21 +69,25 @@ pub struct Sources<'a> {
     pub manifest: Option<&'a Utf8Path>,
     /// `--package`.
     pub package: Option<&'a str>,
+    /// `--arch`.
+    pub arch: Option<Arch>,
 }
 
 impl Settings {
     /// Reads every layer.
     pub fn read(environment: &Environment, sources: &Sources<'_>) -> Result<Self, SettingsError> {
-        let mut layers = Vec::new();
+        let mut found = Vec::new();
+        if let Some(arch) = sources.arch {
+            found.push(files::arch_flag(arch));
+        }
         for word in sources.config.iter().rev() {
-            layers.push(files::config_word(word, environment.folder())?);
+            found.push(files::config_word(word, environment.folder())?);
         }
-        if let Some(layer) = environment::layer(environment)? {
-            layers.push((Origin::Environment, layer));
-        }
-        layers.extend(files::nearest_file(environment.folder())?);
-        layers.extend(files::manifests(environment, sources)?);
-        let mut settings = Self { layers };
+        found.extend(environment::layer(environment)?);
+        found.extend(files::nearest(environment.folder(), LOCAL_FILE)?);
+        found.extend(files::nearest(environment.folder(), SHARED_FILE)?);
+        found.extend(files::manifests(environment, sources)?);
+        let mut settings = Self { sources: found };
         if let (Some(package), []) = (sources.package, settings.declared().as_slice()) {
             settings.declare(files::program(package));
         }
@@ -76,18 +97,19 @@ impl Settings {
     /// Declares an entry, as the command line means it.
     pub fn declare(&mut self, entry: Entry) {
         let layer = Layer { entry: vec![entry], ..Layer::default() };
-        self.layers.insert(0, (Origin::CommandLine, layer));
+        let source = Source { origin: Origin::CommandLine, layer, places: Places::new() };
+        self.sources.insert(0, source);
     }
 
     /// The strongest layer's value.
     pub fn find<'a, T>(&'a self, field: impl Fn(&'a Layer) -> Option<T>) -> Option<T> {
-        self.layers.iter().find_map(|(_, layer)| field(layer))
+        self.sources.iter().find_map(|source| field(&source.layer))
     }
 
     /// The build trees that are set, merged field by field, with their architectures.
     pub fn trees(&self) -> Vec<(Arch, Tree)> {
         let mut keys: Vec<_> =
-            self.layers.iter().flat_map(|(_, layer)| layer.tree.keys().copied()).collect();
+            self.sources.iter().flat_map(|source| source.layer.tree.keys().copied()).collect();
         keys.sort_unstable();
         keys.dedup();
         let tree = |key| Tree {
@@ -111,14 +133,7 @@ impl Settings {
             false => &layer.machine.virtual_,
         });
         set.cloned().unwrap_or_else(|| {
-            let default: &[&str] = match (arch, metal) {
-                (Arch::Arm64, true) => &["m7g.metal", "c7g.metal", "c6g.metal"],
-                (Arch::Arm64, false) => &["c7g.medium", "m7g.medium"],
-                (Arch::X86_64, true) => &["c5.metal", "m5.metal"],
-                (Arch::X86_64, false) => &["c7i-flex.large", "m7i-flex.large"],
-                _ => &[],
-            };
-            default.iter().map(|&name| name.to_owned()).collect()
+            defaults::types(arch, metal).iter().map(|&name| name.to_owned()).collect()
         })
     }
 
@@ -138,7 +153,7 @@ impl Settings {
 
     /// The entries that are declared, not only expected of, the strongest layer's first.
     pub fn declared(&self) -> Vec<&Entry> {
-        let all = self.layers.iter().flat_map(|(_, layer)| &layer.entry);
+        let all = self.sources.iter().flat_map(|source| &source.layer.entry);
         let mut declared: Vec<&Entry> = Vec::new();
         for entry in all.filter(|entry| entry.is_declared()) {
             if !declared.iter().any(|known| known.name == entry.name) {
@@ -150,9 +165,9 @@ impl Settings {
 
     /// The file that declares an entry; empty when it is no file.
     pub fn place_of(&self, entry: &Entry) -> Utf8PathBuf {
-        let has = |layer: &Layer| layer.entry.iter().any(|known| std::ptr::eq(known, entry));
-        match self.layers.iter().find(|(_, layer)| has(layer)) {
-            Some((Origin::File(path) | Origin::Package(path) | Origin::Workspace(path), _)) => {
+        let has = |source: &&Source| source.layer.entry.iter().any(|e| std::ptr::eq(e, entry));
+        match self.sources.iter().find(has).map(|source| &source.origin) {
+            Some(Origin::File(path) | Origin::Package(path) | Origin::Workspace(path)) => {
                 path.clone()
             }
             _ => Utf8PathBuf::new(),
@@ -166,7 +181,7 @@ impl Settings {
 
     /// Time to live of what is launched.
     pub fn ttl(&self) -> Duration {
-        self.find(|layer| layer.ttl).map_or(DEFAULT_TTL, |span| span.0)
+        self.find(|layer| layer.ttl).map_or(defaults::TTL, |span| span.0)
     }
 }
 
@@ -190,10 +205,33 @@ mod tests {
         assert_eq!(settings.bucket(), Some("of-file"));
         assert_eq!(settings.find(|layer| layer.owner.as_deref()), Some("of-workspace"));
 
+        let values = settings.values(&environment);
+        let place = |key: &str| values[key].place.to_string();
+        assert_eq!(place("ttl"), "CARGO_L4RE_TTL");
+        assert_eq!(values["ttl"].hidden.len(), 2);
+        assert_eq!(place("bucket"), format!("{}/l4re.toml:1:1", dir.path()));
+        assert_eq!(place("owner"), format!("{}/Cargo.toml:8:1", dir.path()));
+        assert_eq!(place("https"), "default");
+
+        fs_err::write(dir.path().join("l4re.local.toml"), "bucket = \"of-machine\"\n").unwrap();
         let config = ["ttl=\"1h\"".to_owned()];
         let sources = Sources { config: &config, ..Sources::default() };
         let settings = Settings::read(&environment, &sources).unwrap();
         assert_eq!(settings.ttl(), Duration::from_secs(3600));
+        assert_eq!(settings.bucket(), Some("of-machine"));
+    }
+
+    #[test]
+    fn an_entry_holds_as_a_whole() {
+        let dir = tempdir().unwrap();
+        let entry = |expect: &str| format!("[[entry]]\nname = \"vm\"\n{expect}\n");
+        fs_err::write(dir.path().join("l4re.local.toml"), entry("expect = [\"a\"]")).unwrap();
+        fs_err::write(dir.path().join("l4re.toml"), entry("timeout = \"5m\"")).unwrap();
+        let environment = Environment::of(dir.path(), &[]);
+        let settings = Settings::read(&environment, &Sources::default()).unwrap();
+        let values = settings.values(&environment);
+        assert_eq!(values["entry.vm.expect"].value, serde_json::json!(["a"]));
+        assert!(!values.contains_key("entry.vm.timeout"));
     }
 
     #[test]

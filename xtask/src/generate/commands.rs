@@ -1,58 +1,16 @@
-//! `cargo xtask gen`: the book's command reference, from what the commands say themselves.
-//!
-//! `--check` writes nothing and fails when the page is not what would be written.
+//! The book's command reference, from what the commands say themselves.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use camino::Utf8Path;
 
-use crate::build::{self, Profile};
-use crate::call::Call;
-use crate::project::Project;
-use crate::shell;
-
-/// What `cargo xtask gen` takes.
-#[derive(clap::Args)]
-pub(crate) struct Args {
-    /// Write nothing; fail when the page has fallen behind
-    #[arg(long)]
-    check: bool,
-}
-
-const PAGE: &str = "docs/src/commands.md";
 const INTRODUCTION: &str = "# Commands
 
 This page is what the commands say of themselves; `cargo xtask gen` writes it. The common
 options hold for every command and stand only here.
 ";
 
-/// `cargo xtask gen`.
-///
-/// # Errors
-/// With `--check`, that the page has fallen behind.
-pub(crate) fn run(project: &Project, args: &Args) -> Result<()> {
-    if args.check {
-        return check(project, Profile::Dev);
-    }
-    let page = page(&build::binary(project, Profile::Dev)?)?;
-    fs_err::write(project.root.join(PAGE), page)?;
-    shell::status("Wrote", PAGE);
-    Ok(())
-}
-
-/// Whether the page is what would be written.
-///
-/// # Errors
-/// That it has fallen behind.
-pub(crate) fn check(project: &Project, profile: Profile) -> Result<()> {
-    let page = page(&build::binary(project, profile)?)?;
-    if fs_err::read_to_string(project.root.join(PAGE))? != page {
-        bail!("{PAGE} is not what the commands say; run `cargo xtask gen`");
-    }
-    shell::status("Checked", PAGE);
-    Ok(())
-}
-
-fn page(binary: &Utf8Path) -> Result<String> {
+/// The page.
+pub(super) fn page(binary: &Utf8Path) -> Result<String> {
     let top = help(binary, &[])?;
     let mut page = format!("{INTRODUCTION}\n{}", section("cargo l4re", &top));
     for command in commands(&top) {
@@ -68,8 +26,7 @@ fn page(binary: &Utf8Path) -> Result<String> {
 }
 
 fn help(binary: &Utf8Path, words: &[&str]) -> Result<String> {
-    let argv = [binary.as_str(), "l4re"].into_iter().chain(words.iter().copied());
-    Call::new(argv.chain(["-h"])).env("COLUMNS", "90").env("NO_COLOR", "1").read()
+    super::l4re(binary, &[words, &["-h"]].concat()).read()
 }
 
 fn section(name: &str, help: &str) -> String {

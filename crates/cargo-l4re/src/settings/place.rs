@@ -1,0 +1,131 @@
+//! Where in a text each of its values stands.
+//!
+//! Serde gives values, the TOML reader gives places; keys join the two.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use camino::Utf8PathBuf;
+use toml::de::{DeTable, DeValue};
+
+use super::schema::canonical;
+
+/// Where a value comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// A file; line and column count from one.
+    File {
+        /// Its path.
+        path: Utf8PathBuf,
+        /// The line.
+        line: usize,
+        /// The column, in characters.
+        column: usize,
+    },
+    /// A variable.
+    Variable(String),
+    /// A flag, with its value.
+    Flag(String),
+    /// The default.
+    Default,
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File { path, line, column } => write!(f, "{path}:{line}:{column}"),
+            Self::Variable(name) | Self::Flag(name) => f.write_str(name),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// Places by key.
+pub type Places = BTreeMap<String, Place>;
+
+/// The places of a file's values, below the table that `root` names.
+///
+/// A text that is no TOML has none; whoever reads its values says so.
+pub fn of_file(path: &camino::Utf8Path, text: &str, root: &[&str]) -> Places {
+    let at = |span: Range<usize>| {
+        let (line, column) = line_and_column(text, span.start);
+        Place::File { path: path.to_owned(), line, column }
+    };
+    spans(text, root).into_iter().map(|(key, span)| (key, at(span))).collect()
+}
+
+/// The places of the values of one `--config` word.
+pub fn of_word(word: &str) -> Places {
+    let place = Place::Flag(format!("--config {word}"));
+    spans(word, &[]).into_keys().map(|key| (key, place.clone())).collect()
+}
+
+fn spans(text: &str, root: &[&str]) -> BTreeMap<String, Range<usize>> {
+    let mut found = BTreeMap::new();
+    let Ok(table) = DeTable::parse(text) else { return found };
+    let mut table = table.get_ref();
+    for name in root {
+        match table.iter().find(|(key, _)| key.get_ref() == name).map(|(_, value)| value.get_ref())
+        {
+            Some(DeValue::Table(below)) => table = below,
+            _ => return found,
+        }
+    }
+    collect(table, &mut Vec::new(), &mut found);
+    found
+}
+
+fn collect<'a>(
+    table: &'a DeTable<'_>,
+    path: &mut Vec<&'a str>,
+    found: &mut BTreeMap<String, Range<usize>>,
+) {
+    for (key, value) in table {
+        path.push(key.get_ref());
+        match value.get_ref() {
+            DeValue::Table(below) => collect(below, path, found),
+            DeValue::Array(entries) if path.as_slice() == ["entry"] => {
+                for entry in entries.iter().filter_map(|entry| entry.get_ref().as_table()) {
+                    path.push(
+                        entry.get("name").and_then(|name| name.get_ref().as_str()).unwrap_or(""),
+                    );
+                    collect(entry, path, found);
+                    path.pop();
+                }
+            }
+            _ => drop(found.insert(canonical(path.iter().copied()), key.span())),
+        }
+        path.pop();
+    }
+}
+
+fn line_and_column(text: &str, at: usize) -> (usize, usize) {
+    let before = text.get(..at).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    (line, before[start..].chars().count() + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_by_key() {
+        let text = "[workspace.metadata.l4re]\nttl = \"ä\"\ntree.x86_64 = { build = \"b\" }\n\
+                    [[workspace.metadata.l4re.entry]]\nname = \"vm\"\nexpect = []\n";
+        let places = of_file("Cargo.toml".into(), text, &["workspace", "metadata", "l4re"]);
+        let at = |key: &str| places[key].to_string();
+        assert_eq!(at("ttl"), "Cargo.toml:2:1");
+        assert_eq!(at("tree.amd64.build"), "Cargo.toml:3:17");
+        assert_eq!(at("entry.vm.expect"), "Cargo.toml:6:1");
+        assert!(of_file("Cargo.toml".into(), text, &["package"]).is_empty());
+        assert!(of_file("Cargo.toml".into(), "no TOML", &[]).is_empty());
+    }
+
+    #[test]
+    fn a_word_is_its_own_place() {
+        let places = of_word("tree.amd64.build='/b'");
+        assert_eq!(places["tree.amd64.build"].to_string(), "--config tree.amd64.build='/b'");
+    }
+}

@@ -1,0 +1,204 @@
+//! Values of settings with a spelling of their own: architectures, lengths of time, modules.
+//!
+//! Each reads every spelling that people use, writes one, and says in the schema what it reads.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use l4re_image::Arch;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::layer::ModuleTable;
+
+/// An architecture as a key, in any of its spellings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ArchKey(pub Arch);
+
+impl<'de> Deserialize<'de> for ArchKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map(Self).map_err(serde::de::Error::custom)
+    }
+}
+
+impl ArchKey {
+    /// The spelling that we write: L4Re's where it is unambiguous.
+    pub const fn name(self) -> &'static str {
+        match self.0 {
+            Arch::X86_64 | Arch::Arm64 => self.0.l4re(),
+            other => other.rust(),
+        }
+    }
+
+    /// The spellings that we name to others, without doubles.
+    pub fn spellings() -> Vec<&'static str> {
+        let mut all: Vec<_> = Arch::all().flat_map(|arch| [arch.l4re(), arch.rust()]).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+}
+
+impl Serialize for ArchKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl JsonSchema for ArchKey {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Arch".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        // A pattern, so that a table by architecture is told from one of fixed keys.
+        let pattern = format!("^({})$", Self::spellings().join("|"));
+        json_schema!({ "type": "string", "pattern": pattern })
+    }
+}
+
+/// A length of time, written `2h`, `1h30m`, `90s`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span(pub Duration);
+
+impl std::str::FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let problem = |why: &dyn std::fmt::Display| {
+            format!("`{text}` is not a length of time such as `90s`, `5m` or `2h`: {why}")
+        };
+        let span: jiff::Span = text.parse().map_err(|_| problem(&"no number and unit"))?;
+        let days = jiff::SpanRelativeTo::days_are_24_hours();
+        let length = span.to_duration(days).map_err(|_| problem(&"months and years vary"))?;
+        Duration::try_from(length).map(Self).map_err(|_| problem(&"it is negative"))
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl std::fmt::Display for Span {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let text = match SignedDuration::try_from(self.0) {
+            Ok(time) => format!("{time:#}"),
+            Err(_) => format!("{}s", self.0.as_secs()),
+        };
+        f.write_str(&text.replace(' ', ""))
+    }
+}
+
+impl Serialize for Span {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl JsonSchema for Span {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Time".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "examples": ["90s", "5m", "2h", "1d"] })
+    }
+}
+
+/// A module of a declared entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Module {
+    /// A file on the search path, and its command line.
+    Searched(String),
+    /// A file, or what Cargo builds.
+    Described(Box<ModuleTable>),
+}
+
+impl<'de> Deserialize<'de> for Module {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+
+        impl<'de> serde::de::Visitor<'de> for Either {
+            type Value = Module;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a module's words, or a table with `file`, `bin` or `example`")
+            }
+
+            fn visit_str<E>(self, words: &str) -> Result<Module, E> {
+                Ok(Module::Searched(words.to_owned()))
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<Module, A::Error> {
+                let table = serde::de::value::MapAccessDeserializer::new(map);
+                ModuleTable::deserialize(table).map(|table| Module::Described(Box::new(table)))
+            }
+        }
+
+        deserializer.deserialize_any(Either)
+    }
+}
+
+impl Serialize for Module {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Searched(words) => serializer.serialize_str(words),
+            Self::Described(table) => table.serialize(serializer),
+        }
+    }
+}
+
+impl JsonSchema for Module {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Module".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let words = "A file on the search path, and its command line.";
+        let table = generator.subschema_for::<ModuleTable>();
+        json_schema!({ "anyOf": [{ "type": "string", "description": words }, table] })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans() {
+        assert_eq!("2h".parse::<Span>().unwrap().0, Duration::from_secs(7200));
+        assert_eq!("1m30s".parse::<Span>().unwrap().0, Duration::from_secs(90));
+        assert_eq!("1d".parse::<Span>().unwrap().0, Duration::from_secs(86_400));
+        assert!("1y".parse::<Span>().is_err());
+        assert!("soon".parse::<Span>().unwrap_err().contains("`90s`"));
+        assert!("-1h".parse::<Span>().unwrap_err().contains("negative"));
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        for text in ["2h", "90m", "1m30s", "45s", "1d"] {
+            let span: Span = text.parse().unwrap();
+            assert_eq!(span.to_string().parse(), Ok(span), "{text} as {span}");
+        }
+        assert_eq!(Span(Duration::from_secs(7200)).to_string(), "2h");
+        for arch in Arch::all() {
+            assert_eq!(ArchKey(arch).name().parse::<Arch>().unwrap(), arch);
+        }
+    }
+}

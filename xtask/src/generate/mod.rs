@@ -1,0 +1,78 @@
+//! `cargo xtask gen`: all that is written from what the program says of itself.
+//!
+//! `--check` writes nothing and fails when a file is not what would be written.
+
+mod commands;
+mod keys;
+
+use anyhow::{Result, bail};
+use camino::Utf8Path;
+
+use crate::build::{self, Profile};
+use crate::call::Call;
+use crate::project::Project;
+use crate::shell;
+
+/// What `cargo xtask gen` takes.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Write nothing; fail when a file has fallen behind
+    #[arg(long)]
+    check: bool,
+}
+
+/// A file that is written, relative to the project's root, and what it has.
+struct File {
+    path: String,
+    text: String,
+}
+
+/// `cargo xtask gen`.
+///
+/// # Errors
+/// With `--check`, that a file has fallen behind.
+pub(crate) fn run(project: &Project, args: &Args) -> Result<()> {
+    if args.check {
+        return check(project, Profile::Tested);
+    }
+    for File { path, text } in files(&build::binary(project, Profile::Tested)?)? {
+        let whole = project.root.join(&path);
+        if fs_err::read_to_string(&whole).is_ok_and(|before| before == text) {
+            continue;
+        }
+        fs_err::create_dir_all(whole.parent().unwrap_or(&project.root))?;
+        fs_err::write(whole, text)?;
+        shell::status("Wrote", &path);
+    }
+    Ok(())
+}
+
+/// Whether each file is what would be written.
+///
+/// # Errors
+/// That one has fallen behind.
+pub(crate) fn check(project: &Project, profile: Profile) -> Result<()> {
+    let files = files(&build::binary(project, profile)?)?;
+    for File { path, text } in &files {
+        if fs_err::read_to_string(project.root.join(path)).ok().as_ref() != Some(text) {
+            bail!("{path} is not what the commands say; run `cargo xtask gen`");
+        }
+    }
+    shell::status("Checked", &format!("{} files", files.len()));
+    Ok(())
+}
+
+fn files(binary: &Utf8Path) -> Result<Vec<File>> {
+    let schema = l4re(binary, &["settings", "--schema"]).read()?;
+    Ok(vec![
+        File { path: "docs/src/commands.md".to_owned(), text: commands::page(binary)? },
+        File { path: "docs/src/environment.md".to_owned(), text: keys::page(&schema)? },
+        File { path: "docs/src/settings.schema.json".to_owned(), text: schema },
+    ])
+}
+
+/// A call of the program, with nothing of this machine in what it says.
+fn l4re(binary: &Utf8Path, words: &[&str]) -> Call {
+    let argv = [binary.as_str(), "l4re"].into_iter().chain(words.iter().copied());
+    Call::new(argv).env("COLUMNS", "90").env("NO_COLOR", "1")
+}
