@@ -109,6 +109,16 @@ impl Desk {
 
     /// Starts any program with this desk's surroundings and no others.
     pub fn start_program(&self, program: &Utf8Path, words: &[&str]) -> Running {
+        self.start_with(&[], program, words)
+    }
+
+    /// The same with further variables.
+    pub fn start_with(
+        &self,
+        variables: &[(&str, &str)],
+        program: &Utf8Path,
+        words: &[&str],
+    ) -> Running {
         let home = self.dir().join("home");
         fs_err::create_dir_all(&home).unwrap();
         let mut call = duct::cmd(program.as_str(), words)
@@ -119,11 +129,13 @@ impl Desk {
             .env("AWS_EC2_METADATA_DISABLED", "true")
             .env("USER", "tester");
         // The first word on a variable counts in duct: what is set, then what is not.
-        for (name, value) in &self.variables {
+        let own = self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let variables: Vec<_> = variables.iter().copied().chain(own).collect();
+        for (name, value) in &variables {
             call = call.env(name, value);
         }
         for name in ["AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_REGION", "CI", "NO_COLOR", "V"] {
-            if !self.variables.iter().any(|(set, _)| set == name) {
+            if !variables.iter().any(|(set, _)| *set == name) {
                 call = call.env_remove(name);
             }
         }

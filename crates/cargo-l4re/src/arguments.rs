@@ -4,7 +4,7 @@
 //! name never arrive from Cargo, so the ones that Cargo has are here again.
 
 use camino::Utf8PathBuf;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use l4re_image::Arch;
 
 use crate::commands;
@@ -16,6 +16,7 @@ use crate::shell::MessageFormat;
     name = "cargo-l4re",
     bin_name = "cargo l4re",
     version,
+    disable_help_subcommand = true,
     styles = clap_cargo::style::CLAP_STYLING,
     max_term_width = 100,
     after_help = "Exit codes: 0 ok, 1 unexpected, 2 usage, 3 settings, 4 build, 5 image, 6 cloud, \
@@ -63,9 +64,9 @@ pub struct Global {
     /// Say also what is run, and why
     #[arg(short, long, global = true)]
     pub verbose: bool,
-    /// Colour: auto, always, never
+    /// Colour
     #[arg(long, global = true, value_name = "WHEN")]
-    pub color: Option<clap::ColorChoice>,
+    pub color: Option<ColorChoice>,
     /// How results are written
     #[arg(long, global = true, value_name = "FORMAT", default_value = "human")]
     pub message_format: MessageFormat,
@@ -89,28 +90,59 @@ pub enum Command {
     Machine(commands::machine::Command),
     /// Print every setting that holds, and where it comes from
     Settings(commands::settings::Arguments),
-    /// Print a completion script for a shell
+    /// Print what makes a shell complete this command
     Completions(commands::completions::Arguments),
+    /// Print the manual page of a command
+    Man(commands::man::Arguments),
+    /// Help on a command or a topic: settings, environment, exit-codes, boot-chains, …
+    Help(commands::help::Arguments),
 }
 
 impl Cli {
     /// Reads the command line. Cargo passes the subcommand's own name first; it is dropped.
-    pub fn read() -> Self {
-        let words = std::env::args_os().enumerate();
-        Self::parse_from(
-            words.filter(|(at, word)| *at != 1 || word != "l4re").map(|(_, word)| word),
-        )
+    ///
+    /// What is wrong with it is told in the colour that it asks for, else in `color`.
+    pub fn read(color: ColorChoice) -> Self {
+        let words: Vec<_> = std::env::args_os().collect();
+        let color = asked_color(&words).unwrap_or(color);
+        let words = words.into_iter().enumerate();
+        let words = words.filter(|(at, word)| *at != 1 || word != "l4re").map(|(_, word)| word);
+        let matches = Self::command().color(color).get_matches_from(words);
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
     }
+}
+
+/// What `--color` says, before anything else is read.
+fn asked_color(words: &[std::ffi::OsString]) -> Option<ColorChoice> {
+    let mut words = words.iter().filter_map(|word| word.to_str()).take_while(|word| *word != "--");
+    let mut value = None;
+    while let Some(word) = words.next() {
+        match word.strip_prefix("--color") {
+            Some("") => value = words.next(),
+            Some(rest) if rest.starts_with('=') => value = Some(&rest[1..]),
+            _ => {}
+        }
+    }
+    ColorChoice::from_str(value?, true).ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn colour_is_found_in_a_line_that_is_wrong() {
+        let asked = |line: &str| {
+            asked_color(&line.split(' ').map(Into::into).collect::<Vec<std::ffi::OsString>>())
+        };
+        assert_eq!(asked("cargo-l4re --nope --color always"), Some(ColorChoice::Always));
+        assert_eq!(asked("cargo-l4re --color=never --nope"), Some(ColorChoice::Never));
+        assert_eq!(asked("cargo-l4re runner a -- --color always"), None);
+        assert_eq!(asked("cargo-l4re --color"), None);
     }
 }

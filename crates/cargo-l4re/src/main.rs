@@ -15,6 +15,7 @@
 mod arguments;
 mod build;
 mod commands;
+mod complete;
 mod download;
 mod entry;
 mod environment;
@@ -22,6 +23,7 @@ mod failure;
 #[cfg(feature = "cloud")]
 mod instance;
 mod interrupt;
+mod manual;
 mod settings;
 mod shell;
 mod source;

@@ -43,11 +43,12 @@ fn own_part(help: &str) -> &str {
 fn commands(help: &str) -> Vec<String> {
     let list = help.lines().skip_while(|line| line.trim() != "Commands:").skip(1);
     let list = list.take_while(|line| !line.trim().is_empty());
-    let names = list.filter_map(|line| {
+    let ours = list.filter(|line| !line.contains("Print this message"));
+    let names = ours.filter_map(|line| {
         let name = line.strip_prefix("  ")?;
         (!name.starts_with(' ')).then(|| name.split_whitespace().next().map(str::to_owned))?
     });
-    names.filter(|name| name != "help").collect()
+    names.collect()
 }
 
 #[cfg(test)]
@@ -57,7 +58,7 @@ mod tests {
     #[test]
     fn commands_are_read_from_the_help_text() {
         let help = "Do it\n\nUsage: x [OPTIONS]\n\nCommands:\n  efiimage  Build an image\n  \
-                    run       Deploy on\n            the desk\n  help      Print help\n\n\
+                    run       Deploy on\n            the desk\n  help      Print this message or\n\n\
                     Options:\n  -q  Quiet\n";
         assert_eq!(commands(help), ["efiimage", "run"]);
         assert!(commands("Options:\n  -q\n").is_empty());

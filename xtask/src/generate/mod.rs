@@ -13,6 +13,9 @@ use crate::call::Call;
 use crate::project::Project;
 use crate::shell;
 
+/// Where the manual pages lie.
+const MANUAL: &str = "docs/man";
+
 /// What `cargo xtask gen` takes.
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -35,14 +38,19 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<()> {
     if args.check {
         return check(project, Profile::Tested);
     }
-    for File { path, text } in files(&build::binary(project, Profile::Tested)?)? {
-        let whole = project.root.join(&path);
-        if fs_err::read_to_string(&whole).is_ok_and(|before| before == text) {
+    let files = files(&build::binary(project, Profile::Tested)?)?;
+    for path in left_over(project, &files)? {
+        fs_err::remove_file(project.root.join(&path))?;
+        shell::status("Removed", &path);
+    }
+    for File { path, text } in &files {
+        let whole = project.root.join(path);
+        if fs_err::read_to_string(&whole).is_ok_and(|before| before == *text) {
             continue;
         }
         fs_err::create_dir_all(whole.parent().unwrap_or(&project.root))?;
         fs_err::write(whole, text)?;
-        shell::status("Wrote", &path);
+        shell::status("Wrote", path);
     }
     Ok(())
 }
@@ -53,6 +61,9 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<()> {
 /// That one has fallen behind.
 pub(crate) fn check(project: &Project, profile: Profile) -> Result<()> {
     let files = files(&build::binary(project, profile)?)?;
+    if let Some(path) = left_over(project, &files)?.first() {
+        bail!("{path} is of no command; run `cargo xtask gen`");
+    }
     for File { path, text } in &files {
         if fs_err::read_to_string(project.root.join(path)).ok().as_ref() != Some(text) {
             bail!("{path} is not what the commands say; run `cargo xtask gen`");
@@ -64,11 +75,40 @@ pub(crate) fn check(project: &Project, profile: Profile) -> Result<()> {
 
 fn files(binary: &Utf8Path) -> Result<Vec<File>> {
     let schema = l4re(binary, &["settings", "--schema"]).read()?;
-    Ok(vec![
+    let mut files = vec![
         File { path: "docs/src/commands.md".to_owned(), text: commands::page(binary)? },
         File { path: "docs/src/environment.md".to_owned(), text: keys::page(&schema)? },
         File { path: "docs/src/settings.schema.json".to_owned(), text: schema },
-    ])
+    ];
+    files.extend(manual_pages(binary)?);
+    Ok(files)
+}
+
+/// The manual pages of all commands.
+fn manual_pages(binary: &Utf8Path) -> Result<Vec<File>> {
+    let folder = camino_tempfile::tempdir()?;
+    l4re(binary, &["man", "--to", folder.path().as_str()]).read()?;
+    let mut pages = Vec::new();
+    for entry in folder.path().read_dir_utf8()? {
+        let entry = entry?;
+        let path = format!("{MANUAL}/{}", entry.file_name());
+        pages.push(File { path, text: fs_err::read_to_string(entry.path())? });
+    }
+    pages.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(pages)
+}
+
+/// Manual pages that no command has any more.
+fn left_over(project: &Project, files: &[File]) -> Result<Vec<String>> {
+    let Ok(there) = project.root.join(MANUAL).read_dir_utf8() else { return Ok(Vec::new()) };
+    let mut left = Vec::new();
+    for entry in there {
+        let path = format!("{MANUAL}/{}", entry?.file_name());
+        if !files.iter().any(|file| file.path == path) {
+            left.push(path);
+        }
+    }
+    Ok(left)
 }
 
 /// A call of the program, with nothing of this machine in what it says.

@@ -5,11 +5,13 @@
 //! firmware looks for it.
 
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 use l4re_image::{Cancel, Kind, Made};
 use serde_json::json;
 
 use super::Context;
 use crate::build::{self, Way, Workplace};
+use crate::complete;
 use crate::failure::Failure;
 use crate::target::{Target, Words};
 
@@ -17,7 +19,7 @@ use crate::target::{Target, Words};
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Entry of modules.list, and variables that go through to make
-    #[arg(value_name = "ENTRY|VAR=value")]
+    #[arg(value_name = "ENTRY|VAR=value", add = ArgValueCompleter::new(complete::entries))]
     words: Vec<String>,
     /// Platform, passed to make as PT (arm_sbsa, …)
     #[arg(long, value_name = "NAME")]

@@ -1,22 +1,19 @@
-//! `cargo l4re completions SHELL`: a completion script on stdout.
+//! `cargo l4re completions SHELL`: what makes a shell ask us for completions.
 
-use clap::{Args, CommandFactory};
-use clap_complete::Shell;
+use clap::Args;
 
-use super::Context;
-use crate::arguments::Cli;
+use crate::complete::{self, Language};
 use crate::failure::Failure;
+use crate::shell::Shell;
 
 /// Arguments of `completions`.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// The shell
-    shell: Shell,
+    shell: Language,
 }
 
 /// Runs `completions`.
-pub fn completions(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
-    let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut Cli::command(), "cargo-l4re", &mut script);
-    Ok(context.shell.raw(&script)?)
+pub fn completions(shell: &Shell, arguments: &Arguments) -> Result<(), Failure> {
+    Ok(shell.raw(&complete::registration(arguments.shell)?)?)
 }

@@ -1,10 +1,13 @@
 //! What names the image that a command works on.
 
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap_complete::engine::ArgValueCompleter;
 use l4re_image::Kind;
 
 use super::Context;
 use crate::build::Way;
+use crate::complete;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::source::Source;
@@ -14,13 +17,13 @@ use crate::target::Words;
 #[derive(Debug, Default, Args)]
 pub struct ImageFlags {
     /// Entry, image file or URL, and variables that go through to make
-    #[arg(value_name = "ENTRY|IMAGE|URL|VAR=value")]
+    #[arg(value_name = "ENTRY|IMAGE|URL|VAR=value", add = ArgValueCompleter::new(complete::targets))]
     pub words: Vec<String>,
     /// Platform, passed to make as PT (arm_sbsa, …)
     #[arg(long, value_name = "NAME")]
     pub platform: Option<String>,
     /// Build this kind of image instead of the one that fits the machine
-    #[arg(long, value_name = "KIND", value_parser = kind)]
+    #[arg(long, value_name = "KIND", value_parser = kinds())]
     pub kind: Option<Kind>,
     /// Who builds it
     #[command(flatten)]
@@ -35,10 +38,10 @@ impl ImageFlags {
     }
 }
 
-fn kind(text: &str) -> Result<Kind, String> {
-    match text {
-        "efi" => Ok(Kind::Efi),
-        "elf" => Ok(Kind::Elf),
-        other => Err(format!("`{other}` is neither efi nor elf")),
-    }
+/// Kinds by the suffix of their files.
+fn kinds() -> impl TypedValueParser<Value = Kind> {
+    let kinds = [Kind::Efi, Kind::Elf];
+    let named = move |name: String| kinds.into_iter().find(|kind| kind.suffix() == name);
+    let parser = PossibleValuesParser::new(kinds.map(Kind::suffix));
+    parser.try_map(move |name| named(name).ok_or("no such kind"))
 }

@@ -7,9 +7,11 @@ pub mod completions;
 pub mod disk;
 pub mod entries;
 pub mod flags;
+pub mod help;
 pub mod inspect;
 #[cfg(feature = "cloud")]
 pub mod machine;
+pub mod man;
 pub mod settings;
 
 use std::process::ExitCode;
@@ -20,6 +22,7 @@ use anstream::ColorChoice;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::arguments::{Cli, Command, Global};
+use crate::complete;
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
@@ -66,11 +69,18 @@ impl Context {
 
 /// The whole program: reads the command line, carries it out, tells what went wrong.
 pub fn main() -> ExitCode {
-    let cli = Cli::read();
+    if complete::answered() {
+        return ExitCode::SUCCESS;
+    }
     let environment = match Environment::read() {
         Ok(environment) => environment,
         Err(error) => return tell(&Shell::new(plain_options()), &Failure::Io(error), false),
     };
+    let cli = Cli::read(match color(None, &environment) {
+        ColorChoice::Always | ColorChoice::AlwaysAnsi => clap::ColorChoice::Always,
+        ColorChoice::Never => clap::ColorChoice::Never,
+        ColorChoice::Auto => clap::ColorChoice::Auto,
+    });
     let shell = Arc::new(Shell::new(options(&cli.global, &environment)));
     crate::shell::trace(environment.get("CARGO_L4RE_LOG"));
     let local = Arc::new(AtomicBool::new(false));
@@ -93,7 +103,7 @@ fn carry_out(
     {
         return result;
     }
-    if let Some(done) = without_settings(&command, shell) {
+    if let Some(done) = without_settings(&command, &environment, shell) {
         return done;
     }
     let sources = Sources {
@@ -118,13 +128,21 @@ fn carry_out(
         #[cfg(feature = "cloud")]
         Command::Machine(command) => command.carry_out(&context),
         Command::Settings(arguments) => settings::settings(&context, arguments),
-        Command::Completions(arguments) => completions::completions(&context, arguments),
+        // These are carried out already.
+        Command::Completions(_) | Command::Man(_) | Command::Help(_) => Ok(()),
     }
 }
 
 /// Carries out what must work also where settings are wrong.
-fn without_settings(command: &Command, shell: &Shell) -> Option<Result<(), Failure>> {
+fn without_settings(
+    command: &Command,
+    environment: &Environment,
+    shell: &Shell,
+) -> Option<Result<(), Failure>> {
     match command {
+        Command::Completions(arguments) => Some(completions::completions(shell, arguments)),
+        Command::Man(arguments) => Some(man::man(environment, shell, arguments)),
+        Command::Help(arguments) => Some(help::help(shell, arguments)),
         Command::Settings(arguments) if arguments.schema => Some(settings::schema(shell)),
         _ => None,
     }
@@ -152,23 +170,28 @@ fn options(global: &Global, environment: &Environment) -> Options {
         _ if variable("CARGO_TERM_VERBOSE") == Some("true") => Verbosity::Verbose,
         _ => Verbosity::Normal,
     };
-    let named = global.color.map(|choice| match choice {
-        clap::ColorChoice::Auto => "auto",
-        clap::ColorChoice::Always => "always",
-        clap::ColorChoice::Never => "never",
-    });
-    let color = match named.or(variable("CARGO_TERM_COLOR")) {
-        Some("always") => ColorChoice::Always,
-        Some("never") => ColorChoice::Never,
-        _ if variable("NO_COLOR").is_some() => ColorChoice::Never,
-        _ => ColorChoice::Auto,
-    };
     let progress = match variable("CARGO_TERM_PROGRESS_WHEN") {
         Some("never") => false,
         Some("always") => true,
         _ => !environment.is_ci() && variable("TERM") != Some("dumb"),
     };
+    let color = color(global.color, environment);
     Options { verbosity, format: global.message_format, color, progress }
+}
+
+/// Colour as the flag, else Cargo's variable, else everybody's wants it.
+fn color(flag: Option<clap::ColorChoice>, environment: &Environment) -> ColorChoice {
+    let named = flag.map(|choice| match choice {
+        clap::ColorChoice::Auto => "auto",
+        clap::ColorChoice::Always => "always",
+        clap::ColorChoice::Never => "never",
+    });
+    match named.or(environment.get("CARGO_TERM_COLOR")) {
+        Some("always") => ColorChoice::Always,
+        Some("never") => ColorChoice::Never,
+        _ if environment.get("NO_COLOR").is_some() => ColorChoice::Never,
+        _ => ColorChoice::Auto,
+    }
 }
 
 /// Output before anything is known.

@@ -3,9 +3,11 @@
 //! What is printed is TOML: a file of it, given with `--config`, sets the same.
 
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 use serde_json::json;
 
 use super::Context;
+use crate::complete;
 use crate::failure::Failure;
 use crate::settings::{Held, Place};
 use crate::shell::Shell;
@@ -14,7 +16,7 @@ use crate::shell::Shell;
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Only this key, or those below it
-    #[arg(value_name = "KEY")]
+    #[arg(value_name = "KEY", add = ArgValueCompleter::new(complete::keys))]
     key: Option<String>,
     /// Print the JSON Schema of l4re.toml instead
     #[arg(long, conflicts_with = "key")]

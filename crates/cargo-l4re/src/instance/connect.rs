@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use l4re_cloud::{Cloud, ConnectOptions, Endpoint, SerialEndpoint};
 use l4re_image::Arch;
+use l4re_twin::Status;
 
 use super::narrate;
 use crate::commands::{Context, machine::twin};
@@ -36,15 +37,29 @@ pub struct Connection {
 /// To be called outside the runtime, as it waits; [`Ready::connect`] is for inside.
 pub fn connect(context: &Context, end: Where) -> Result<Ready, Failure> {
     let set = context.settings.find(|layer| layer.local).unwrap_or(false);
+    let local = end.local || set;
+    context.local.store(local, Ordering::Relaxed);
+    let twin = local.then(|| twin::ensure(context)).transpose()?;
+    Ok(settled(context, twin))
+}
+
+/// The same without a wait: `None` where the twin is meant and none runs.
+pub fn connect_to_running(context: &Context, local: bool) -> Option<Ready> {
+    match local {
+        true => twin::running(context).map(|status| settled(context, Some(status))),
+        false => Some(settled(context, None)),
+    }
+}
+
+/// A connection to the twin, or to AWS without one.
+fn settled(context: &Context, twin: Option<Status>) -> Ready {
+    let local = twin.is_some();
     let mut options = ConnectOptions {
         fetch_endpoint: context.settings.find(|layer| layer.fetch_endpoint.clone()),
         events: narrate::events(context.shell.clone()),
         ..ConnectOptions::default()
     };
-    let local = end.local || set;
-    context.local.store(local, Ordering::Relaxed);
-    if local {
-        let status = twin::ensure(context)?;
+    if let Some(status) = twin {
         let (host, port) = status.serial_console.rsplit_once(':').unwrap_or_default();
         options.endpoint = Some(Endpoint {
             url: status.endpoint,
@@ -61,7 +76,7 @@ pub fn connect(context: &Context, end: Where) -> Result<Ready, Failure> {
             fingerprints: vec![status.serial_console_fingerprint],
         });
     }
-    Ok(Ready { options, local })
+    Ready { options, local }
 }
 
 /// A connection that is settled and not yet made.

@@ -6,10 +6,12 @@ mod attach;
 mod connect;
 mod end_watch;
 mod launch;
+mod names;
 mod narrate;
 mod summary;
 
 pub use self::attach::{Attachment, Ending, attach, judged, show_kept};
 pub use self::connect::{Connection, Where, connect};
 pub use self::launch::{Launch, Recipe, dry_run, launch, upload};
+pub use self::names::names;
 pub use self::summary::{Money, is_metal, masked_script, phases, ready_again};

@@ -210,7 +210,7 @@ mod tests {
         assert_eq!(place("ttl"), "CARGO_L4RE_TTL");
         assert_eq!(values["ttl"].hidden.len(), 2);
         assert_eq!(place("bucket"), format!("{}/l4re.toml:1:1", dir.path()));
-        assert_eq!(place("owner"), format!("{}/Cargo.toml:8:1", dir.path()));
+        assert_eq!(place("owner"), format!("{}/Cargo.toml:9:1", dir.path()));
         assert_eq!(place("https"), "default");
 
         fs_err::write(dir.path().join("l4re.local.toml"), "bucket = \"of-machine\"\n").unwrap();

@@ -29,10 +29,10 @@ const FORMAT_VERSION: u32 = 1;
 /// How results are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum MessageFormat {
-    /// Text for people.
+    // No text of help, so that `--help` is as short as `-h`: text for people.
     #[default]
     Human,
-    /// One JSON object a line; the first carries `format_version`.
+    // One JSON object a line; the first carries `format_version`.
     Json,
 }
 
@@ -101,6 +101,13 @@ impl Shell {
     /// Whether stdout is a terminal.
     pub fn stdout_is_terminal(&self) -> bool {
         std::io::stdout().is_terminal()
+    }
+
+    /// Width for text: the terminal's, at most what reads well.
+    pub fn width(&self) -> u16 {
+        const READABLE: u16 = 100;
+        let size = rustix::termios::tcgetwinsize(rustix::stdio::stdout());
+        size.map_or(READABLE, |size| size.ws_col.clamp(40, READABLE))
     }
 
     /// Whether a person sits at both ends: keys come from a terminal and the console goes

@@ -6,10 +6,12 @@
 use std::sync::Arc;
 
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 use l4re_console::phase::Start;
 
 use super::flags::JudgeFlags;
 use crate::commands::Context;
+use crate::complete;
 use crate::failure::Failure;
 use crate::instance::{self, Where};
 
@@ -17,6 +19,7 @@ use crate::instance::{self, Where};
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Name or id of the instance
+    #[arg(add = ArgValueCompleter::new(complete::instances))]
     name: String,
     /// Print what EC2 has kept of it, and leave
     #[arg(long, conflicts_with_all = ["expect", "fail_on", "timeout", "idle_timeout", "log"])]

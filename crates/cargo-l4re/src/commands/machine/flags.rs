@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use camino::Utf8PathBuf;
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 use l4re_console::expect::Expectations;
 use l4re_console::phase::Start;
 use l4re_image::Kind;
 
 use crate::commands::Context;
+use crate::complete;
 use crate::failure::Failure;
 use crate::instance::{Attachment, Recipe};
 use crate::settings::Span;
@@ -26,12 +28,12 @@ pub struct MachineFlags {
     #[arg(long)]
     pub metal: bool,
     /// Instance type, instead of those of the settings (several are tried in turn)
-    #[arg(long = "type", value_name = "TYPE", conflicts_with = "metal")]
+    #[arg(long = "type", value_name = "TYPE", conflicts_with = "metal", add = ArgValueCompleter::new(complete::machine_types))]
     pub types: Vec<String>,
     /// Name of the instance [default: the entry's or image's]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
-    /// Time to live: 45m, 2h, 1d
+    /// Time to live: 45m, 2h, 1d [default: the settings', else 2h]
     #[arg(long, value_name = "TIME")]
     pub ttl: Option<Span>,
     /// Command line for the image (the bootstrapper's)

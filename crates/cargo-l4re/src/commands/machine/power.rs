@@ -9,11 +9,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 use futures::future::join_all;
 use l4re_cloud::{Instance, InstanceState};
 use serde_json::json;
 
 use crate::commands::Context;
+use crate::complete;
 use crate::failure::Failure;
 use crate::instance::{self, Connection, Where};
 
@@ -24,7 +26,7 @@ const LIMIT: Duration = Duration::from_secs(30 * 60);
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Names or ids of instances
-    #[arg(required = true, value_name = "NAME")]
+    #[arg(required = true, value_name = "NAME", add = ArgValueCompleter::new(complete::instances))]
     names: Vec<String>,
     #[command(flatten)]
     end: Where,

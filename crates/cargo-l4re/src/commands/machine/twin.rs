@@ -154,6 +154,11 @@ pub fn ensure(context: &Context) -> Result<Status, Failure> {
     start(context, &dir)
 }
 
+/// The twin that runs, if one does.
+pub fn running(context: &Context) -> Option<Status> {
+    l4re_twin::status(&dir(context).ok()?).ok().flatten()
+}
+
 /// Starts a daemon and waits until it is ready.
 fn start(context: &Context, dir: &Utf8Path) -> Result<Status, Failure> {
     let log = dir.join("daemon.log");

@@ -1,0 +1,71 @@
+//! `cargo l4re help [COMMAND|TOPIC]`: a command's help, or a page of the book.
+
+use clap::{Args, CommandFactory};
+use clap_complete::engine::ArgValueCompleter;
+
+use crate::arguments::Cli;
+use crate::complete;
+use crate::failure::Failure;
+use crate::manual::{self, TOPICS};
+use crate::shell::Shell;
+
+/// Arguments of `help`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// A command (with its subcommand), or a topic
+    #[arg(value_name = "COMMAND|TOPIC", add = ArgValueCompleter::new(complete::subjects))]
+    words: Vec<String>,
+}
+
+/// Runs `help`.
+pub fn help(shell: &Shell, arguments: &Arguments) -> Result<(), Failure> {
+    let mut command = Cli::command();
+    command.build();
+    let mut found = &mut command;
+    for word in &arguments.words {
+        if found.find_subcommand(word).is_none() {
+            return topic(shell, &arguments.words);
+        }
+        found = found.find_subcommand_mut(word).ok_or_else(|| unknown(word))?;
+    }
+    let text = found.render_long_help().ansi().to_string();
+    shell.raw(text.as_bytes())?;
+    if arguments.words.is_empty() {
+        shell.raw(list().as_bytes())?;
+    }
+    Ok(())
+}
+
+fn topic(shell: &Shell, words: &[String]) -> Result<(), Failure> {
+    let name = words.join("-").to_lowercase();
+    let topic = TOPICS.iter().find(|topic| topic.name == name).ok_or_else(|| unknown(&name))?;
+    Ok(shell.raw(manual::render(topic.text, shell.width()).as_bytes())?)
+}
+
+/// The topics, one a line.
+fn list() -> String {
+    let lines = TOPICS.iter().map(|topic| format!("  {:<16} {}\n", topic.name, topic.title()));
+    format!("\nTopics of `cargo l4re help TOPIC`:\n{}", lines.collect::<String>())
+}
+
+/// Every word that `help` takes first: commands, then topics.
+pub fn subjects() -> Vec<(String, String)> {
+    let command = Cli::command();
+    let commands = command.get_subcommands().filter(|command| !command.is_hide_set());
+    let about = |command: &clap::Command| command.get_about().map(ToString::to_string);
+    let commands = commands.map(|c| (c.get_name().to_owned(), about(c).unwrap_or_default()));
+    let topics = TOPICS.iter().map(|topic| (topic.name.to_owned(), topic.title().to_owned()));
+    commands.chain(topics).collect()
+}
+
+fn unknown(word: &str) -> Failure {
+    let subjects = subjects();
+    let names = subjects.iter().map(|(name, _)| name.as_str());
+    let near = match l4re_image::nearest(word, names).first() {
+        Some(near) => format!("; did you mean `{near}`?"),
+        None => String::new(),
+    };
+    let topics: Vec<_> = TOPICS.iter().map(|topic| topic.name).collect();
+    let topics = topics.join(", ");
+    Failure::Usage(format!("`{word}` is neither a command nor a topic ({topics}){near}"))
+}

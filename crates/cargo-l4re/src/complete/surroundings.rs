@@ -1,0 +1,87 @@
+//! What a half-typed command line stands in: its flags as far as they can be read, the
+//! settings that hold with them, the build tree that they lead to.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use anstream::ColorChoice;
+use clap::{CommandFactory, FromArgMatches, Parser};
+
+use crate::arguments::Global;
+use crate::commands::Context;
+use crate::environment::Environment;
+use crate::settings::{Settings, Sources};
+use crate::shell::{MessageFormat, Options, Shell, Verbosity};
+
+/// The flags that say where things are.
+#[derive(Debug, Parser)]
+#[command(ignore_errors = true, disable_help_flag = true)]
+struct Loose {
+    #[command(flatten)]
+    global: Global,
+    #[arg(long)]
+    local: bool,
+}
+
+/// Flags with a value that count here.
+const VALUED: [&str; 7] =
+    ["--tree", "--kernel", "--arch", "--config", "--package", "-p", "--manifest-path"];
+
+/// The words that count here, out of a line in which anything else may be wrong as yet.
+fn telling(words: impl Iterator<Item = String>) -> Vec<String> {
+    let mut telling = vec!["cargo-l4re".to_owned()];
+    let mut words = words.peekable();
+    while let Some(word) = words.next() {
+        let (name, value) = word.split_once('=').map_or((&*word, None), |(n, v)| (n, Some(v)));
+        if VALUED.contains(&name) && (value.is_some() || words.peek().is_some()) {
+            telling.push(word.clone());
+            if value.is_none() {
+                telling.extend(words.next());
+            }
+        } else if word == "--local" {
+            telling.push(word);
+        }
+    }
+    telling
+}
+
+/// The surroundings of the words that the shell has handed over; whether they say `--local`.
+pub fn read() -> Option<(Context, bool)> {
+    let words = std::env::args().skip_while(|word| word != "--").skip(1);
+    let matches = Loose::command().try_get_matches_from(telling(words)).ok()?;
+    let Loose { global, local, .. } = Loose::from_arg_matches(&matches).ok()?;
+    let environment = Environment::read().ok()?;
+    let sources = Sources {
+        config: &global.config,
+        manifest: global.manifest_path.as_deref(),
+        package: global.package.as_deref(),
+        arch: global.arch,
+    };
+    let settings = Settings::read(&environment, &sources).ok()?;
+    let options = Options {
+        verbosity: Verbosity::Quiet,
+        format: MessageFormat::Human,
+        color: ColorChoice::Never,
+        progress: false,
+    };
+    let local = local || settings.find(|layer| layer.local).unwrap_or(false);
+    let shell = Arc::new(Shell::new(options));
+    let flag = Arc::new(AtomicBool::new(local));
+    Some((Context { environment, settings, shell, global, local: flag }, local))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_are_found_among_words_that_are_not_finished() {
+        let line = "cargo-l4re run --nope --tree /t x --local --arch=arm64 --kin --config";
+        let telling = telling(line.split(' ').map(str::to_owned));
+        assert_eq!(telling, ["cargo-l4re", "--tree", "/t", "--local", "--arch=arm64"]);
+        let matches = Loose::command().try_get_matches_from(telling).unwrap();
+        let loose = Loose::from_arg_matches(&matches).unwrap();
+        assert!(loose.local);
+        assert_eq!(loose.global.arch, Some(l4re_image::Arch::Arm64));
+    }
+}

@@ -1,0 +1,118 @@
+//! A page of the book as text for a terminal: headings in bold, tables in columns, links as
+//! their words. As much of Markdown as the book uses.
+
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
+
+/// The page, no wider than `width` where it can be helped.
+pub fn render(markdown: &str, width: u16) -> String {
+    let mut text = String::new();
+    let mut lines = markdown.lines().peekable();
+    let mut fenced = false;
+    while let Some(line) = lines.next() {
+        if line.trim_start().starts_with("```") {
+            fenced = !fenced;
+        } else if fenced {
+            text.push_str(&format!("    {line}\n"));
+        } else if line.starts_with('|') {
+            let mut rows = vec![line];
+            while let Some(row) = lines.next_if(|line| line.starts_with('|')) {
+                rows.push(row);
+            }
+            text.push_str(&table(&rows, width));
+        } else if line.starts_with('#') {
+            let bold = anstyle::Style::new().bold();
+            let title = words(line.trim_start_matches('#').trim());
+            text.push_str(&format!("{bold}{title}{bold:#}\n"));
+        } else {
+            text.push_str(&format!("{}\n", words(line)));
+        }
+    }
+    text
+}
+
+/// A table's rows in columns; the second row only says where the heading ends.
+fn table(rows: &[&str], width: u16) -> String {
+    let cells = |row: &str| -> Vec<String> {
+        let row = row.trim().trim_matches('|').replace("\\|", "\u{1}");
+        row.split('|').map(|cell| words(cell.trim()).replace('\u{1}', "|")).collect()
+    };
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    let heading = rows.first().map(|heading| cells(&heading.to_uppercase()));
+    let rows: Vec<_> = rows.iter().skip(2).map(|row| cells(row)).collect();
+    // Names of keys and variables stay whole, also where that makes a line too long.
+    let widest = |column: usize| {
+        let words = rows.iter().filter_map(|row| row.get(column)).flat_map(|cell| cell.split(' '));
+        words.map(|word| word.chars().count()).max().unwrap_or(0)
+    };
+    let columns = heading.as_ref().map_or(0, Vec::len);
+    let least = |column| u16::try_from(widest(column) + 2).unwrap_or(u16::MAX);
+    let constraints: Vec<_> = (0..columns)
+        .map(|column| ColumnConstraint::LowerBoundary(Width::Fixed(least(column))))
+        .collect();
+    table.set_header(heading.unwrap_or_default());
+    for row in &rows {
+        table.add_row(row);
+    }
+    table.set_constraints(constraints);
+    format!("{}\n", table.trim_fmt())
+}
+
+/// Text with links as their words, and without marks of code.
+fn words(text: &str) -> String {
+    let mut plain = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find('[') {
+        let link = rest[start..].split_once("](").and_then(|(words, after)| {
+            let (_, after) = after.split_once(')')?;
+            (!words[1..].contains(['[', ']'])).then_some((&words[1..], after))
+        });
+        match link {
+            Some((words, after)) => {
+                plain.push_str(&rest[..start]);
+                plain.push_str(words);
+                rest = after;
+            }
+            None => {
+                plain.push_str(&rest[..=start]);
+                rest = &rest[start + 1..];
+            }
+        }
+    }
+    plain.push_str(rest);
+    plain.replace('`', "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_become_text() {
+        let page = "# Title\n\nSee [the `twin`](twin.md) and `[[entry]]`.\n\n```console\n$ a [b](c)\n```\n\n\
+                    | key | meaning |\n| --- | --- |\n| `a` | x \\| y |\n";
+        let text = anstream::adapter::strip_str(&render(page, 80)).to_string();
+        let lines: Vec<_> = text.lines().map(str::trim_end).collect();
+        assert_eq!(
+            lines,
+            [
+                "Title",
+                "",
+                "See the twin and [[entry]].",
+                "",
+                "    $ a [b](c)",
+                "",
+                " KEY  MEANING",
+                " a    x | y"
+            ]
+        );
+    }
+
+    #[test]
+    fn tables_keep_to_the_width() {
+        let row = format!("| key | {} |\n", "word ".repeat(60));
+        let page = format!("| a | b |\n| - | - |\n{row}");
+        assert!(render(&page, 60).lines().all(|line| line.trim_end().chars().count() <= 60));
+    }
+}
