@@ -4,14 +4,13 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http::HeaderMap;
 use russh::keys::PublicKey;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::ec2::uuid;
 use crate::fault::Fault;
+use crate::json::{read, unknown};
 use crate::state::InstanceState;
 use crate::twin::Twin;
 
@@ -33,17 +32,19 @@ struct PushedKey {
 }
 
 impl PushedKeys {
-    fn push(&self, instance: &str, key: PublicKey) {
+    fn push(&self, instance: &str, key: PublicKey, now: Instant) {
         let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
         keys.retain(|pushed| pushed.until > now);
         keys.push(PushedKey { instance: instance.to_owned(), key, until: now + KEY_LIFE });
     }
 
     /// Whether a key opens an instance's console now.
     pub(crate) fn opens(&self, instance: &str, key: &PublicKey) -> bool {
+        self.opens_at(instance, key, Instant::now())
+    }
+
+    fn opens_at(&self, instance: &str, key: &PublicKey, now: Instant) -> bool {
         let keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
         keys.iter().any(|pushed| {
             pushed.until > now
                 && pushed.instance == instance
@@ -62,31 +63,18 @@ struct Request {
     public_key: String,
 }
 
-/// Answers a call whose signature was checked, or says what was wrong with it.
-pub(crate) fn answer(
-    twin: &Twin,
-    headers: &HeaderMap,
-    body: Result<Bytes, Fault>,
-) -> (u16, String) {
-    let target = headers.get("x-amz-target").and_then(|value| value.to_str().ok());
-    let action = target.and_then(|target| target.strip_prefix(TARGET)).unwrap_or_default();
-    let result = body.and_then(|body| match action {
-        "SendSerialConsoleSSHPublicKey" => send_key(twin, &body),
-        other => Err(Fault::client("UnknownOperationException", format!("no operation '{other}'"))),
-    });
-    match result {
-        Ok(()) => (200, json!({ "RequestId": uuid(), "Success": true }).to_string()),
-        Err(fault) => {
-            let error = json!({ "__type": fault.code, "Message": fault.message });
-            (fault.status, error.to_string())
-        }
+/// Carries out a call.
+pub(crate) fn act(twin: &Twin, action: &str, body: &[u8]) -> Result<Value, Fault> {
+    match action {
+        "SendSerialConsoleSSHPublicKey" => send_key(twin, body)?,
+        other => return Err(unknown(other)),
     }
+    Ok(json!({ "RequestId": uuid(), "Success": true }))
 }
 
 fn send_key(twin: &Twin, body: &[u8]) -> Result<(), Fault> {
     let invalid = |detail: String| Fault::client("InvalidArgsException", detail);
-    let request: Request =
-        serde_json::from_slice(body).map_err(|error| invalid(error.to_string()))?;
+    let request: Request = read(body, "InvalidArgsException")?;
     let key = PublicKey::from_openssh(request.public_key.trim())
         .map_err(|error| invalid(format!("SSHPublicKey is not an OpenSSH public key: {error}")))?;
     if request.serial_port != 0 {
@@ -117,7 +105,7 @@ fn send_key(twin: &Twin, body: &[u8]) -> Result<(), Fault> {
         let message = "The instance's serial console already has a session.";
         return Err(Fault::client("SerialConsoleSessionLimitExceededException", message));
     }
-    twin.keys.push(&request.instance_id, key);
+    twin.keys.push(&request.instance_id, key, Instant::now());
     Ok(())
 }
 
@@ -126,4 +114,32 @@ fn has_no_console(instance_type: &str) -> bool {
     ["a1.metal", "g5g.metal", "t2.", "m3.", "m4.", "c3.", "c4."]
         .iter()
         .any(|prefix| instance_type.starts_with(prefix))
+}
+
+#[cfg(test)]
+mod tests {
+    use russh::keys::{Algorithm, PrivateKey};
+
+    use super::*;
+
+    #[test]
+    fn a_key_opens_its_instance_for_a_minute() {
+        let new = || {
+            let key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).unwrap();
+            key.public_key().clone()
+        };
+        let (key, other) = (new(), new());
+        let keys = PushedKeys::default();
+        let start = Instant::now();
+        keys.push("i-1", key.clone(), start);
+        let opens = |instance: &str, key: &PublicKey, seconds: u64| {
+            keys.opens_at(instance, key, start + Duration::from_secs(seconds))
+        };
+        assert!(opens("i-1", &key, 0) && opens("i-1", &key, 59));
+        assert!(!opens("i-1", &key, 60));
+        assert!(!opens("i-2", &key, 0) && !opens("i-1", &other, 0));
+        // The old ones are forgotten.
+        keys.push("i-1", other, start + Duration::from_secs(61));
+        assert_eq!(keys.0.lock().unwrap().len(), 1);
+    }
 }

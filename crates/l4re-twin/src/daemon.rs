@@ -15,6 +15,7 @@ use crate::faults::Faults;
 use crate::guest::{Guests, Preface, Tokens};
 use crate::machine::{Accelerator, Machines};
 use crate::s3::{Objects, endpoint};
+use crate::scheduler::{self, Schedules};
 use crate::state::{Account, Store, files, random_hex};
 use crate::status::{Lock, Status};
 use crate::twin::{Activity, Twin};
@@ -83,6 +84,7 @@ impl Daemon {
             machines: Machines::new(),
             keys: PushedKeys::default(),
             faults: Faults::new(&config.dir),
+            schedules: Schedules::open(&config.dir)?,
             activity: Activity::new(),
             guests: preface.clone(),
             config,
@@ -123,6 +125,7 @@ impl Daemon {
         let guests = self.guests.clone();
         let serve = move |stream| guests.clone().serve(stream);
         tasks.spawn(accept(self.listeners.guests.clone(), serve));
+        tasks.spawn(scheduler::run(self.twin.clone()));
         tasks
     }
 

@@ -1,5 +1,5 @@
-//! The twin: an EC2, an S3, an instance metadata service and a serial console on
-//! loopback that boot their instances in QEMU.
+//! The twin: an EC2, an S3, the services around them that a client needs, an instance
+//! metadata service and a serial console on loopback that boot their instances in QEMU.
 //!
 //! Invariants: it listens on 127.0.0.1 only, checks the signature of each request, shares
 //! no code with the client crates, and leaves no QEMU process behind when it ends.
@@ -19,10 +19,14 @@ mod faults;
 mod fixture;
 mod gc;
 mod guest;
+mod json;
 mod machine;
 mod pipe;
+mod pricing;
 mod query;
+mod quotas;
 mod s3;
+mod scheduler;
 mod script;
 mod service;
 mod sigv4;

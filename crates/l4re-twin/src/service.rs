@@ -7,10 +7,10 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode};
 
-use crate::endpoint::{Answer, header, text};
+use crate::endpoint::{Answer, text};
 use crate::fault::Fault;
 use crate::twin::Twin;
-use crate::{connect, ebs, ec2, sts};
+use crate::{connect, ebs, ec2, json, pricing, quotas, scheduler, sts};
 
 /// A service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +19,9 @@ pub(crate) enum Kind {
     Sts,
     Connect,
     Ebs,
+    Scheduler,
+    Pricing,
+    Quotas,
 }
 
 impl Kind {
@@ -29,18 +32,28 @@ impl Kind {
             "sts" => Some(Self::Sts),
             "ec2-instance-connect" => Some(Self::Connect),
             "ebs" => Some(Self::Ebs),
+            "scheduler" => Some(Self::Scheduler),
+            "pricing" => Some(Self::Pricing),
+            "servicequotas" => Some(Self::Quotas),
             _ => None,
         }
     }
 
     /// The service that is named in `X-Amz-Target`.
     pub(crate) fn of_target(target: &str) -> Option<Self> {
-        target.starts_with(connect::TARGET).then_some(Self::Connect)
+        [
+            (connect::TARGET, Self::Connect),
+            (pricing::TARGET, Self::Pricing),
+            (quotas::TARGET, Self::Quotas),
+        ]
+        .into_iter()
+        .find_map(|(prefix, kind)| target.starts_with(prefix).then_some(kind))
     }
 
     /// Where its requests may be signed for.
     pub(crate) fn regions(self, own: &str) -> Vec<&str> {
-        vec![own]
+        let elsewhere: &[&str] = if self == Self::Pricing { &pricing::REGIONS } else { &[] };
+        [own].into_iter().chain(elsewhere.iter().copied().filter(|name| *name != own)).collect()
     }
 
     /// Whether its calls read and write much, and leave bodies unsigned.
@@ -67,10 +80,10 @@ impl Kind {
             Self::Ec2 => Some(format!("ec2:{}", action()?)),
             Self::Sts => Some(format!("sts:{}", action()?)),
             Self::Ebs => Some(format!("ebs:{}", ebs::operation(parts)?)),
-            Self::Connect => {
-                let target = header(&parts.headers, "x-amz-target")?;
-                Some(format!("connect:{}", target.strip_prefix(connect::TARGET)?))
-            }
+            Self::Scheduler => Some(format!("scheduler:{}", scheduler::operation(parts)?)),
+            Self::Connect => Some(format!("connect:{}", json::action(&parts.headers)?)),
+            Self::Pricing => Some(format!("pricing:{}", json::action(&parts.headers)?)),
+            Self::Quotas => Some(format!("servicequotas:{}", json::action(&parts.headers)?)),
         }
     }
 
@@ -86,10 +99,13 @@ impl Kind {
             (Self::Ec2, Ok(body)) => reply(ec2::answer(twin, &body, jiff::Timestamp::now()), xml),
             (Self::Ec2, Err(fault)) => reply(ec2::refusal(&fault), xml),
             (Self::Sts, body) => reply(sts::answer(twin, body), xml),
-            (Self::Connect, body) => {
-                let body = body.map_err(Fault::for_json);
-                reply(connect::answer(twin, &parts.headers, body), "application/x-amz-json-1.1")
-            }
+            (Self::Connect, body) => spoken(twin, parts, body, connect::act),
+            (Self::Pricing, body) => spoken(twin, parts, body, pricing::act),
+            (Self::Quotas, body) => spoken(twin, parts, body, quotas::act),
+            (Self::Scheduler, body) => rest(
+                body.map_err(Fault::for_json)
+                    .and_then(|body| scheduler::answer(twin, parts, &body, jiff::Timestamp::now())),
+            ),
             (Self::Ebs, body) => rest(
                 body.map_err(Fault::for_json)
                     .and_then(|body| ebs::answer(twin, parts, &body, jiff::Timestamp::now())),
@@ -137,6 +153,18 @@ fn rest(result: Result<Rest, Fault>) -> Answer {
         }
     }
     answer
+}
+
+/// A call of the JSON protocol.
+fn spoken(
+    twin: &Twin,
+    parts: &Parts,
+    body: Result<Bytes, Fault>,
+    act: impl FnOnce(&Twin, &str, &[u8]) -> Result<serde_json::Value, Fault>,
+) -> Answer {
+    let action = json::action(&parts.headers).unwrap_or_default();
+    let result = body.map_err(Fault::for_json).and_then(|body| act(twin, action, &body));
+    reply(json::document(result), "application/x-amz-json-1.1")
 }
 
 fn reply((code, body): (u16, String), content_type: &'static str) -> Answer {

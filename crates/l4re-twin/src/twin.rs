@@ -7,6 +7,7 @@ use crate::connect::PushedKeys;
 use crate::faults::Faults;
 use crate::guest::Preface;
 use crate::machine::{Accelerator, Machines};
+use crate::scheduler::Schedules;
 use crate::sigv4::Credentials;
 use crate::state::Store;
 
@@ -20,6 +21,7 @@ pub(crate) struct Twin {
     pub(crate) keys: PushedKeys,
     pub(crate) accelerator: Accelerator,
     pub(crate) faults: Faults,
+    pub(crate) schedules: Schedules,
     pub(crate) activity: Activity,
     /// How guests' connections reach the daemon.
     pub(crate) guests: Preface,

@@ -243,14 +243,12 @@ mod tests {
     }
 
     fn push(test: &TestTwin, id: &str, key: &PrivateKey) -> (u16, String) {
-        let mut headers = http::HeaderMap::new();
-        let target = "AWSEC2InstanceConnectService.SendSerialConsoleSSHPublicKey";
-        headers.insert("x-amz-target", http::HeaderValue::from_static(target));
         let public = key.public_key().to_openssh().unwrap();
         let body = serde_json::json!({
             "InstanceId": id, "SerialPort": 0, "SSHPublicKey": public,
         });
-        crate::connect::answer(&test.twin, &headers, Ok(Bytes::from(body.to_string())))
+        let action = "SendSerialConsoleSSHPublicKey";
+        crate::json::document(crate::connect::act(&test.twin, action, body.to_string().as_bytes()))
     }
 
     /// Logs in; `None` if the server does not let us.

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{
     attributes, console, images, instance_types, instances, launch, lifecycle, metadata_defaults,
-    network, registration, snapshots, tags,
+    network, registration, snapshots, spot_prices, tags,
 };
 use crate::fault::Fault;
 use crate::query::{Params, Scope};
@@ -56,6 +56,7 @@ const ACTIONS: &[(&str, DryRun, Action)] = &[
     ("DescribeRegions", DryRun::Before, network::regions),
     ("DescribeSecurityGroups", DryRun::Before, network::security_groups),
     ("DescribeSnapshots", DryRun::Before, snapshots::describe),
+    ("DescribeSpotPriceHistory", DryRun::Before, spot_prices::describe),
     ("DescribeSubnets", DryRun::Before, network::subnets),
     ("DescribeTags", DryRun::Before, tags::describe),
     ("DescribeVpcs", DryRun::Before, network::vpcs),

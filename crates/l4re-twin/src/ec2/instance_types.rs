@@ -107,10 +107,26 @@ pub(super) fn find(name: &str) -> Result<InstanceType, Fault> {
         .ok_or_else(|| Fault::invalid(format!("Invalid value '{name}' for InstanceType.")))
 }
 
+/// The names of all types.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    TYPES.iter().filter_map(|entry| entry["instanceType"].as_str())
+}
+
 /// A type's memory in MiB and its vCPUs.
 pub(crate) fn memory_and_vcpus(name: &str) -> Option<(u64, u64)> {
     let InstanceType(entry) = find(name).ok()?;
     Some((entry["memoryInfo"]["sizeInMiB"].as_u64()?, entry["vCpuInfo"]["defaultVCpus"].as_u64()?))
+}
+
+/// Whether a type is a whole machine.
+pub(crate) fn is_bare_metal(name: &str) -> bool {
+    find(name).is_ok_and(InstanceType::is_bare_metal)
+}
+
+/// How many types there are.
+#[cfg(test)]
+pub(crate) fn type_count() -> usize {
+    TYPES.len()
 }
 
 impl InstanceType {

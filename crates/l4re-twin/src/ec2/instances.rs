@@ -6,7 +6,7 @@ use super::actions::Call;
 use super::filters::{self, Paths};
 use super::instance_types;
 use super::network::{security_group_id, vpc_id, zone_id};
-use super::pages::page;
+use super::pages::{page, refuse_pages_of_named};
 use crate::fault::Fault;
 use crate::state::{Architecture, BootMode, Instance, InstanceState, State, Tags};
 
@@ -89,6 +89,7 @@ fn is_instance_id(id: &str) -> bool {
 pub(super) fn describe(call: &Call<'_>) -> Result<Value, Fault> {
     let root = call.root();
     let ids = root.list("InstanceId");
+    refuse_pages_of_named(&root, &ids, "instancesSet")?;
     let state = call.twin.store.lock();
     check_ids(&state, &ids, call)?;
     let account = state.account.id.clone();
@@ -300,6 +301,7 @@ pub(super) fn describe_status(call: &Call<'_>) -> Result<Value, Fault> {
     let root = call.root();
     let ids = root.list("InstanceId");
     let all = root.flag("IncludeAllInstances")?;
+    refuse_pages_of_named(&root, &ids, "instancesSet")?;
     let state = call.twin.store.lock();
     check_ids(&state, &ids, call)?;
     let mut list: Vec<Value> = state

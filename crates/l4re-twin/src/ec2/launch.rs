@@ -9,6 +9,7 @@ use super::network::mac_of;
 use crate::fault::Fault;
 use crate::faults::{Effect, Launching, planned};
 use crate::machine;
+use crate::quotas::refuse_excess;
 use crate::state::{Instance, InstanceState, Spot, State, random_hex};
 
 /// `RunInstances`. Answered as soon as the records are written; the machines start beside.
@@ -27,8 +28,9 @@ pub(super) fn run(call: &Call<'_>) -> Result<Value, Fault> {
     refuse_missing_files(call, &request)?;
     let launching = Launching { zone: &request.zone.name, instance_type: &request.type_name };
     if let Some(Effect::Error { code, status }) = twin.faults.decide_launch(launching).effect {
-        return Err(planned(code, status));
+        return Err(planned("ec2:RunInstances", code, status));
     }
+    refuse_excess(&state, &request.type_name, request.spot.is_some(), request.count)?;
     if root.flag("DryRun")? {
         return Err(dry_run_succeeded());
     }

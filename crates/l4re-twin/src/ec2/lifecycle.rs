@@ -6,12 +6,15 @@ use super::actions::Call;
 use super::instances::{check_ids, state_value};
 use crate::fault::Fault;
 use crate::machine::{self, Ending};
-use crate::state::{Instance, InstanceState, StateReason};
+use crate::quotas::refuse_excess;
+use crate::state::{Instance, InstanceState, State, StateReason};
 
 /// `StartInstances`.
 pub(super) fn start(call: &Call<'_>) -> Result<Value, Fault> {
-    change(call, |instance| match instance.state {
+    change(call, |instance, state| match instance.state {
         InstanceState::Stopped => {
+            let spot = instance.spot.is_some();
+            refuse_excess(state, &instance.instance_type, spot, 1)?;
             instance.state = InstanceState::Pending;
             instance.state_reason = None;
             instance.transition_reason.clear();
@@ -30,7 +33,7 @@ pub(super) fn stop(call: &Call<'_>) -> Result<Value, Fault> {
         let message = "The instance is not configured for hibernation";
         return Err(Fault::client("UnsupportedHibernationConfiguration", message));
     }
-    change(call, |instance| {
+    change(call, |instance, _| {
         refuse_spot_stop(instance)?;
         if instance.disable_api_stop {
             return Err(protected(&instance.id, "disableApiStop", "stopped"));
@@ -51,7 +54,7 @@ pub(super) fn stop(call: &Call<'_>) -> Result<Value, Fault> {
 /// `TerminateInstances`.
 pub(super) fn terminate(call: &Call<'_>) -> Result<Value, Fault> {
     let ending = ending(call)?;
-    change(call, |instance| {
+    change(call, |instance, _| {
         if instance.disable_api_termination {
             return Err(protected(&instance.id, "disableApiTermination", "terminated"));
         }
@@ -72,7 +75,7 @@ pub(super) fn terminate(call: &Call<'_>) -> Result<Value, Fault> {
 
 /// `RebootInstances`.
 pub(super) fn reboot(call: &Call<'_>) -> Result<Value, Fault> {
-    change(call, |instance| match instance.state {
+    change(call, |instance, _| match instance.state {
         InstanceState::Running | InstanceState::Pending => Ok(Some(Step::Reboot)),
         _ => Err(incorrect_state(instance, "rebooted")),
     })?;
@@ -88,7 +91,7 @@ enum Step {
 /// Decides for all, then writes all, then lets the machines know.
 fn change(
     call: &Call<'_>,
-    decide: impl Fn(&mut Instance) -> Result<Option<Step>, Fault>,
+    decide: impl Fn(&mut Instance, &State) -> Result<Option<Step>, Fault>,
 ) -> Result<Value, Fault> {
     let ids = call.root().list("InstanceId");
     if ids.is_empty() {
@@ -102,7 +105,7 @@ fn change(
     for id in ids {
         let Some(before) = state.instances.get(id) else { continue };
         let mut instance = before.clone();
-        let step = decide(&mut instance)?;
+        let step = decide(&mut instance, &state)?;
         answer.push(json!({
             "instanceId": id,
             "currentState": state_value(instance.state),

@@ -15,12 +15,15 @@ mod network;
 mod pages;
 mod registration;
 mod snapshots;
+mod spot_prices;
 mod tags;
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub(crate) use actions::{answer, refusal, uuid};
 pub(crate) use filters::glob;
-pub(crate) use instance_types::memory_and_vcpus;
+#[cfg(test)]
+pub(crate) use instance_types::type_count;
+pub(crate) use instance_types::{is_bare_metal, memory_and_vcpus};
 pub(crate) use network::zone_id;
 pub(crate) use tags::checked_tags;

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::actions::Call;
 use super::filters::{self, Paths};
+use super::pages::page;
 use crate::fault::Fault;
 
 const REGIONS: &[&str] = &[
@@ -189,7 +190,8 @@ pub(super) fn vpcs(call: &Call<'_>) -> Result<Value, Fault> {
     let mut vpcs = vec![vpc];
     only_known(&mut vpcs, "vpcId", &call.root().list("VpcId"), "InvalidVpcID.NotFound", "vpc ID")?;
     filters::retain(&mut vpcs, &call.root(), PATHS)?;
-    Ok(json!({ "vpcSet": vpcs }))
+    let (vpcs, next) = page(vpcs, &call.root(), 5..=1000)?;
+    Ok(json!({ "vpcSet": vpcs, "nextToken": next }))
 }
 
 /// `DescribeSubnets`.
@@ -215,7 +217,8 @@ pub(super) fn subnets(call: &Call<'_>) -> Result<Value, Fault> {
     let wanted = call.root().list("SubnetId");
     only_known(&mut subnets, "subnetId", &wanted, "InvalidSubnetID.NotFound", "subnet ID")?;
     filters::retain(&mut subnets, &call.root(), PATHS)?;
-    Ok(json!({ "subnetSet": subnets }))
+    let (subnets, next) = page(subnets, &call.root(), 5..=1000)?;
+    Ok(json!({ "subnetSet": subnets, "nextToken": next }))
 }
 
 fn subnet(zone: &Zone, region: &str, account: &str) -> Value {
@@ -279,7 +282,8 @@ pub(super) fn security_groups(call: &Call<'_>) -> Result<Value, Fault> {
     only_known(&mut groups, "groupId", &root.list("GroupId"), not_found, "security group")?;
     only_known(&mut groups, "groupName", &root.list("GroupName"), not_found, "security group")?;
     filters::retain(&mut groups, &root, PATHS)?;
-    Ok(json!({ "securityGroupInfo": groups }))
+    let (groups, next) = page(groups, &call.root(), 5..=1000)?;
+    Ok(json!({ "securityGroupInfo": groups, "nextToken": next }))
 }
 
 /// `DescribeAccountAttributes`.

@@ -30,6 +30,19 @@ pub(super) fn page(
     Ok((items.into_iter().skip(start).take(end.saturating_sub(start)).collect(), next))
 }
 
+/// EC2 gives no pages of what is named.
+pub(super) fn refuse_pages_of_named(
+    root: &Scope<'_>,
+    ids: &[&str],
+    set: &str,
+) -> Result<(), Fault> {
+    if ids.is_empty() || root.get("MaxResults").is_none() {
+        return Ok(());
+    }
+    let message = format!("The parameter {set} cannot be used with the parameter maxResults");
+    Err(Fault::client("InvalidParameterCombination", message))
+}
+
 fn token(offset: usize) -> String {
     URL_SAFE_NO_PAD.encode(format!("from {offset}"))
 }

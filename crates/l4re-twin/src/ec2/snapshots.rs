@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::actions::Call;
 use super::filters::{self, Paths};
 use super::instances::{tag_set, time};
-use super::pages::page;
+use super::pages::{page, refuse_pages_of_named};
 use crate::fault::Fault;
 use crate::state::{Blocks, Snapshot, SnapshotState, State};
 
@@ -40,6 +40,7 @@ pub(super) fn find<'a>(state: &'a State, id: &str) -> Result<&'a Snapshot, Fault
 pub(super) fn describe(call: &Call<'_>) -> Result<Value, Fault> {
     let root = call.root();
     let ids = root.list("SnapshotId");
+    refuse_pages_of_named(&root, &ids, "snapshotSet")?;
     let state = call.twin.store.lock();
     for id in &ids {
         find(&state, id)?;

@@ -294,3 +294,96 @@ async fn an_account_can_enforce_the_metadata_services_second_version() {
     let instance = twin.call(&format!("Action=DescribeInstances&InstanceId.1={id}"));
     assert_eq!(all(&instance, "httpTokens"), ["required"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn states_take_the_time_that_is_set_and_metal_takes_its_own() {
+    let twin = TestTwin::with(|config| {
+        config.timing.pending = std::time::Duration::from_millis(400);
+        config.timing.pending_metal = std::time::Duration::from_secs(3600);
+        config.timing.stopping = std::time::Duration::from_millis(400);
+    })
+    .await;
+    let start = std::time::Instant::now();
+    let metal = twin.run(BIOS, "c5.metal", "");
+    let virtual_one = twin.run(BIOS, "t3.nano", "");
+    assert_eq!(twin.states(&virtual_one), "pending");
+    twin.wait(&virtual_one, "running").await;
+    assert!(start.elapsed() >= std::time::Duration::from_millis(400));
+    assert_eq!(twin.states(&metal), "pending");
+    let stop = std::time::Instant::now();
+    twin.call(&format!("Action=StopInstances&InstanceId.1={virtual_one}&SkipOsShutdown=true"));
+    assert_eq!(twin.states(&virtual_one), "stopping");
+    twin.wait(&virtual_one, "stopped").await;
+    assert!(stop.elapsed() >= std::time::Duration::from_millis(400));
+    // What is pending can be terminated.
+    twin.call(&format!("Action=TerminateInstances&InstanceId.1={metal}&SkipOsShutdown=true"));
+    twin.wait(&metal, "terminated").await;
+}
+
+/// What the metadata service answers an instance: status and body.
+async fn metadata(twin: &TestTwin, id: &str, request: &str) -> (u16, String) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let guests = &twin.twin.guests;
+    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", guests.port)).await.unwrap();
+    let preface = guests.line(id, "metadata");
+    let request = format!("{preface}{request}\r\nHost: x\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_requires_tokens_answers_nobody_without_one() {
+    let twin = TestTwin::new().await;
+    let id = twin.run(BIOS, "t3.nano", "UserData=YQ%3D%3D&MetadataOptions.HttpTokens=required");
+    twin.wait(&id, "running").await;
+    let read = "GET /latest/user-data HTTP/1.1";
+    assert_eq!(metadata(&twin, &id, read).await.0, 401);
+    let issue = "PUT /latest/api/token HTTP/1.1\r\nX-aws-ec2-metadata-token-ttl-seconds: 60";
+    let (status, token) = metadata(&twin, &id, issue).await;
+    assert_eq!(status, 200);
+    let with = format!("{read}\r\nX-aws-ec2-metadata-token: {token}");
+    assert_eq!(metadata(&twin, &id, &with).await, (200, "a".to_owned()));
+    let wrong = format!("{read}\r\nX-aws-ec2-metadata-token: {token}x");
+    assert_eq!(metadata(&twin, &id, &wrong).await.0, 401);
+    let change = "Action=ModifyInstanceMetadataOptions";
+    twin.call(&format!("{change}&InstanceId={id}&HttpTokens=optional"));
+    assert_eq!(metadata(&twin, &id, read).await.0, 200);
+    twin.call(&format!("{change}&InstanceId={id}&HttpEndpoint=disabled"));
+    assert_ne!(metadata(&twin, &id, read).await.0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn capacity_is_gone_by_zone_and_type() {
+    let twin = TestTwin::new().await;
+    let plan = r#"{"rules": [{"on": "RunInstances", "zone": "eu-central-1a",
+        "instance_type": "c5.*", "effect": {"error": {"code": "InsufficientInstanceCapacity"}}}]}"#;
+    crate::set_faults(&twin.twin.config.dir, &serde_json::from_str(plan).unwrap()).unwrap();
+    let at = |kind: &str, zone: &str| {
+        launch(BIOS, kind, &format!("Placement.AvailabilityZone=eu-central-1{zone}"))
+    };
+    assert_eq!(twin.code(&at("c5.large", "a")), "InsufficientInstanceCapacity");
+    twin.call(&at("c5.large", "b"));
+    twin.call(&at("t3.nano", "a"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn spot_prices_have_a_history_and_pages() {
+    let twin = TestTwin::new().await;
+    let form = "Action=DescribeSpotPriceHistory&InstanceType.1=t3.nano";
+    let now = twin.call(form);
+    assert_eq!(all(&now, "availabilityZone"), ["eu-central-1a", "eu-central-1b", "eu-central-1c"]);
+    for price in all(&now, "spotPrice") {
+        assert!((0.0015..0.0027).contains(&price.parse::<f64>().unwrap()), "{price}");
+    }
+    let day = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24);
+    let zone = format!("{form}&StartTime={day}&AvailabilityZone=eu-central-1b");
+    assert_eq!(all(&twin.call(&zone), "spotPrice").len(), 5);
+    let page = twin.call(&format!("{zone}&MaxResults=2"));
+    assert_eq!((all(&page, "spotPrice").len(), all(&page, "nextToken").len()), (2, 1));
+    assert_eq!(twin.code(&format!("{form}&StartTime=yesterday")), "InvalidParameterValue");
+    let windows = format!("{form}&ProductDescription.1=Windows");
+    assert!(all(&twin.call(&windows), "spotPrice").is_empty());
+}

@@ -22,7 +22,7 @@ pub(crate) async fn meet(
     let decision = faults.decide(name);
     tokio::time::sleep(decision.delay).await;
     match decision.effect {
-        Some(Effect::Error { code, status }) => Ok(refuse(planned(code, status))),
+        Some(Effect::Error { code, status }) => Ok(refuse(planned(name, code, status))),
         Some(Effect::Reset) => Err(Dropped),
         Some(Effect::LostAnswer) => {
             act.await;
@@ -33,7 +33,16 @@ pub(crate) async fn meet(
     }
 }
 
-/// The error that a plan asks for.
-pub(crate) fn planned(code: String, status: u16) -> Fault {
-    Fault::new(status, code, "The plan of faults has it so.")
+/// The error that a plan asks for in the place of a call.
+pub(crate) fn planned(call: &str, code: String, status: u16) -> Fault {
+    let message = if code == "UnauthorizedOperation" {
+        let encoded = crate::sts::encoded_refusal(call);
+        format!(
+            "You are not authorized to perform this operation. The plan of faults has it so. \
+             Encoded authorization failure message: {encoded}"
+        )
+    } else {
+        "The plan of faults has it so.".to_owned()
+    };
+    Fault::new(status, code, message)
 }

@@ -8,6 +8,7 @@ mod checks;
 mod listing;
 mod objects;
 mod service;
+mod settings;
 mod transfer;
 mod uploads;
 

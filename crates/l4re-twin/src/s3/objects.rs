@@ -229,7 +229,7 @@ impl Objects {
     }
 
     /// s3s lets only names of S3's form come here: no separator, no dot at the start.
-    fn bucket_dir(&self, bucket: &str) -> Utf8PathBuf {
+    pub(super) fn bucket_dir(&self, bucket: &str) -> Utf8PathBuf {
         self.buckets_dir().join(bucket)
     }
 

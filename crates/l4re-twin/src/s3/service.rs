@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use s3s::auth::SimpleAuth;
+use s3s::auth::{S3Auth, SecretKey};
 use s3s::dto::*;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{S3, S3Error, S3Request, S3Response, S3Result, s3_error};
@@ -24,11 +24,24 @@ pub(crate) fn endpoint(
     credentials: &Credentials,
 ) -> S3Service {
     let mut builder = S3ServiceBuilder::new(Store { objects, region: region.to_owned() });
-    builder.set_auth(SimpleAuth::from_single(
-        credentials.access_key_id.clone(),
-        credentials.secret_access_key.clone(),
-    ));
+    builder.set_auth(Keys(credentials.clone()));
     builder.build()
+}
+
+/// Who may sign.
+struct Keys(Credentials);
+
+#[async_trait::async_trait]
+impl S3Auth for Keys {
+    async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
+        if access_key != self.0.access_key_id {
+            return Err(s3_error!(
+                InvalidAccessKeyId,
+                "The AWS Access Key Id you provided does not exist in our records."
+            ));
+        }
+        Ok(SecretKey::from(self.0.secret_access_key.clone()))
+    }
 }
 
 /// S3's calls over a store.
@@ -262,5 +275,91 @@ impl S3 for Store {
         uploads.find(&input.upload_id, &input.bucket, &input.key)?;
         uploads.remove(&input.upload_id)?;
         Ok(S3Response::new(AbortMultipartUploadOutput::default()))
+    }
+
+    async fn put_public_access_block(
+        &self,
+        req: S3Request<PutPublicAccessBlockInput>,
+    ) -> S3Result<S3Response<PutPublicAccessBlockOutput>> {
+        self.put_access(req)
+    }
+
+    async fn get_public_access_block(
+        &self,
+        req: S3Request<GetPublicAccessBlockInput>,
+    ) -> S3Result<S3Response<GetPublicAccessBlockOutput>> {
+        let public_access_block_configuration = Some(self.access(&req.input.bucket)?);
+        Ok(S3Response::new(GetPublicAccessBlockOutput { public_access_block_configuration }))
+    }
+
+    async fn delete_public_access_block(
+        &self,
+        req: S3Request<DeletePublicAccessBlockInput>,
+    ) -> S3Result<S3Response<DeletePublicAccessBlockOutput>> {
+        self.delete_access(&req.input.bucket)?;
+        Ok(S3Response::with_status(
+            DeletePublicAccessBlockOutput::default(),
+            http::StatusCode::NO_CONTENT,
+        ))
+    }
+
+    async fn put_bucket_lifecycle_configuration(
+        &self,
+        req: S3Request<PutBucketLifecycleConfigurationInput>,
+    ) -> S3Result<S3Response<PutBucketLifecycleConfigurationOutput>> {
+        self.put_lifecycle(req)
+    }
+
+    async fn get_bucket_lifecycle_configuration(
+        &self,
+        req: S3Request<GetBucketLifecycleConfigurationInput>,
+    ) -> S3Result<S3Response<GetBucketLifecycleConfigurationOutput>> {
+        Ok(S3Response::new(self.lifecycle(&req.input.bucket)?))
+    }
+
+    async fn delete_bucket_lifecycle(
+        &self,
+        req: S3Request<DeleteBucketLifecycleInput>,
+    ) -> S3Result<S3Response<DeleteBucketLifecycleOutput>> {
+        self.delete_lifecycle(&req.input.bucket)?;
+        Ok(S3Response::with_status(
+            DeleteBucketLifecycleOutput::default(),
+            http::StatusCode::NO_CONTENT,
+        ))
+    }
+
+    async fn put_bucket_policy(
+        &self,
+        req: S3Request<PutBucketPolicyInput>,
+    ) -> S3Result<S3Response<PutBucketPolicyOutput>> {
+        self.put_policy(req)
+    }
+
+    async fn get_bucket_policy(
+        &self,
+        req: S3Request<GetBucketPolicyInput>,
+    ) -> S3Result<S3Response<GetBucketPolicyOutput>> {
+        let policy = Some(self.policy(&req.input.bucket)?);
+        Ok(S3Response::new(GetBucketPolicyOutput { policy }))
+    }
+
+    async fn get_bucket_policy_status(
+        &self,
+        req: S3Request<GetBucketPolicyStatusInput>,
+    ) -> S3Result<S3Response<GetBucketPolicyStatusOutput>> {
+        let is_public = Some(self.policy_is_public(&req.input.bucket)?);
+        let policy_status = Some(PolicyStatus { is_public });
+        Ok(S3Response::new(GetBucketPolicyStatusOutput { policy_status }))
+    }
+
+    async fn delete_bucket_policy(
+        &self,
+        req: S3Request<DeleteBucketPolicyInput>,
+    ) -> S3Result<S3Response<DeleteBucketPolicyOutput>> {
+        self.delete_policy(&req.input.bucket)?;
+        Ok(S3Response::with_status(
+            DeleteBucketPolicyOutput::default(),
+            http::StatusCode::NO_CONTENT,
+        ))
     }
 }

@@ -11,7 +11,7 @@ use crate::state::files;
 use crate::{Config, TwinError};
 
 /// The account's record, `account.json`, mode 600.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Account {
     pub(crate) id: String,
     pub(crate) access_key_id: String,
@@ -20,6 +20,9 @@ pub(crate) struct Account {
     /// Defaults of the metadata service by EC2's element names; empty: no preference.
     #[serde(default)]
     pub(crate) metadata_defaults: BTreeMap<String, String>,
+    /// vCPU quotas that were set, by their codes.
+    #[serde(default)]
+    pub(crate) quotas: BTreeMap<String, f64>,
     /// AMIs of a new twin that this one no longer has.
     #[serde(default)]
     pub(crate) deregistered: BTreeSet<String>,
@@ -46,6 +49,7 @@ impl Account {
             ),
             serial_console_access: config.serial_console_access,
             metadata_defaults: BTreeMap::new(),
+            quotas: BTreeMap::new(),
             deregistered: BTreeSet::new(),
             endpoint_port: 0,
             console_port: 0,
