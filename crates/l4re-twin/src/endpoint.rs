@@ -63,7 +63,9 @@ impl Endpoint {
         match service_of(&request) {
             Service::S3 => {
                 let name = format!("s3:{}", request.method());
-                meet(&self.twin.faults, &name, s3_refusal, self.object_store(request)).await
+                let done = self.object_store(request);
+                let answer = meet(&self.twin.faults, &name, s3_refusal, done).await?;
+                Ok(with_s3_request_id(answer))
             }
             Service::Other(kind) => self.call(kind, request).await,
         }
@@ -205,6 +207,17 @@ fn s3_error(status: StatusCode, error: &serde_json::Value) -> Answer {
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     crate::xml::write_element(&mut xml, "Error", error);
     text(status, "application/xml", xml)
+}
+
+/// What S3 names its answers by, and what support would ask for.
+fn with_s3_request_id(mut answer: Answer) -> Answer {
+    let id = crate::state::random_hex(16).to_uppercase();
+    for (name, value) in [("x-amz-request-id", id.clone()), ("x-amz-id-2", id)] {
+        if let Ok(value) = http::HeaderValue::try_from(value) {
+            answer.headers_mut().insert(name, value);
+        }
+    }
+    answer
 }
 
 /// A header, if it is text.

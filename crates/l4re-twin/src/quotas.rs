@@ -82,31 +82,41 @@ impl Quota {
     }
 }
 
-/// EC2's refusal of more vCPUs than the account may have running.
-pub(crate) fn refuse_excess(
-    state: &State,
-    instance_type: &str,
-    spot: bool,
-    count: u32,
-) -> Result<(), Fault> {
-    let Some(quota) = Quota::of_type(instance_type, spot) else { return Ok(()) };
-    let runs = |instance: &&Instance| {
-        let alive = matches!(instance.state, InstanceState::Pending | InstanceState::Running);
-        let same = Quota::of_type(&instance.instance_type, instance.spot.is_some());
-        alive && same.is_some_and(|other| other.code == quota.code)
+/// EC2's refusal of more vCPUs than the account may have running. What is wanted: a type and
+/// whether it is spot, for each instance.
+pub(crate) fn refuse_excess(state: &State, wanted: &[(&str, bool)]) -> Result<(), Fault> {
+    let sum = |list: &mut dyn Iterator<Item = (&str, bool)>, quota: &Quota| -> u64 {
+        list.filter(|(name, spot)| {
+            Quota::of_type(name, *spot).is_some_and(|other| other.code == quota.code)
+        })
+        .map(|(name, _)| vcpus(name))
+        .sum()
     };
-    let used: u64 =
-        state.instances.values().filter(runs).map(|instance| vcpus(&instance.instance_type)).sum();
-    let wanted = vcpus(instance_type) * u64::from(count);
-    let limit = quota.value(&state.account);
-    if (used + wanted) as f64 <= limit {
-        return Ok(());
+    let running = |instance: &&Instance| {
+        matches!(instance.state, InstanceState::Pending | InstanceState::Running)
+    };
+    for (name, spot) in wanted {
+        let Some(quota) = Quota::of_type(name, *spot) else { continue };
+        let mut runs = state
+            .instances
+            .values()
+            .filter(running)
+            .map(|instance| (instance.instance_type.as_str(), instance.spot.is_some()));
+        let (used, more) = (sum(&mut runs, quota), sum(&mut wanted.iter().copied(), quota));
+        let limit = quota.value(&state.account);
+        if (used + more) as f64 > limit {
+            return Err(excess(*spot, limit));
+        }
     }
+    Ok(())
+}
+
+fn excess(spot: bool, limit: f64) -> Fault {
     if spot {
         let message = "Max spot instance count exceeded";
-        return Err(Fault::client("MaxSpotInstanceCountExceeded", message));
+        return Fault::client("MaxSpotInstanceCountExceeded", message);
     }
-    Err(Fault::client(
+    Fault::client(
         "VcpuLimitExceeded",
         format!(
             "You have requested more vCPU capacity than your current vCPU limit of {limit} \
@@ -114,7 +124,7 @@ pub(crate) fn refuse_excess(
              visit http://aws.amazon.com/contact-us/ec2-request to request an adjustment to \
              this limit."
         ),
-    ))
+    )
 }
 
 fn vcpus(instance_type: &str) -> u64 {
@@ -262,10 +272,12 @@ mod tests {
         twin.run(BIOS, "t3.micro", "");
         let third = launch(BIOS, "t2.micro", "");
         assert_eq!(twin.code(&third), "VcpuLimitExceeded");
+        let two = "Action=RunInstances&ImageId=ami-0172e86000000b105&InstanceType=t2.micro\
+                   &MinCount=1&MaxCount=2";
         // Stopped instances do not count, spot has its own quota.
         twin.call(&format!("Action=StopInstances&InstanceId.1={first}&SkipOsShutdown=true"));
         twin.wait(&first, "stopped").await;
-        twin.call(&third);
+        twin.call(two);
         let start = format!("Action=StartInstances&InstanceId.1={first}");
         assert_eq!(twin.code(&start), "VcpuLimitExceeded");
         let spot = launch(BIOS, "t3.nano", "InstanceMarketOptions.MarketType=spot");

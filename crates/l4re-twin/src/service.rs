@@ -146,11 +146,18 @@ fn rest(result: Result<Rest, Fault>) -> Answer {
     *answer.status_mut() = status(rest.status);
     let headers = answer.headers_mut();
     headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    let id = [("x-amzn-requestid", ec2::uuid())];
-    for (name, value) in rest.headers.into_iter().chain(id) {
+    for (name, value) in rest.headers {
         if let Ok(value) = HeaderValue::try_from(value) {
             headers.insert(name, value);
         }
+    }
+    with_request_id(answer)
+}
+
+/// The JSON services say in a header what the others say in their documents.
+fn with_request_id(mut answer: Answer) -> Answer {
+    if let Ok(id) = HeaderValue::try_from(ec2::uuid()) {
+        answer.headers_mut().insert("x-amzn-requestid", id);
     }
     answer
 }
@@ -164,7 +171,7 @@ fn spoken(
 ) -> Answer {
     let action = json::action(&parts.headers).unwrap_or_default();
     let result = body.map_err(Fault::for_json).and_then(|body| act(twin, action, &body));
-    reply(json::document(result), "application/x-amz-json-1.1")
+    with_request_id(reply(json::document(result), "application/x-amz-json-1.1"))
 }
 
 fn reply((code, body): (u16, String), content_type: &'static str) -> Answer {

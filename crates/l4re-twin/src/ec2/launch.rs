@@ -30,7 +30,8 @@ pub(super) fn run(call: &Call<'_>) -> Result<Value, Fault> {
     if let Some(Effect::Error { code, status }) = twin.faults.decide_launch(launching).effect {
         return Err(planned("ec2:RunInstances", code, status));
     }
-    refuse_excess(&state, &request.type_name, request.spot.is_some(), request.count)?;
+    let each = (request.type_name.as_str(), request.spot.is_some());
+    refuse_excess(&state, &vec![each; request.count as usize])?;
     if root.flag("DryRun")? {
         return Err(dry_run_succeeded());
     }

@@ -7,14 +7,13 @@ use super::instances::{check_ids, state_value};
 use crate::fault::Fault;
 use crate::machine::{self, Ending};
 use crate::quotas::refuse_excess;
-use crate::state::{Instance, InstanceState, State, StateReason};
+use crate::state::{Instance, InstanceState, StateReason};
 
 /// `StartInstances`.
 pub(super) fn start(call: &Call<'_>) -> Result<Value, Fault> {
-    change(call, |instance, state| match instance.state {
+    refuse_excess_starts(call)?;
+    change(call, |instance| match instance.state {
         InstanceState::Stopped => {
-            let spot = instance.spot.is_some();
-            refuse_excess(state, &instance.instance_type, spot, 1)?;
             instance.state = InstanceState::Pending;
             instance.state_reason = None;
             instance.transition_reason.clear();
@@ -26,6 +25,17 @@ pub(super) fn start(call: &Call<'_>) -> Result<Value, Fault> {
     })
 }
 
+fn refuse_excess_starts(call: &Call<'_>) -> Result<(), Fault> {
+    let ids = call.root().list("InstanceId");
+    let state = call.twin.store.lock();
+    let stopped = ids.iter().filter_map(|id| state.instances.get(*id));
+    let stopped = stopped.filter(|instance| instance.state == InstanceState::Stopped);
+    let wanted: Vec<(&str, bool)> = stopped
+        .map(|instance| (instance.instance_type.as_str(), instance.spot.is_some()))
+        .collect();
+    refuse_excess(&state, &wanted)
+}
+
 /// `StopInstances`.
 pub(super) fn stop(call: &Call<'_>) -> Result<Value, Fault> {
     let ending = ending(call)?;
@@ -33,7 +43,7 @@ pub(super) fn stop(call: &Call<'_>) -> Result<Value, Fault> {
         let message = "The instance is not configured for hibernation";
         return Err(Fault::client("UnsupportedHibernationConfiguration", message));
     }
-    change(call, |instance, _| {
+    change(call, |instance| {
         refuse_spot_stop(instance)?;
         if instance.disable_api_stop {
             return Err(protected(&instance.id, "disableApiStop", "stopped"));
@@ -54,7 +64,7 @@ pub(super) fn stop(call: &Call<'_>) -> Result<Value, Fault> {
 /// `TerminateInstances`.
 pub(super) fn terminate(call: &Call<'_>) -> Result<Value, Fault> {
     let ending = ending(call)?;
-    change(call, |instance, _| {
+    change(call, |instance| {
         if instance.disable_api_termination {
             return Err(protected(&instance.id, "disableApiTermination", "terminated"));
         }
@@ -75,7 +85,7 @@ pub(super) fn terminate(call: &Call<'_>) -> Result<Value, Fault> {
 
 /// `RebootInstances`.
 pub(super) fn reboot(call: &Call<'_>) -> Result<Value, Fault> {
-    change(call, |instance, _| match instance.state {
+    change(call, |instance| match instance.state {
         InstanceState::Running | InstanceState::Pending => Ok(Some(Step::Reboot)),
         _ => Err(incorrect_state(instance, "rebooted")),
     })?;
@@ -91,7 +101,7 @@ enum Step {
 /// Decides for all, then writes all, then lets the machines know.
 fn change(
     call: &Call<'_>,
-    decide: impl Fn(&mut Instance, &State) -> Result<Option<Step>, Fault>,
+    decide: impl Fn(&mut Instance) -> Result<Option<Step>, Fault>,
 ) -> Result<Value, Fault> {
     let ids = call.root().list("InstanceId");
     if ids.is_empty() {
@@ -105,7 +115,7 @@ fn change(
     for id in ids {
         let Some(before) = state.instances.get(id) else { continue };
         let mut instance = before.clone();
-        let step = decide(&mut instance, &state)?;
+        let step = decide(&mut instance)?;
         answer.push(json!({
             "instanceId": id,
             "currentState": state_value(instance.state),

@@ -79,6 +79,9 @@ def check(http_response, parsed, model, **_):
     service = model.service_model
     path = f"{service.service_name}:{model.name}"
     seen.add(path)
+    metadata = parsed.get("ResponseMetadata", {})
+    if not metadata.get("RequestId"):
+        unknown.append(f"{path} has no request id")
     shape = model.output_shape
     if shape is None or http_response.status_code >= 300:
         return
