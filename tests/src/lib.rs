@@ -10,12 +10,14 @@
 
 mod command;
 mod desk;
+mod problems;
 mod server;
 
 use camino::Utf8PathBuf;
 
 pub use self::command::{Output, Running};
 pub use self::desk::Desk;
+pub use self::problems::{Matcher, Problem};
 pub use self::server::{Moto, free_port};
 
 /// A path that `cargo xtask test` hands over.

@@ -88,6 +88,8 @@ pub enum Command {
     #[cfg(feature = "cloud")]
     #[command(flatten)]
     Machine(commands::machine::Command),
+    /// Write settings and editor tasks for the build trees nearby
+    Init(commands::init::Arguments),
     /// Print every setting that holds, and where it comes from
     Settings(commands::settings::Arguments),
     /// Print what makes a shell complete this command

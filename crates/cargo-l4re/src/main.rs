@@ -17,6 +17,7 @@ mod build;
 mod commands;
 mod complete;
 mod download;
+mod editor;
 mod entry;
 mod environment;
 mod failure;

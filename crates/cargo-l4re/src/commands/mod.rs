@@ -8,6 +8,7 @@ pub mod disk;
 pub mod entries;
 pub mod flags;
 pub mod help;
+pub mod init;
 pub mod inspect;
 #[cfg(feature = "cloud")]
 pub mod machine;
@@ -127,6 +128,7 @@ fn carry_out(
         Command::Disk(arguments) => disk::disk(&context, arguments),
         #[cfg(feature = "cloud")]
         Command::Machine(command) => command.carry_out(&context),
+        Command::Init(arguments) => init::init(&context, arguments),
         Command::Settings(arguments) => settings::settings(&context, arguments),
         // These are carried out already.
         Command::Completions(_) | Command::Man(_) | Command::Help(_) => Ok(()),

@@ -6,14 +6,16 @@
 mod hint;
 #[cfg(feature = "cloud")]
 mod machine;
+mod place;
 
 use camino::Utf8PathBuf;
 use l4re_image::{AssembleError, DiskError, ExtractError, ImageError, MakeError, TreeError};
 
 use crate::download::DownloadError;
+use crate::editor::EditError;
 use crate::entry::{ArtifactError, EntryError};
 use crate::settings::SettingsError;
-use crate::shell::{Diagnostic, Place};
+use crate::shell::Diagnostic;
 use crate::target::TooMany;
 
 #[cfg(feature = "cloud")]
@@ -47,6 +49,14 @@ pub enum Failure {
     /// Settings.
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    /// A file that `init` cannot change.
+    #[error("{path} cannot be changed: {source}")]
+    Edit {
+        /// The file.
+        path: Utf8PathBuf,
+        /// Why not.
+        source: EditError,
+    },
     /// No build tree is named and none is around.
     #[error("no L4Re build tree: {folder} is not in one, and no setting names one")]
     NoTree {
@@ -151,6 +161,7 @@ impl Failure {
             Self::Settings(SettingsError::Metadata(_)) | Self::Artifact(_) => code::CARGO,
             Self::Settings(_)
             | Self::Entry(_)
+            | Self::Edit { .. }
             | Self::NoTree { .. }
             | Self::WhichTree { .. }
             | Self::NoHome => code::SETTINGS,
@@ -180,11 +191,8 @@ impl Failure {
         let mut diagnostic = Diagnostic::of(self);
         diagnostic.code = self.exit_code();
         diagnostic.help = hint::of(self, local);
+        diagnostic.place = place::of(self);
         match self {
-            Self::Settings(SettingsError::Content { place, text, span, .. }) => {
-                let (name, text, span) = (place.clone(), text.clone(), span.clone());
-                diagnostic.place = Some(Place { name, text, span });
-            }
             Self::ImageChecks { failed, .. } => diagnostic.causes.extend(failed.iter().cloned()),
             #[cfg(feature = "cloud")]
             Self::Machine(failure) => diagnostic.causes.extend(failure.causes()),

@@ -6,7 +6,7 @@
 use std::error::Error;
 use std::ops::Range;
 
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use serde::Serialize;
 
 /// An error as it is shown.
@@ -25,15 +25,22 @@ pub struct Diagnostic {
     pub code: u8,
 }
 
-/// A place in a text.
+/// A place, as exactly as it is known.
 #[derive(Debug)]
-pub struct Place {
-    /// Path of the file, or the name of the flag or variable.
-    pub name: String,
-    /// The text.
-    pub text: String,
-    /// Bytes of it that are meant; `None` when only the place as a whole is known.
-    pub span: Option<Range<usize>>,
+pub enum Place {
+    /// Part of a text.
+    Text {
+        /// Path of the file, or the flag.
+        name: String,
+        /// The text.
+        text: String,
+        /// Bytes of it that are meant.
+        span: Range<usize>,
+    },
+    /// A file that has no lines, or none that is meant: editors are led to its beginning.
+    File(String),
+    /// A flag or variable.
+    Named(String),
 }
 
 impl Diagnostic {
@@ -56,18 +63,21 @@ impl Diagnostic {
 
     /// The text, with styles that the stream strips where they do not belong.
     pub fn render(&self) -> String {
+        let title = Level::ERROR.primary_title(&self.message);
         let mut group = match &self.place {
-            Some(Place { name, text, span: Some(span) }) => {
+            Some(Place::Text { name, text, span }) => {
                 let span = clamp(span, text);
                 let snippet =
                     Snippet::source(text).path(name).annotation(AnnotationKind::Primary.span(span));
-                Level::ERROR.primary_title(&self.message).element(snippet)
+                title.element(snippet)
             }
-            Some(Place { name, .. }) => {
-                Group::with_title(Level::ERROR.primary_title(&self.message))
-                    .element(Level::NOTE.message(format!("in {name}")))
+            Some(Place::File(name)) => {
+                title.element(Origin::path(name.as_str()).line(1).char_column(1))
             }
-            None => Group::with_title(Level::ERROR.primary_title(&self.message)),
+            Some(Place::Named(name)) => {
+                Group::with_title(title).element(Level::NOTE.message(format!("in {name}")))
+            }
+            None => Group::with_title(title),
         };
         for cause in &self.causes {
             group = group.element(Level::NOTE.message(cause));
@@ -101,14 +111,22 @@ mod tests {
 
     #[test]
     fn a_place_is_clickable() {
-        let place = Place {
+        let place = Place::Text {
             name: "l4re.toml".into(),
             text: "ttl = \"1h\"\nbuckett = 1\n".into(),
-            span: Some(11..18),
+            span: 11..18,
         };
         let diagnostic =
             Diagnostic { message: "unknown".into(), place: Some(place), ..Diagnostic::default() };
         assert!(plain(&diagnostic).contains("--> l4re.toml:2:1"), "{}", plain(&diagnostic));
+    }
+
+    #[test]
+    fn a_file_without_lines_is_clickable_too() {
+        let place = Some(Place::File("/x/a.efi".into()));
+        let diagnostic = Diagnostic { message: "cut".into(), place, ..Diagnostic::default() };
+        let text = plain(&diagnostic);
+        assert!(text.lines().any(|line| line.trim() == "--> /x/a.efi:1:1"), "{text}");
     }
 
     #[test]
