@@ -1,5 +1,7 @@
 //! `init`: settings and tasks for editors, and what editors make of our errors.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up must fail")]
+
 use l4re_tests::{Desk, Matcher, Problem, given};
 use serde_json::Value;
 
