@@ -1,0 +1,137 @@
+//! The book's commands: each is one that the command line knows, and each block is run
+//! against the twin unless the page says why not.
+//!
+//! A block of console lines is left out when the line before it is
+//! `<!-- not run: REASON -->`. All others of a page are run in their order, at one desk.
+
+use std::time::Duration;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use l4re_tests::{Desk, given};
+
+/// Limit for a block, in which one boot under emulation may be.
+const BLOCK: Duration = Duration::from_secs(240);
+/// Pages whose commands are run.
+const PAGES: [&str; 3] = ["first-image.md", "ec2.md", "twin.md"];
+
+/// What points the aws command line at the twin.
+const AWS: &str = "cargo l4re twin start\neval \"$(cargo l4re twin env)\"\n";
+
+/// A block of console lines.
+struct Block {
+    page: String,
+    line: usize,
+    commands: Vec<String>,
+    runs: bool,
+}
+
+impl Block {
+    fn calls_aws(&self) -> bool {
+        self.commands.iter().any(|line| line.starts_with("aws "))
+    }
+}
+
+/// The blocks of one page.
+fn blocks(page: &Utf8Path) -> Vec<Block> {
+    let text = fs_err::read_to_string(page).unwrap();
+    let name = page.file_name().unwrap().to_owned();
+    let lines: Vec<&str> = text.lines().collect();
+    let mut blocks: Vec<Block> = Vec::new();
+    let mut inside = false;
+    for (at, line) in lines.iter().enumerate() {
+        match (inside, *line) {
+            (false, "```console") => {
+                let before = at.checked_sub(1).map_or("", |at| lines[at]);
+                let runs = !before.starts_with("<!-- not run: ");
+                blocks.push(Block { page: name.clone(), line: at + 1, commands: Vec::new(), runs });
+                inside = true;
+            }
+            (true, "```") => inside = false,
+            (true, line) => {
+                if let Some(command) = line.strip_prefix("$ ") {
+                    blocks.last_mut().unwrap().commands.push(command.to_owned());
+                }
+            }
+            _ => {}
+        }
+    }
+    blocks
+}
+
+fn source() -> Utf8PathBuf {
+    Utf8Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("docs/src")
+}
+
+/// A desk on which `cargo l4re` is the tested binary, and the example's settings hold.
+fn desk() -> Desk {
+    let desk = Desk::new();
+    let cargo = desk.write("bin/cargo", "#!/bin/sh\nexec \"$L4RE_TEST_BINARY\" \"$@\"\n");
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs_err::set_permissions(cargo, executable).unwrap();
+    for (arch, folder) in [("AMD64", "l4re-amd64"), ("ARM64", "l4re-arm64")] {
+        let tree = given(&format!("L4RE_TEST_TREE_{arch}"));
+        fs_err::create_dir_all(desk.dir().join("build")).unwrap();
+        std::os::unix::fs::symlink(tree, desk.dir().join("build").join(folder)).unwrap();
+    }
+    desk.write(
+        "project/l4re.toml",
+        "arch = \"amd64\"\n[tree.amd64]\nbuild = \"../build/l4re-amd64\"\n\
+         [tree.arm64]\nbuild = \"../build/l4re-arm64\"\nplatform = \"arm_sbsa\"\n",
+    );
+    let venv = given("L4RE_TEST_VENV").join("bin");
+    let path = format!("{}/bin:{venv}:/usr/local/bin:/usr/bin:/bin", desk.dir());
+    desk.with("PATH", path).with("CARGO_L4RE_LOCAL", "true")
+}
+
+#[test]
+fn every_command_of_the_book_is_one() {
+    let desk = desk();
+    let mut pages: Vec<_> =
+        source().read_dir_utf8().unwrap().map(|entry| entry.unwrap().into_path()).collect();
+    pages.retain(|page| page.extension() == Some("md"));
+    pages.push(source().parent().unwrap().parent().unwrap().join("README.md"));
+    let mut seen = 0;
+    for block in pages.iter().flat_map(|page| blocks(page)) {
+        for command in block.commands.iter().filter(|line| line.starts_with("cargo l4re")) {
+            let line = command.split(" # ").next().unwrap().replace('…', "x");
+            let script = format!("set -- {line}; exec \"$@\" --help");
+            let output = desk
+                .start_program("/bin/sh".into(), &["-c", &script])
+                .wait(Duration::from_secs(60));
+            assert_eq!(
+                output.code, 0,
+                "{}:{}: {command}\n{}",
+                block.page, block.line, output.stderr
+            );
+            seen += 1;
+        }
+    }
+    assert!(seen > 20, "only {seen} commands were found");
+}
+
+#[test]
+fn the_blocks_of_the_book_run_on_the_twin() {
+    let mut ran = 0;
+    for page in PAGES {
+        let desk = desk();
+        let amd64 = desk.dir().join("build/l4re-amd64/images");
+        for (entry, name) in [("hello", "old.efi"), ("hello-args", "new.efi")] {
+            let tree = desk.dir().join("build/l4re-amd64");
+            desk.l4re(&["efiimage", entry, "--tree", tree.as_str()]).code(0);
+            let image = amd64.join(format!("bootstrap_{entry}.efi"));
+            fs_err::copy(image, desk.dir().join("project").join(name)).unwrap();
+        }
+        for block in blocks(&source().join(page)).iter().filter(|block| block.runs) {
+            let before = if block.calls_aws() { AWS } else { "" };
+            let script = format!("cd project\n{before}{}\n", block.commands.join("\n"));
+            let output = desk.start_program("/bin/sh".into(), &["-euc", &script]).wait(BLOCK);
+            assert_eq!(
+                output.code, 0,
+                "{}:{}\n{script}\nstdout:\n{}\nstderr:\n{}",
+                block.page, block.line, output.stdout, output.stderr
+            );
+            ran += 1;
+        }
+    }
+    assert!(ran > 5, "only {ran} blocks were run");
+}
