@@ -4,6 +4,8 @@
 //! A block of console lines is left out when the line before it is
 //! `<!-- not run: REASON -->`. All others of a page are run in their order, at one desk.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up must fail")]
+
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
