@@ -21,6 +21,7 @@ mod gc;
 mod guest;
 mod json;
 mod machine;
+mod paging;
 mod pipe;
 mod pricing;
 mod query;

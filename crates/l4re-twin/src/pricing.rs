@@ -7,8 +7,6 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -16,6 +14,7 @@ use sha2::{Digest, Sha256};
 use crate::ec2::{is_bare_metal, memory_and_vcpus};
 use crate::fault::Fault;
 use crate::json::{read, unknown};
+use crate::paging;
 use crate::twin::Twin;
 
 /// How the service's calls are named in `X-Amz-Target`.
@@ -70,12 +69,6 @@ fn products(region: &str, request: &Request) -> Result<Value, Fault> {
     if !(1..=100).contains(&size) {
         return Err(invalid("MaxResults must be between 1 and 100".to_owned()));
     }
-    let start = match &request.next_token {
-        None => 0,
-        Some(token) => read_token(token).ok_or_else(|| {
-            Fault::client("InvalidNextTokenException", "The pagination token is invalid")
-        })?,
-    };
     let mut list = Vec::new();
     if request.service_code == "AmazonEC2" {
         for (name, price) in PRICES.iter() {
@@ -89,19 +82,15 @@ fn products(region: &str, request: &Request) -> Result<Value, Fault> {
             }
         }
     }
-    let rest = list.len().saturating_sub(start);
-    let next = (rest > size).then(|| STANDARD.encode(format!("from {}", start + size)));
-    let page: Vec<Value> = list.into_iter().skip(start).take(size).collect();
+    let page = paging::page(list, Some(size), request.next_token.as_deref());
+    let (page, next) = page.ok_or_else(|| {
+        Fault::client("InvalidNextTokenException", "The pagination token is invalid")
+    })?;
     let mut answer = json!({ "FormatVersion": "aws_v1", "PriceList": page });
     if let Some(next) = next {
         answer["NextToken"] = next.into();
     }
     Ok(answer)
-}
-
-fn read_token(token: &str) -> Option<usize> {
-    let text = String::from_utf8(STANDARD.decode(token).ok()?).ok()?;
-    text.strip_prefix("from ")?.parse().ok()
 }
 
 impl Filter {

@@ -4,14 +4,13 @@
 //!
 //! Invariant: what is listed here is what launches and starts are held against.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::ec2::{memory_and_vcpus, uuid};
 use crate::fault::Fault;
 use crate::json::{read, unknown};
+use crate::paging;
 use crate::state::{Account, Instance, InstanceState, State};
 use crate::twin::Twin;
 
@@ -191,28 +190,18 @@ fn list(request: &Request, account: &Account, region: &str, applied: bool) -> Re
         let message = "MaxResults must be between 1 and 100";
         return Err(Fault::client("IllegalArgumentException", message));
     }
-    let start = match request.next_token.as_deref().map(read_token) {
-        None => 0,
-        Some(Some(start)) => start,
-        Some(None) => {
-            let message = "Invalid token was provided.";
-            return Err(Fault::client("InvalidPaginationTokenException", message));
-        }
-    };
     let fits = |quota: &&Quota| request.quota_code.as_ref().is_none_or(|code| code == quota.code);
     let all: Vec<&Quota> = QUOTAS.iter().filter(fits).collect();
-    let page = all.iter().skip(start).take(size);
-    let page: Vec<Value> = page.map(|quota| shown(quota, account, region, applied)).collect();
-    let mut answer = json!({ "Quotas": page });
-    if start + size < all.len() {
-        answer["NextToken"] = STANDARD.encode(format!("from {}", start + size)).into();
+    let page = paging::page(all, Some(size), request.next_token.as_deref());
+    let (page, next) = page.ok_or_else(|| {
+        Fault::client("InvalidPaginationTokenException", "Invalid token was provided.")
+    })?;
+    let page = page.into_iter().map(|quota| shown(quota, account, region, applied));
+    let mut answer = json!({ "Quotas": page.collect::<Vec<_>>() });
+    if let Some(next) = next {
+        answer["NextToken"] = next.into();
     }
     Ok(answer)
-}
-
-fn read_token(token: &str) -> Option<usize> {
-    let text = String::from_utf8(STANDARD.decode(token).ok()?).ok()?;
-    text.strip_prefix("from ")?.parse().ok()
 }
 
 fn shown(quota: &Quota, account: &Account, region: &str, applied: bool) -> Value {

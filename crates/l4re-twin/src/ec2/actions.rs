@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{
     attributes, console, images, instance_types, instances, launch, lifecycle, metadata_defaults,
-    network, registration, snapshots, spot_prices, tags,
+    network, registration, snapshots, spot_prices, spot_requests, tags, volumes,
 };
 use crate::fault::Fault;
 use crate::query::{Params, Scope};
@@ -40,10 +40,12 @@ enum DryRun {
 }
 
 const ACTIONS: &[(&str, DryRun, Action)] = &[
+    ("CancelSpotInstanceRequests", DryRun::Before, spot_requests::cancel),
     ("CopyImage", DryRun::Before, registration::copy),
     ("CreateTags", DryRun::Before, tags::create),
     ("DeleteSnapshot", DryRun::Before, snapshots::delete),
     ("DeleteTags", DryRun::Before, tags::delete),
+    ("DeleteVolume", DryRun::Before, volumes::delete),
     ("DeregisterImage", DryRun::Before, registration::deregister),
     ("DescribeAccountAttributes", DryRun::Before, network::account_attributes),
     ("DescribeAvailabilityZones", DryRun::Before, network::availability_zones),
@@ -56,9 +58,11 @@ const ACTIONS: &[(&str, DryRun, Action)] = &[
     ("DescribeRegions", DryRun::Before, network::regions),
     ("DescribeSecurityGroups", DryRun::Before, network::security_groups),
     ("DescribeSnapshots", DryRun::Before, snapshots::describe),
+    ("DescribeSpotInstanceRequests", DryRun::Before, spot_requests::describe),
     ("DescribeSpotPriceHistory", DryRun::Before, spot_prices::describe),
     ("DescribeSubnets", DryRun::Before, network::subnets),
     ("DescribeTags", DryRun::Before, tags::describe),
+    ("DescribeVolumes", DryRun::Before, volumes::describe),
     ("DescribeVpcs", DryRun::Before, network::vpcs),
     ("DisableSerialConsoleAccess", DryRun::Before, console::disable_access),
     ("EnableSerialConsoleAccess", DryRun::Before, console::enable_access),

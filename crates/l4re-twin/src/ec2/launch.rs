@@ -109,6 +109,7 @@ fn record(call: &Call<'_>, state: &State, request: &LaunchRequest, index: u32) -
         image_boot_mode: request.image.boot_mode,
         chain: Some(request.image.chain),
         root_device: request.image.root_device.clone(),
+        root: request.image.root().cloned(),
         bare_metal: request.instance_type.is_bare_metal(),
         zone: request.zone.name.clone(),
         subnet_id: request.zone.subnet_id(&state.account.id),
@@ -135,6 +136,8 @@ fn record(call: &Call<'_>, state: &State, request: &LaunchRequest, index: u32) -
         spot: request.spot.map(|can_be_stopped| Spot {
             request_id: format!("sir-{}", random_hex(8)),
             can_be_stopped,
+            cancelled: false,
+            tags: request.tags.spot_request.clone(),
         }),
         core_count: request.core_count,
         threads_per_core: request.threads_per_core,

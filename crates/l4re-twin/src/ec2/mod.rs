@@ -16,9 +16,11 @@ mod pages;
 mod registration;
 mod snapshots;
 mod spot_prices;
+mod spot_requests;
 mod tags;
 #[cfg(test)]
 pub(crate) mod tests;
+mod volumes;
 
 pub(crate) use actions::{answer, refusal, uuid};
 pub(crate) use filters::glob;

@@ -17,6 +17,7 @@ pub(super) struct TagSpecifications {
     pub(super) instance: Tags,
     pub(super) volume: Tags,
     pub(super) network_interface: Tags,
+    pub(super) spot_request: Tags,
 }
 
 /// Reads `TagSpecification.N`.
@@ -28,8 +29,7 @@ pub(super) fn tag_specifications(root: &Scope<'_>, spot: bool) -> Result<TagSpec
             "instance" => specifications.instance.extend(tags),
             "volume" => specifications.volume.extend(tags),
             "network-interface" => specifications.network_interface.extend(tags),
-            // The request's own tags: the twin has no calls that would show them.
-            "spot-instances-request" if spot => {}
+            "spot-instances-request" if spot => specifications.spot_request.extend(tags),
             "spot-instances-request" => {
                 let message = "'spot-instances-request' is not a valid taggable resource type for \
                                this operation.";
@@ -181,6 +181,7 @@ fn owner_of(state: &mut State, id: &str, tags: Tags) -> Option<String> {
         .values()
         .find(|instance| {
             [&instance.id, &instance.volume_id, &instance.eni_id].contains(&&id.to_owned())
+                || instance.spot.as_ref().is_some_and(|spot| spot.request_id == id)
         })
         .map(|instance| instance.id.clone())
 }
@@ -223,6 +224,9 @@ pub(super) fn describe(call: &Call<'_>) -> Result<Value, Fault> {
         add(&instance.id, "instance", &instance.tags);
         add(&instance.volume_id, "volume", &instance.volume_tags);
         add(&instance.eni_id, "network-interface", &instance.eni_tags);
+        if let Some(spot) = &instance.spot {
+            add(&spot.request_id, "spot-instances-request", &spot.tags);
+        }
     }
     drop(state);
     filters::retain(&mut list, &call.root(), PATHS)?;

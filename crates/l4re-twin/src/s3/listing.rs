@@ -1,8 +1,14 @@
 //! Listing a bucket: prefix, delimiter, pages, in S3's order.
 
-use s3s::dto::{CommonPrefix, ETag, ListObjectsV2Input, ListObjectsV2Output, Timestamp};
+use s3s::S3Result;
+use s3s::dto::{
+    CommonPrefix, ETag, ListMultipartUploadsInput, ListMultipartUploadsOutput, ListObjectsV2Input,
+    ListObjectsV2Output, MultipartUpload, StorageClass, Timestamp,
+};
 
+use crate::s3::Uploads;
 use crate::s3::objects::Object;
+use crate::s3::service::Store;
 
 /// One page of `ListObjectsV2` from a bucket's records, sorted by key.
 pub(crate) fn list(objects: Vec<Object>, input: ListObjectsV2Input) -> ListObjectsV2Output {
@@ -66,6 +72,48 @@ fn listed(object: Object) -> s3s::dto::Object {
         last_modified: Some(Timestamp::from(object.modified)),
         storage_class: Some("STANDARD".to_owned().into()),
         ..Default::default()
+    }
+}
+
+impl Store {
+    /// S3's `ListMultipartUploads`.
+    pub(super) fn list_uploads(
+        &self,
+        input: ListMultipartUploadsInput,
+    ) -> S3Result<ListMultipartUploadsOutput> {
+        let prefix = input.prefix.unwrap_or_default();
+        let most = input.max_uploads.unwrap_or(1000).clamp(1, 1000);
+        let after = |key: &str, id: &str| match (&input.key_marker, &input.upload_id_marker) {
+            (Some(marker), Some(last)) => (key, id) > (marker.as_str(), last.as_str()),
+            (Some(marker), None) => key > marker.as_str(),
+            (None, _) => true,
+        };
+        let mut rest = Uploads(&self.objects)
+            .of_bucket(&input.bucket)?
+            .into_iter()
+            .filter(|(id, upload, _)| upload.key.starts_with(&prefix) && after(&upload.key, id))
+            .map(|(id, upload, begun)| MultipartUpload {
+                upload_id: Some(id),
+                key: Some(upload.key),
+                initiated: Some(Timestamp::from(begun)),
+                storage_class: Some(StorageClass::from_static(StorageClass::STANDARD)),
+                ..Default::default()
+            })
+            .peekable();
+        let uploads: Vec<MultipartUpload> = rest.by_ref().take(most as usize).collect();
+        let last = uploads.last().filter(|_| rest.peek().is_some());
+        Ok(ListMultipartUploadsOutput {
+            next_key_marker: last.and_then(|upload| upload.key.clone()),
+            next_upload_id_marker: last.and_then(|upload| upload.upload_id.clone()),
+            is_truncated: Some(last.is_some()),
+            bucket: Some(input.bucket),
+            key_marker: input.key_marker,
+            upload_id_marker: input.upload_id_marker,
+            max_uploads: Some(most),
+            prefix: Some(prefix),
+            uploads: Some(uploads),
+            ..Default::default()
+        })
     }
 }
 

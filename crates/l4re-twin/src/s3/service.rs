@@ -10,6 +10,7 @@ use s3s::{S3, S3Error, S3Request, S3Response, S3Result, s3_error};
 
 use crate::s3::listing::list;
 use crate::s3::objects::Condition;
+use crate::s3::settings::default_encryption;
 use crate::s3::transfer::signed;
 use crate::s3::{Objects, Uploads};
 use crate::sigv4::Credentials;
@@ -256,6 +257,23 @@ impl S3 for Store {
             upload_id: Some(input.upload_id),
             is_truncated: Some(false),
             ..Default::default()
+        }))
+    }
+
+    async fn list_multipart_uploads(
+        &self,
+        req: S3Request<ListMultipartUploadsInput>,
+    ) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
+        self.list_uploads(req.input).map(S3Response::new)
+    }
+
+    async fn get_bucket_encryption(
+        &self,
+        req: S3Request<GetBucketEncryptionInput>,
+    ) -> S3Result<S3Response<GetBucketEncryptionOutput>> {
+        self.check_bucket(&req.input.bucket)?;
+        Ok(S3Response::new(GetBucketEncryptionOutput {
+            server_side_encryption_configuration: Some(default_encryption()),
         }))
     }
 

@@ -139,6 +139,20 @@ impl Store {
     }
 }
 
+/// What every bucket has since 2023, unless it is told otherwise, which the twin is not.
+pub(super) fn default_encryption() -> ServerSideEncryptionConfiguration {
+    let algorithm = ServerSideEncryption::from_static(ServerSideEncryption::AES256);
+    ServerSideEncryptionConfiguration {
+        rules: vec![ServerSideEncryptionRule {
+            apply_server_side_encryption_by_default: Some(ServerSideEncryptionByDefault {
+                kms_master_key_id: None,
+                sse_algorithm: algorithm,
+            }),
+            bucket_key_enabled: Some(false),
+        }],
+    }
+}
+
 fn statements(document: &Value) -> Vec<&Value> {
     match &document["Statement"] {
         Value::Array(list) => list.iter().collect(),

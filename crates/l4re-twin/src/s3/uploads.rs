@@ -1,6 +1,7 @@
 //! Multipart uploads: parts wait in `uploads/<id>/` until the whole is put together.
 
 use std::io::{self, Read};
+use std::time::SystemTime;
 
 use camino::Utf8PathBuf;
 use fs_err as fs;
@@ -71,6 +72,25 @@ impl Uploads<'_> {
         let found: Option<Upload> = files::read_json(&self.dir(id)?.join("upload.json"))
             .map_err(S3Error::internal_error)?;
         found.filter(|upload| upload.bucket == bucket && upload.key == key).ok_or_else(no_such)
+    }
+
+    /// The uploads to a bucket that have begun, with their ids and when, sorted by key.
+    pub(crate) fn of_bucket(self, bucket: &str) -> S3Result<Vec<(String, Upload, SystemTime)>> {
+        self.0.bucket_created(bucket)?;
+        let mut list = Vec::new();
+        let Ok(entries) = self.0.root().join("uploads").read_dir_utf8() else { return Ok(list) };
+        for entry in entries {
+            let entry = entry.map_err(S3Error::internal_error)?;
+            let record = entry.path().join("upload.json");
+            // One that ends meanwhile is none.
+            let Ok(Some(upload)) = files::read_json::<Upload>(&record) else { continue };
+            let Ok(begun) = record.metadata().and_then(|file| file.modified()) else { continue };
+            if upload.bucket == bucket {
+                list.push((entry.file_name().to_owned(), upload, begun));
+            }
+        }
+        list.sort_unstable_by(|a, b| (&a.1.key, &a.0).cmp(&(&b.1.key, &b.0)));
+        Ok(list)
     }
 
     /// Where the bytes of a part go.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::state::Chain;
+use crate::state::{Chain, Device};
 
 /// Tags of one resource.
 pub(crate) type Tags = BTreeMap<String, String>;
@@ -116,6 +116,11 @@ pub(crate) struct Spot {
     pub(crate) request_id: String,
     /// Persistent requests with the interruption behaviour `stop` can be stopped.
     pub(crate) can_be_stopped: bool,
+    #[serde(default)]
+    pub(crate) cancelled: bool,
+    /// The request's own.
+    #[serde(default)]
+    pub(crate) tags: Tags,
 }
 
 /// Why an instance is in its state: EC2's `stateReason`.
@@ -162,6 +167,9 @@ pub(crate) struct Instance {
     pub(crate) chain: Option<Chain>,
     #[serde(default = "first_disk")]
     pub(crate) root_device: String,
+    /// What its root device was made from.
+    #[serde(default)]
+    pub(crate) root: Option<Device>,
     pub(crate) bare_metal: bool,
     pub(crate) zone: String,
     pub(crate) subnet_id: String,

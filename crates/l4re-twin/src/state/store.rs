@@ -44,7 +44,8 @@ impl State {
             } else if instance.eni_id == id {
                 Some(("network-interface", &mut instance.eni_tags))
             } else {
-                None
+                let spot = instance.spot.as_mut().filter(|spot| spot.request_id == id)?;
+                Some(("spot-instances-request", &mut spot.tags))
             }
         })
     }

@@ -86,6 +86,8 @@ def objects():
     assert "vpce-1" in s3.get_bucket_policy(Bucket=bucket)["Policy"]
     assert not s3.get_bucket_policy_status(Bucket=bucket)["PolicyStatus"]["IsPublic"]
     s3.delete_bucket_policy(Bucket=bucket)
+    rule = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"][0]
+    assert rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
     assert code_of(s3.get_bucket_lifecycle_configuration, Bucket=bucket) == "NoSuchLifecycleConfiguration"
     s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": [
         {"ID": "l4re", "Status": "Enabled", "Filter": {"Prefix": "l4re/"}, "Expiration": {"Days": 30},
@@ -94,6 +96,8 @@ def objects():
     assert rules[0]["Expiration"]["Days"] == 30 and rules[0]["Filter"]["Prefix"] == "l4re/", rules
     big = bytes(range(256)) * 4 * 10240 * 2
     upload = s3.create_multipart_upload(Bucket=bucket, Key="big")["UploadId"]
+    begun = s3.list_multipart_uploads(Bucket=bucket, Prefix="b")["Uploads"]
+    assert [(u["Key"], u["UploadId"]) for u in begun] == [("big", upload)]
     parts = []
     for number, start in enumerate(range(0, len(big), 6 << 20), 1):
         part = s3.upload_part(Bucket=bucket, Key="big", UploadId=upload, PartNumber=number, Body=big[start:start + (6 << 20)])
@@ -210,6 +214,20 @@ def around():
     client("pricing", region_name="us-east-1").get_products(ServiceCode="AmazonEC2", MaxResults=2)
     spot = ec2.describe_spot_price_history(InstanceTypes=["t3.nano"], ProductDescriptions=["Linux/UNIX"], MaxResults=2)
     assert 0 < float(spot["SpotPriceHistory"][0]["SpotPrice"]) < 0.0052 and spot["NextToken"]
+    one = ec2.run_instances(ImageId=official(), InstanceType="t3.nano", MinCount=1, MaxCount=1,
+                            InstanceMarketOptions={"MarketType": "spot"},
+                            TagSpecifications=[{"ResourceType": "spot-instances-request", "Tags": [{"Key": "l4re:name", "Value": "s"}]}])["Instances"][0]
+    request = one["SpotInstanceRequestId"]
+    volume = ec2.describe_volumes(Filters=[{"Name": "attachment.instance-id", "Values": [one["InstanceId"]]}])["Volumes"][0]
+    assert volume["State"] == "in-use" and code_of(ec2.delete_volume, VolumeId=volume["VolumeId"]) == "VolumeInUse"
+    tagged = ec2.describe_spot_instance_requests(Filters=[{"Name": "tag:l4re:name", "Values": ["s"]}])
+    assert [r["State"] for r in tagged["SpotInstanceRequests"]] == ["active"]
+    assert code_of(ec2.stop_instances, InstanceIds=[one["InstanceId"]]) == "UnsupportedOperation"
+    ec2.cancel_spot_instance_requests(SpotInstanceRequestIds=[request])
+    ec2.terminate_instances(InstanceIds=[one["InstanceId"]], SkipOsShutdown=True)
+    ec2.get_waiter("instance_terminated").wait(InstanceIds=[one["InstanceId"]], WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+    assert ec2.describe_spot_instance_requests(SpotInstanceRequestIds=[request])["SpotInstanceRequests"][0]["State"] == "cancelled"
+    assert code_of(ec2.describe_volumes, VolumeIds=[volume["VolumeId"]]) == "InvalidVolume.NotFound"
     quotas = client("service-quotas")
     assert len(quotas.list_service_quotas(ServiceCode="ec2", MaxResults=2)["Quotas"]) == 2
     standard = dict(ServiceCode="ec2", QuotaCode="L-1216C47A")
