@@ -17,13 +17,14 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 
 use crate::error::CloudError;
+use crate::instance::Instance;
 use crate::place::Place;
 use crate::plan::{BootPlan, HttpTokens, ImageFacts, PlanError, PlanOptions, plan};
 use crate::prepare::Prepared;
 use crate::publish::Object;
 use crate::script::{AfterFailure, ScriptOptions, file_name, script};
-use crate::tags::{TagValues, launch_tags};
-use crate::token::{TokenSeed, client_token};
+use crate::tags::{self, TagValues, launch_tags};
+use crate::token::{TokenSeed, client_token, digest};
 
 /// What to pay for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -56,8 +57,16 @@ pub struct LaunchOptions {
     pub security_groups: Vec<String>,
     /// Further tags, on every resource.
     pub tags: Vec<(String, String)>,
-    /// Whether to take a live instance of that name with the same image for one's own.
+    /// Whether to take a live instance of that name for one's own, if the same owner asked for
+    /// the same image in the same way.
     pub adopt: bool,
+}
+
+impl LaunchOptions {
+    /// The value of the owner's tag.
+    pub(crate) fn owner_for<'a>(&'a self, prepared: &'a Prepared) -> &'a str {
+        self.owner.as_deref().unwrap_or_else(|| prepared.identity.owner())
+    }
 }
 
 /// One RunInstances call, before it is made.
@@ -110,10 +119,11 @@ pub fn attempts(
     let tags = launch_tags(
         &TagValues {
             name: &prepared.options.name,
-            owner: options.owner.as_deref().unwrap_or_else(|| prepared.identity.owner()),
+            owner: options.owner_for(prepared),
             created: now,
             expires: options.expires,
             image: image.sha256.as_deref(),
+            launch: &launch_sum(image, options),
         },
         &options.tags,
     );
@@ -146,6 +156,16 @@ pub fn attempts(
     }
 }
 
+/// What tells two launches under one name apart that a user would not take for the same.
+pub(crate) fn launch_sum(image: &ImageFacts, options: &LaunchOptions) -> String {
+    let nested = if options.plan.nested { "nested" } else { "" };
+    let image = image.sha256.as_deref().unwrap_or_default();
+    let command_line = options.command_line.as_deref().unwrap_or_default();
+    let mut sum = digest("l4re-same-launch-1", &[image, command_line, nested]);
+    sum.truncate(32);
+    sum
+}
+
 /// Whether each round asks for spot capacity.
 fn markets(market: Market) -> &'static [bool] {
     match market {
@@ -167,6 +187,13 @@ fn plan_for(
 }
 
 impl Attempt {
+    /// Whether an instance is what this attempt would launch: same owner, image and wishes.
+    pub(crate) fn is_same_launch(&self, instance: &Instance) -> bool {
+        [tags::OWNER, tags::IMAGE, tags::LAUNCH]
+            .iter()
+            .all(|key| tags::value(&instance.tags, key) == tags::value(&self.tags, key))
+    }
+
     /// The token of this attempt after `generation` spent ones.
     pub(crate) fn token_of(&self, prepared: &Prepared, generation: u32) -> String {
         client_token(&TokenSeed {

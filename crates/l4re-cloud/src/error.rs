@@ -156,7 +156,7 @@ pub enum CloudError {
         reason: String,
     },
     /// A live instance of that name exists.
-    #[error("`{}` is already running: {} ({})", .0.name, .0.id, .0.state)]
+    #[error("`{}` {}: {} ({})", .0.name, .0.verb(), .0.id, .0.state)]
     AlreadyRunning(Box<Running>),
     /// No instance of that name or id.
     #[error("no instance named `{name}`")]
@@ -319,8 +319,15 @@ pub struct Running {
     pub state: String,
     /// Who launched it.
     pub owner: Option<String>,
-    /// Whether it was launched with the image that was to be launched now.
-    pub same_image: bool,
+}
+
+impl Running {
+    fn verb(&self) -> &'static str {
+        match self.state.as_str() {
+            "pending" | "running" => "is already running",
+            _ => "exists already",
+        }
+    }
 }
 
 /// One attempt at a launch that found no room.

@@ -79,17 +79,17 @@ impl Cloud {
         if let (Some(instance), Some(first)) =
             (self.still_running(prepared).await?, attempts.first())
         {
-            return self.adopt(instance, first, image, options);
+            return self.adopt(instance, first, prepared, options);
         }
         self.warn_of_addresses(&attempts);
         let mut tried = Vec::new();
         for attempt in &attempts {
             match self.try_attempt(prepared, attempt).await {
                 Ok(Outcome::Found(instance)) => {
-                    return self.adopt(*instance, attempt, image, options);
+                    return self.adopt(*instance, attempt, prepared, options);
                 }
                 Ok(Outcome::Accepted(instance)) => {
-                    return self.settle(*instance, attempt, image, options).await;
+                    return self.settle(*instance, attempt, prepared, options).await;
                 }
                 Ok(Outcome::Spent) => {
                     return Err(CloudError::BadAnswer {
@@ -206,16 +206,17 @@ impl Cloud {
         }
     }
 
-    /// Takes a live instance for ours, if it is asked for and it runs the same image.
+    /// Takes a live instance for ours, if that is asked for and it is what would be launched.
     fn adopt(
         &self,
         instance: Instance,
         attempt: &Attempt,
-        image: &ImageFacts,
+        prepared: &Prepared,
         options: &LaunchOptions,
     ) -> Result<Launched, CloudError> {
-        let way = in_the_way(&attempt.name, &instance, image.sha256.as_deref());
-        if !(options.adopt && way.same_image) {
+        let same = prepared.may_be_adopted(&instance) && attempt.is_same_launch(&instance);
+        if !(options.adopt && same) {
+            let way = in_the_way(&attempt.name, &instance);
             return Err(CloudError::AlreadyRunning(Box::new(way)));
         }
         let spot = instance.spot_request.is_some();
@@ -243,7 +244,7 @@ impl Cloud {
         &self,
         instance: Instance,
         attempt: &Attempt,
-        image: &ImageFacts,
+        prepared: &Prepared,
         options: &LaunchOptions,
     ) -> Result<Launched, CloudError> {
         let older = match self.named(&attempt.name).await {
@@ -258,7 +259,7 @@ impl Cloud {
             None => Ok(self.launched(instance, attempt, false, attempt.spot)),
             Some(older) => {
                 self.terminate(&instance).await?;
-                self.adopt(older, attempt, image, options)
+                self.adopt(older, attempt, prepared, options)
             }
         }
     }

@@ -5,11 +5,12 @@
 use l4re_image::{Arch, Kind};
 
 use crate::ami::{AmiFacts, filter};
+use crate::attempt::LaunchOptions;
 use crate::connect::Cloud;
 use crate::error::{CloudError, Running};
 use crate::event::Event;
 use crate::identity::Identity;
-use crate::instance::Instance;
+use crate::instance::{Instance, InstanceState};
 use crate::place::{Offering, Place, Subnet, places};
 use crate::plan::{
     AccountFacts, BootPlan, ImageFacts, KindChoice, PlanError, PlanOptions, best_kind, plan,
@@ -49,9 +50,9 @@ pub struct Prepared {
     pub serial: SerialStatus,
     /// Where to try, in order.
     pub places: Vec<Place>,
-    /// The live instance of that name: a launch would end in this error, unless it is gone
-    /// by then.
-    pub running: Option<Running>,
+    /// The live instance of that name: in the way of a launch, unless it is gone by then or
+    /// the launch may take it for its own.
+    pub running: Option<Instance>,
     /// The newest dead instance of that name: the seed of the launch's tokens.
     pub last_dead: Option<String>,
 }
@@ -69,6 +70,22 @@ impl Prepared {
         Err(refusal.unwrap_or(PlanError::NoMachine))
     }
 
+    /// Refuses a name that is taken, as far as can be told before there is an image.
+    pub fn check_free(&self, options: &LaunchOptions) -> Result<(), CloudError> {
+        let Some(instance) = &self.running else { return Ok(()) };
+        let ours = instance.owner.as_deref() == Some(options.owner_for(self));
+        if options.adopt && ours && self.may_be_adopted(instance) {
+            return Ok(());
+        }
+        Err(CloudError::AlreadyRunning(Box::new(in_the_way(&self.options.name, instance))))
+    }
+
+    /// Whether an instance runs, and on a machine that was asked for.
+    pub(crate) fn may_be_adopted(&self, instance: &Instance) -> bool {
+        matches!(instance.state, InstanceState::Pending | InstanceState::Running)
+            && self.types.iter().any(|machine| machine.name == instance.instance_type)
+    }
+
     /// The kind of image to build for an architecture, and why if it is not the usual one.
     pub fn best_kind(&self, arch: Arch) -> KindChoice {
         let usual = KindChoice { kind: Kind::Efi, why: None };
@@ -77,13 +94,12 @@ impl Prepared {
 }
 
 /// A live instance of the same name, as an error tells it.
-pub(crate) fn in_the_way(name: &str, instance: &Instance, image: Option<&str>) -> Running {
+pub(crate) fn in_the_way(name: &str, instance: &Instance) -> Running {
     Running {
         name: name.to_owned(),
         id: instance.id.clone(),
         state: instance.state.to_string(),
         owner: instance.owner.clone(),
-        same_image: image.is_some() && instance.image.as_deref() == image,
     }
 }
 
@@ -116,7 +132,7 @@ impl Cloud {
             account,
             serial,
             places,
-            running: live.first().map(|instance| in_the_way(&options.name, instance, None)),
+            running: live.into_iter().next(),
             last_dead: dead.into_iter().next().map(|instance| instance.id),
         })
     }

@@ -1,6 +1,6 @@
 //! Tags: the only place where state is kept, so that any machine sees the same `ps`.
 //!
-//! Invariant: all five tags are set by the call that makes a resource, never afterwards.
+//! Invariant: all tags are set by the call that makes a resource, never afterwards.
 
 use aws_sdk_ec2::types::Tag;
 use jiff::Timestamp;
@@ -15,6 +15,9 @@ pub(crate) const CREATED: &str = "l4re:created";
 pub(crate) const EXPIRES: &str = "l4re:expires";
 /// SHA-256 of the image.
 pub(crate) const IMAGE: &str = "l4re:image";
+/// What was asked for besides the image: see [`crate::attempt::attempts`]. A launch that asks
+/// for the same is the same launch, repeated.
+pub(crate) const LAUNCH: &str = "l4re:launch";
 /// What an AMI is for: `ipxe`.
 pub(crate) const ROLE: &str = "l4re:role";
 /// The IMDS version that an own AMI's iPXE speaks, if it is only `v1`.
@@ -32,6 +35,7 @@ pub(crate) struct TagValues<'a> {
     pub(crate) created: Timestamp,
     pub(crate) expires: Option<Timestamp>,
     pub(crate) image: Option<&'a str>,
+    pub(crate) launch: &'a str,
 }
 
 /// The tags of a launch, ours first. A further tag cannot replace one of ours.
@@ -46,6 +50,7 @@ pub(crate) fn launch_tags(
     ];
     tags.extend(values.expires.map(|time| (EXPIRES, milliseconds(time))));
     tags.extend(values.image.map(|sum| (IMAGE, sum.to_owned())));
+    tags.push((LAUNCH, values.launch.to_owned()));
     tags.push((DISPLAY_NAME, values.name.to_owned()));
     let mut tags: Vec<(String, String)> = tags
         .into_iter()
@@ -95,14 +100,15 @@ mod tests {
             created: "2026-11-01T10:00:00.75Z".parse().unwrap(),
             expires: Some("2026-11-01T12:00:00Z".parse().unwrap()),
             image: Some("abc"),
+            launch: "def",
         }
     }
 
     #[test]
-    fn all_five_and_the_display_name() {
+    fn all_of_ours_and_the_display_name() {
         let tags = launch_tags(&values(), &[]);
         let keys: Vec<_> = tags.iter().map(|(k, _)| k.as_str()).collect();
-        assert_eq!(keys, [NAME, OWNER, CREATED, EXPIRES, IMAGE, DISPLAY_NAME]);
+        assert_eq!(keys, [NAME, OWNER, CREATED, EXPIRES, IMAGE, LAUNCH, DISPLAY_NAME]);
         assert_eq!(value(&tags, CREATED), Some("2026-11-01T10:00:00.75Z"));
         assert_eq!(time(&tags, EXPIRES), values().expires);
     }

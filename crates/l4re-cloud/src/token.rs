@@ -25,18 +25,24 @@ pub(crate) struct TokenSeed<'a> {
 
 /// The token: 64 hexadecimal digits.
 pub(crate) fn client_token(seed: &TokenSeed<'_>) -> String {
-    let mut hash = Sha256::new();
     let spot = if seed.spot { "spot" } else { "on-demand" };
     let generation = seed.generation.to_string();
-    for field in [
-        "l4re-launch-1",
+    let fields = [
         seed.name,
         seed.last_dead.unwrap_or_default(),
         seed.instance_type,
         seed.zone.unwrap_or_default(),
         spot,
         &generation,
-    ] {
+    ];
+    digest("l4re-launch-1", &fields)
+}
+
+/// SHA-256 of a list of fields, in hexadecimal; `purpose` keeps sums of one kind apart from
+/// those of another.
+pub(crate) fn digest(purpose: &str, fields: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for field in [purpose].iter().chain(fields) {
         // The length first, so that no two lists of fields run together to the same bytes.
         hash.update((field.len() as u64).to_le_bytes());
         hash.update(field);

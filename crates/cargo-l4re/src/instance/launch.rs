@@ -1,16 +1,18 @@
 //! From a target to an accepted launch.
 //!
-//! Lookups run while the image is built; then it is uploaded, the plan is made, and one call
+//! Lookups run while the image is built and uploaded; then the plan is made, and one call
 //! launches. Whatever was launched is handed back even when the user wants to end, so that
 //! the caller can stop it: no path out of here loses a machine.
 
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::{MaybeDone, TryMaybeDone, maybe_done, try_maybe_done};
 use jiff::Timestamp;
 use l4re_cloud::{
     Attempt, Chain, CloudError, ImageFacts, LaunchOptions, Launched, Market, Object, PlanOptions,
-    PrepareOptions, Prepared, PublishOptions, Running,
+    PrepareOptions, Prepared, PublishOptions,
 };
 use l4re_image::{Arch, Cancel, Image, Kind};
 
@@ -39,6 +41,8 @@ pub struct Recipe {
     pub make_bucket: bool,
     /// The image's command line.
     pub command_line: Option<String>,
+    /// Whether to go on with an instance that an earlier run of the same command launched.
+    pub adopt: bool,
 }
 
 /// A launch that was accepted, and what it runs.
@@ -73,9 +77,13 @@ pub async fn launch(
     recipe: &Recipe,
     interrupt: &Interrupt,
 ) -> Result<Launch, Failure> {
-    let (prepared, image) = prepare(context, connection, source, recipe, interrupt).await?;
-    let facts = facts(&image)?;
     let options = launch_options(context, recipe)?;
+    let lookups = lookups(connection, recipe, &options, interrupt);
+    let mut lookups = pin!(try_maybe_done(lookups));
+    let image = built(context, source, recipe, lookups.as_mut(), interrupt).await?;
+    let mut upload = pin!(maybe_done(publish(context, connection, recipe, &image, interrupt)));
+    let prepared = looked_up(lookups, upload.as_mut()).await?;
+    let facts = facts(&image)?;
     let plan = prepared.plan(&facts, &options.plan).map_err(CloudError::from)?;
     context
         .shell
@@ -83,7 +91,8 @@ pub async fn launch(
     for warning in &plan.warnings {
         context.shell.warn(warning);
     }
-    let object = publish(context, connection, recipe, &image, interrupt).await?;
+    upload.as_mut().await;
+    let object = upload.take_output().ok_or(Failure::Interrupted)??;
     if interrupt.is_asked() {
         return Err(Failure::Interrupted);
     }
@@ -100,11 +109,14 @@ pub async fn dry_run(
     recipe: &Recipe,
     interrupt: &Interrupt,
 ) -> Result<Placed, Failure> {
-    let (prepared, image) = prepare(context, connection, source, recipe, interrupt).await?;
-    let facts = facts(&image)?;
-    let options = publish_options(context, connection, recipe);
-    let object = connection.cloud.object_for(&image, &options).await?;
     let options = launch_options(context, recipe)?;
+    let lookups = lookups(connection, recipe, &options, interrupt);
+    let mut lookups = pin!(try_maybe_done(lookups));
+    let image = built(context, source, recipe, lookups.as_mut(), interrupt).await?;
+    let prepared = looked_up(lookups, pin!(maybe_done(std::future::ready(())))).await?;
+    let facts = facts(&image)?;
+    let publishing = publish_options(context, connection, recipe);
+    let object = connection.cloud.object_for(&image, &publishing).await?;
     let attempts = l4re_cloud::attempts(&prepared, &facts, &object, &options, Timestamp::now())?;
     Ok(Placed { image, attempts })
 }
@@ -137,54 +149,74 @@ async fn publish(
     }
 }
 
-/// Looks everything up and builds the image, at the same time where the kind of image does
-/// not depend on what the lookups find.
-async fn prepare(
-    context: &Arc<Context>,
+/// Looks everything up, and refuses a name that is taken.
+async fn lookups(
     connection: &Connection,
-    source: &Source,
     recipe: &Recipe,
+    launch: &LaunchOptions,
     interrupt: &Interrupt,
-) -> Result<(Prepared, Image), Failure> {
+) -> Result<Prepared, Failure> {
     let options = PrepareOptions {
         name: recipe.name.clone(),
         types: recipe.types.clone(),
         ..PrepareOptions::default()
     };
-    let lookups = async {
-        tokio::select! {
-            prepared = connection.cloud.prepare(&options) => free(prepared?),
-            () = interrupt.asked() => Err(Failure::Interrupted),
-        }
+    let prepared = tokio::select! {
+        prepared = connection.cloud.prepare(&options) => prepared?,
+        () = interrupt.asked() => return Err(Failure::Interrupted),
     };
+    prepared.check_free(launch)?;
+    Ok(prepared)
+}
+
+/// Builds the image; the lookups go on at the same time where the kind of image does not
+/// depend on what they find. What they refuse ends the build.
+async fn built<L>(
+    context: &Arc<Context>,
+    source: &Source,
+    recipe: &Recipe,
+    mut lookups: Pin<&mut TryMaybeDone<L>>,
+    interrupt: &Interrupt,
+) -> Result<Image, Failure>
+where
+    L: Future<Output = Result<Prepared, Failure>>,
+{
     let settled = recipe.kind.or(source.kind()).or(match source.arch() {
         Arch::X86_64 => None,
         _ => Some(Kind::Efi),
     });
     if let Some(kind) = settled {
-        let (prepared, image) = tokio::try_join!(lookups, build(context, source, kind, interrupt))?;
-        return Ok((prepared, image));
+        let mut building = pin!(build(context, source, kind, interrupt));
+        tokio::select! {
+            image = &mut building => return image,
+            ended = lookups => ended?,
+        }
+        return building.await;
     }
-    let prepared = lookups.await?;
+    lookups.as_mut().await?;
+    let prepared = lookups.output_mut().ok_or(Failure::Interrupted)?;
     let choice = prepared.best_kind(source.arch());
     if let Some(why) = &choice.why {
         context.shell.note(why);
     }
-    let image = build(context, source, choice.kind, interrupt).await?;
-    Ok((prepared, image))
+    build(context, source, choice.kind, interrupt).await
 }
 
-/// Refuses a name that is taken, before anything is built.
-fn free(prepared: Prepared) -> Result<Prepared, Failure> {
-    let Some(instance) = &prepared.running else { return Ok(prepared) };
-    let running = Running {
-        name: prepared.options.name.clone(),
-        id: instance.id.clone(),
-        state: instance.state.to_string(),
-        owner: instance.owner.clone(),
-        same_image: false,
-    };
-    Err(CloudError::AlreadyRunning(Box::new(running)).into())
+/// What the lookups found, the upload being carried on meanwhile. How that ends is for
+/// later: a plan's refusal says more than a bucket that is missing.
+async fn looked_up<L, U>(
+    mut lookups: Pin<&mut TryMaybeDone<L>>,
+    upload: Pin<&mut MaybeDone<U>>,
+) -> Result<Prepared, Failure>
+where
+    L: Future<Output = Result<Prepared, Failure>>,
+    U: Future,
+{
+    tokio::select! {
+        ended = lookups.as_mut() => ended?,
+        () = async { upload.await; std::future::pending().await } => {}
+    }
+    lookups.take_output().ok_or(Failure::Interrupted)
 }
 
 /// Builds on a thread that may wait. Dropped (because a lookup failed), it ends make.
@@ -241,6 +273,7 @@ fn launch_options(context: &Context, recipe: &Recipe) -> Result<LaunchOptions, F
         market: if recipe.spot { Market::SpotThenOnDemand } else { Market::OnDemand },
         plan: PlanOptions::default(),
         command_line: recipe.command_line.clone(),
+        adopt: recipe.adopt,
         ..LaunchOptions::default()
     })
 }

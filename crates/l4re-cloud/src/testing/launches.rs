@@ -157,7 +157,17 @@ async fn a_repeated_command_finds_its_instance() {
     let server = killed_and_repeated("running").await;
     let error = launch(&server.connect().await, &plain()).await.unwrap_err();
     let CloudError::AlreadyRunning(running) = error else { panic!("{error}") };
-    assert!(running.same_image && running.id == "i-00000004");
+    assert_eq!(running.id, "i-00000004");
+
+    // The same name and image, but another command line: not the same command.
+    let server = killed_and_repeated("running").await;
+    let other = LaunchOptions { adopt: true, command_line: Some("-serial_esc".into()), ..plain() };
+    let error = launch(&server.connect().await, &other).await.unwrap_err();
+    assert_eq!(error.to_string(), "`hello` is already running: i-00000004 (running)");
+
+    let server = killed_and_repeated("stopped").await;
+    let error = launch(&server.connect().await, &adopting).await.unwrap_err();
+    assert_eq!(error.to_string(), "`hello` exists already: i-00000004 (stopped)");
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
+use crate::attempt::{LaunchOptions, launch_sum};
 use crate::connect::{Cloud, ConnectOptions, Endpoint, Timeouts};
 use crate::event::{Event, Events};
 
@@ -93,12 +94,16 @@ fn instance(id: &str, state: &str) -> String {
 
 /// An item of DescribeInstances' answer.
 pub(crate) fn instance_named(id: &str, state: &str, name: &str) -> String {
-    let sum = "ab".repeat(32);
+    let image = super::image(l4re_image::Arch::Arm64, l4re_image::Kind::Efi);
+    let sum = image.sha256.clone().unwrap_or_default();
+    let launch = launch_sum(&image, &LaunchOptions::default());
     format!(
         "<item><instanceId>{id}</instanceId><instanceType>m7g.metal</instanceType>\
          <instanceState><name>{state}</name></instanceState>\
          <launchTime>2026-11-01T10:00:00.000Z</launchTime>\
          <tagSet><item><key>l4re:name</key><value>{name}</value></item>\
+         <item><key>l4re:owner</key><value>ada</value></item>\
+         <item><key>l4re:launch</key><value>{launch}</value></item>\
          <item><key>l4re:image</key><value>{sum}</value></item></tagSet></item>"
     )
 }

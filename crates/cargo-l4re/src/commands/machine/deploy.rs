@@ -71,6 +71,7 @@ pub fn deploy(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failu
 fn recipe(context: &Context, arguments: &Arguments, source: &Source) -> Result<Recipe, Failure> {
     let mut recipe = arguments.machine.recipe(context, source, arguments.image.kind)?;
     recipe.spot = arguments.spot;
+    recipe.adopt = true;
     recipe.make_bucket = arguments.make_bucket;
     recipe.bucket = arguments.bucket.clone().or(recipe.bucket);
     Ok(recipe)

@@ -87,6 +87,7 @@ impl MachineFlags {
             bucket: context.settings.bucket().map(str::to_owned),
             make_bucket: false,
             command_line: self.command_line.clone(),
+            adopt: false,
         })
     }
 }
