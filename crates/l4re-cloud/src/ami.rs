@@ -1,4 +1,4 @@
-//! The iPXE images that machines start from, resolved at run time.
+//! The AMIs that machines start from, resolved at run time.
 //!
 //! Invariant: no AMI id is known to this crate; the importer of the official ones keeps
 //! only the newest three.
@@ -20,11 +20,11 @@ pub const IPXE_OWNER: &str = "833372943033";
 pub enum AmiOwner {
     /// The iPXE project's.
     Ipxe,
-    /// This account's, with the tag `l4re:role` = `ipxe`.
+    /// This account's, with the tag `l4re:role`.
     Own,
 }
 
-/// One iPXE AMI.
+/// One AMI: an iPXE's, or one that holds an image itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AmiFacts {
     /// `ami-…`.
@@ -41,6 +41,8 @@ pub struct AmiFacts {
     pub owner: AmiOwner,
     /// Whether the tag `l4re:imds` = `v1` says that its iPXE does not speak IMDSv2.
     pub imds_v1_only: bool,
+    /// SHA-256 of the image that starts from it; `None` for an iPXE.
+    pub image: Option<String>,
 }
 
 /// The first day whose iPXE builds speak IMDSv2 (iPXE commit 345abfba1).
@@ -60,7 +62,8 @@ impl AmiFacts {
 
     /// Whether its iPXE can fetch user data where IMDS demands a token.
     pub fn speaks_imds_v2(&self) -> bool {
-        !self.imds_v1_only && self.built().as_str() >= IMDS_V2_SINCE
+        // An image that starts from its own disk asks IMDS for nothing.
+        self.image.is_some() || (!self.imds_v1_only && self.built().as_str() >= IMDS_V2_SINCE)
     }
 
     /// Whether it starts by UEFI. Without a boot mode a machine does what its type does by
@@ -90,11 +93,11 @@ const IPXE_NAME: &str = "iPXE (*";
 const CALL: &str = "ec2:DescribeImages";
 
 impl Cloud {
-    /// The iPXE AMIs of this region, official and own, newest first.
+    /// The AMIs of this region that L4Re boots from, official and own, newest first.
     pub async fn amis(&self) -> Result<Vec<AmiFacts>, CloudError> {
         let (official, own) = tokio::try_join!(
             self.images(IPXE_OWNER, filter("name", IPXE_NAME)),
-            self.images("self", filter(&format!("tag:{}", tags::ROLE), "ipxe")),
+            self.images("self", filter("tag-key", tags::ROLE)),
         )?;
         let official = official.iter().filter_map(|image| facts(image, AmiOwner::Ipxe));
         let own = own.iter().filter_map(|image| facts(image, AmiOwner::Own));
@@ -103,7 +106,8 @@ impl Cloud {
         Ok(amis)
     }
 
-    async fn images(&self, owner: &str, filter: Filter) -> Result<Vec<Image>, CloudError> {
+    /// Available AMIs of an owner by one filter.
+    pub(crate) async fn images(&self, owner: &str, filter: Filter) -> Result<Vec<Image>, CloudError> {
         let available = self::filter("state", "available");
         let request = self.ec2().describe_images().owners(owner).filters(filter).filters(available);
         Ok(self.call(CALL, request.send()).await?.images.unwrap_or_default())
@@ -116,9 +120,10 @@ pub(crate) fn filter(name: &str, value: &str) -> Filter {
 }
 
 /// `None` for an AMI of an architecture that L4Re does not have, or without a date.
-fn facts(image: &Image, owner: AmiOwner) -> Option<AmiFacts> {
+pub(crate) fn facts(image: &Image, owner: AmiOwner) -> Option<AmiFacts> {
     let arch = image.architecture.as_ref()?.as_str();
     let tags = tags::of(image.tags());
+    let holds_image = tags::value(&tags, tags::ROLE) == Some(tags::ROLE_IMAGE);
     Some(AmiFacts {
         id: image.image_id.clone()?,
         name: image.name.clone().unwrap_or_default(),
@@ -127,6 +132,7 @@ fn facts(image: &Image, owner: AmiOwner) -> Option<AmiFacts> {
         created: image.creation_date.as_deref()?.parse().ok()?,
         owner,
         imds_v1_only: tags::value(&tags, tags::IMDS) == Some("v1"),
+        image: tags::value(&tags, tags::IMAGE).filter(|_| holds_image).map(ToOwned::to_owned),
     })
 }
 
@@ -144,6 +150,7 @@ mod tests {
             created: created.parse().unwrap(),
             owner: AmiOwner::Ipxe,
             imds_v1_only: false,
+            image: None,
         }
     }
 

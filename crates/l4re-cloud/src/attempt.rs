@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use crate::error::CloudError;
 use crate::instance::Instance;
 use crate::place::Place;
-use crate::plan::{BootPlan, HttpTokens, ImageFacts, PlanError, PlanOptions, plan};
+use crate::plan::{Boot, BootPlan, Chain, HttpTokens, ImageFacts, PlanError, PlanOptions, plan};
 use crate::prepare::Prepared;
 use crate::publish::Object;
 use crate::script::{AfterFailure, ScriptOptions, file_name, script};
@@ -84,7 +84,7 @@ pub struct Attempt {
     pub token: String,
     /// The tags.
     pub tags: Vec<(String, String)>,
-    /// The user data, before base64: holds the presigned URL.
+    /// The user data, before base64: holds the presigned URL. Empty if nothing reads it.
     pub user_data: String,
     /// Security groups.
     pub security_groups: Vec<String>,
@@ -102,20 +102,16 @@ impl std::fmt::Debug for Attempt {
 
 /// The attempts of a launch in order. Types that the image cannot boot on are left out; if
 /// it can boot on none, the first type's refusal.
-pub fn attempts(
+///
+/// Without an object only images that start from a disk can be launched.
+pub fn attempts<'a>(
     prepared: &Prepared,
     image: &ImageFacts,
-    object: &Object,
+    object: impl Into<Option<&'a Object>>,
     options: &LaunchOptions,
     now: Timestamp,
 ) -> Result<Vec<Attempt>, CloudError> {
-    let user_data = script(&ScriptOptions {
-        sha256: object.sha256.clone().or_else(|| image.sha256.clone()),
-        size: image.size,
-        command_line: options.command_line.clone(),
-        after_failure: options.after_failure,
-        ..ScriptOptions::new(&object.url, file_name(image.arch, image.kind))
-    })?;
+    let script = script_of(image, object.into(), options)?;
     let tags = launch_tags(
         &TagValues {
             name: &prepared.options.name,
@@ -133,6 +129,11 @@ pub fn attempts(
         for place in &prepared.places {
             match plan_for(prepared, place, image, &options.plan) {
                 Ok(plan) => {
+                    let user_data = match (plan.chain, &script) {
+                        (Chain::Disk, _) => disk_user_data(options)?,
+                        (_, Some(script)) => script.clone(),
+                        (_, None) => return Err(PlanError::NoDiskAmi.into()),
+                    };
                     let mut attempt = Attempt {
                         name: prepared.options.name.clone(),
                         plan,
@@ -140,7 +141,7 @@ pub fn attempts(
                         spot,
                         token: String::new(),
                         tags: tags.clone(),
-                        user_data: user_data.clone(),
+                        user_data,
                         security_groups: options.security_groups.clone(),
                     };
                     attempt.token = attempt.token_of(prepared, 0);
@@ -156,12 +157,46 @@ pub fn attempts(
     }
 }
 
+/// The script for iPXE, if there is something to fetch.
+fn script_of(
+    image: &ImageFacts,
+    object: Option<&Object>,
+    options: &LaunchOptions,
+) -> Result<Option<String>, CloudError> {
+    let Some(object) = object else { return Ok(None) };
+    let options = ScriptOptions {
+        sha256: object.sha256.clone().or_else(|| image.sha256.clone()),
+        size: image.size,
+        command_line: options.command_line.clone(),
+        after_failure: options.after_failure,
+        ..ScriptOptions::new(&object.url, file_name(image.arch, image.kind))
+    };
+    script(&options).map(Some)
+}
+
+/// Firmware starts an image from a disk without a command line, and nothing reads user data.
+fn disk_user_data(options: &LaunchOptions) -> Result<String, CloudError> {
+    match &options.command_line {
+        None => Ok(String::new()),
+        Some(text) => Err(CloudError::BadOption {
+            what: "command line",
+            value: text.clone(),
+            reason: "an image that starts from a disk gets none".to_owned(),
+        }),
+    }
+}
+
 /// What tells two launches under one name apart that a user would not take for the same.
 pub(crate) fn launch_sum(image: &ImageFacts, options: &LaunchOptions) -> String {
     let nested = if options.plan.nested { "nested" } else { "" };
     let image = image.sha256.as_deref().unwrap_or_default();
     let command_line = options.command_line.as_deref().unwrap_or_default();
-    let mut sum = digest("l4re-same-launch-1", &[image, command_line, nested]);
+    let boot = match options.plan.boot {
+        Some(Boot::Disk) => "disk",
+        Some(Boot::Ipxe) => "ipxe",
+        None => "",
+    };
+    let mut sum = digest("l4re-same-launch-1", &[image, command_line, nested, boot]);
     sum.truncate(32);
     sum
 }
@@ -215,7 +250,7 @@ impl Attempt {
             .image_id(&self.plan.ami.id)
             .instance_type(InstanceType::from(self.place.instance_type.as_str()))
             .client_token(token)
-            .user_data(STANDARD.encode(&self.user_data))
+            .set_user_data(encoded(&self.user_data))
             .metadata_options(self.metadata_options())
             .instance_initiated_shutdown_behavior(ShutdownBehavior::Terminate)
             .set_tag_specifications(Some(self.tag_specifications()))
@@ -274,6 +309,10 @@ impl Attempt {
     }
 }
 
+fn encoded(user_data: &str) -> Option<String> {
+    (!user_data.is_empty()).then(|| STANDARD.encode(user_data))
+}
+
 fn spot_once() -> InstanceMarketOptionsRequest {
     let options = SpotMarketOptions::builder()
         .spot_instance_type(SpotInstanceType::OneTime)
@@ -294,6 +333,7 @@ fn nested() -> CpuOptionsRequest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ami::AmiFacts;
     use crate::testing::{ami, image, prepared};
     use l4re_image::{Arch, Kind};
 
@@ -330,6 +370,23 @@ mod tests {
         let now = Timestamp::UNIX_EPOCH;
         let error = attempts(&prepared, &image, &object(), &LaunchOptions::default(), now);
         assert_eq!(error.unwrap_err().code(), "no-uefi");
+    }
+
+    #[test]
+    fn a_disk_needs_no_object_and_takes_no_command_line() {
+        let image = image(Arch::X86_64, Kind::Efi);
+        let disk = AmiFacts { image: image.sha256.clone(), ..ami("own") };
+        let prepared = prepared(&["c5.metal", "c7i-flex.large"], &[disk]);
+        let plan = PlanOptions { nested: true, ..PlanOptions::default() };
+        let options = LaunchOptions { plan, ..LaunchOptions::default() };
+        let found = attempts(&prepared, &image, None, &options, Timestamp::UNIX_EPOCH).unwrap();
+        assert!(found.iter().all(|a| a.plan.chain == Chain::Disk && a.user_data.is_empty()));
+        assert!(!prepared.wants_disk(&image, &options.plan));
+        let options = LaunchOptions { command_line: Some("-v".into()), ..options };
+        let refused = attempts(&prepared, &image, None, &options, Timestamp::UNIX_EPOCH);
+        assert_eq!(refused.unwrap_err().code(), "bad-option");
+        let without = Prepared { amis: Vec::new(), ..prepared };
+        assert!(without.wants_disk(&image, &options.plan));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::error::Error;
 use std::io;
 
 use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_ebs::operation::start_snapshot::StartSnapshotError;
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ec2::operation::RequestId;
 use aws_sdk_ec2::operation::run_instances::RunInstancesError;
@@ -225,13 +226,18 @@ impl ClassifyRetry for NoHopelessRetry {
             Some(Err(error)) => error,
             _ => return RetryAction::NoActionIndicated,
         };
+        // EBS answers "this token was used otherwise" with HTTP 503.
+        let conflict = error
+            .as_operation_error()
+            .and_then(|error| error.downcast_ref::<StartSnapshotError>())
+            .is_some_and(StartSnapshotError::is_conflict_exception);
         // EC2 answers "no capacity" with HTTP 500, which the SDK would try again.
         let no_room = error
             .as_operation_error()
             .and_then(|error| error.downcast_ref::<RunInstancesError>())
             .and_then(ProvideErrorMetadata::code)
             .is_some_and(is_elsewhere);
-        if no_room || error.as_connector_error().is_some_and(|e| is_hopeless(e)) {
+        if no_room || conflict || error.as_connector_error().is_some_and(|e| is_hopeless(e)) {
             return RetryAction::RetryForbidden;
         }
         RetryAction::NoActionIndicated

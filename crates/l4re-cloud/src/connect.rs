@@ -127,6 +127,7 @@ pub struct Cloud {
 }
 
 struct Inner {
+    ebs: aws_sdk_ebs::Client,
     ec2: aws_sdk_ec2::Client,
     s3: aws_sdk_s3::Client,
     s3_fetch: aws_sdk_s3::Client,
@@ -166,6 +167,9 @@ impl Cloud {
         };
         let quick = NoHopelessRetry;
         let inner = Inner {
+            ebs: aws_sdk_ebs::Client::from_conf(
+                aws_sdk_ebs::config::Builder::from(&config).retry_classifier(quick).build(),
+            ),
             ec2: aws_sdk_ec2::Client::from_conf(
                 aws_sdk_ec2::config::Builder::from(&config).retry_classifier(quick).build(),
             ),
@@ -197,6 +201,10 @@ impl Cloud {
     #[must_use]
     pub fn with_events(&self, events: Events) -> Self {
         Self { inner: Arc::clone(&self.inner), events }
+    }
+
+    pub(crate) fn ebs(&self) -> &aws_sdk_ebs::Client {
+        &self.inner.ebs
     }
 
     pub(crate) fn ec2(&self) -> &aws_sdk_ec2::Client {

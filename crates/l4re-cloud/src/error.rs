@@ -164,6 +164,12 @@ pub enum CloudError {
         /// The name or id as given.
         name: String,
     },
+    /// No AMI of this account, and no snapshot left of one, has that name or id.
+    #[error("no AMI of this account is named `{name}`")]
+    NoSuchAmi {
+        /// The name or id as given.
+        name: String,
+    },
     /// Several live instances have that name.
     #[error("`{name}` names several instances: {}", .ids.join(", "))]
     Ambiguous {
@@ -385,6 +391,7 @@ impl CloudError {
             Self::Script { .. } => "bad-script",
             Self::AlreadyRunning(_) => "already-running",
             Self::NotFound { .. } => "no-such-instance",
+            Self::NoSuchAmi { .. } => "no-such-ami",
             Self::Ambiguous { .. } => "ambiguous-name",
             Self::SpotCannotStop { .. } => "spot-cannot-stop",
             Self::WrongState { .. } => "wrong-state",

@@ -58,6 +58,31 @@ pub enum Event {
         /// The bucket.
         bucket: String,
     },
+    /// Blocks of a snapshot were put; comes at its begin and with each block.
+    SnapshotProgress {
+        /// The snapshot.
+        id: String,
+        /// Blocks that were put, those of an earlier run included.
+        put: usize,
+        /// Blocks in all.
+        blocks: usize,
+        /// Bytes of each.
+        block_size: usize,
+    },
+    /// All blocks were put and EBS makes a snapshot of them; comes at each poll.
+    Sealing {
+        /// The snapshot.
+        id: String,
+        /// Since waiting began.
+        elapsed: Duration,
+    },
+    /// An AMI was made.
+    AmiMade {
+        /// The AMI.
+        id: String,
+        /// Its name.
+        name: String,
+    },
     /// A launch attempt starts.
     Launching {
         /// The type.

@@ -68,11 +68,11 @@ enum Outcome {
 
 impl Cloud {
     /// Launches.
-    pub async fn launch(
+    pub async fn launch<'a>(
         &self,
         prepared: &Prepared,
         image: &ImageFacts,
-        object: &Object,
+        object: impl Into<Option<&'a Object>>,
         options: &LaunchOptions,
     ) -> Result<Launched, CloudError> {
         let attempts = attempts(prepared, image, object, options, Timestamp::now())?;

@@ -4,7 +4,9 @@
 //! does), knows neither QEMU nor the twin beyond an endpoint. The only crate with `aws-*`.
 
 mod ami;
+mod ami_build;
 mod attempt;
+mod blocks;
 mod bucket;
 mod chain;
 mod classify;
@@ -27,6 +29,7 @@ mod publish;
 mod script;
 mod serial;
 mod serial_hosts;
+mod snapshot;
 mod store;
 mod tags;
 #[cfg(test)]
@@ -36,6 +39,7 @@ mod types;
 mod wait;
 
 pub use ami::{AmiFacts, AmiOwner, IPXE_OWNER};
+pub use ami_build::{AmiContent, AmiRequest, BuiltAmi, OwnAmi};
 pub use attempt::{Attempt, LaunchOptions, Market, attempts};
 pub use connect::{Cloud, ConnectOptions, Endpoint, Timeouts};
 pub use error::{CloudError, Denied, Running, Tried};
@@ -45,7 +49,7 @@ pub use instance::{Instance, InstanceFilter, InstanceState};
 pub use launch::Launched;
 pub use place::{Place, Subnet};
 pub use plan::{
-    AccountFacts, BootPlan, Chain, HttpTokens, ImageFacts, KindChoice, PlanError, PlanOptions,
+    AccountFacts, Boot, BootPlan, Chain, HttpTokens, ImageFacts, KindChoice, PlanError, PlanOptions,
     PlanWarning, best_kind, plan,
 };
 pub use prepare::{PrepareOptions, Prepared};

@@ -64,6 +64,17 @@ pub struct PlanOptions {
     pub nested: bool,
     /// IMDS tokens as asked, instead of by the AMI's date.
     pub tokens: Option<HttpTokens>,
+    /// What firmware starts, instead of what fits.
+    pub boot: Option<Boot>,
+}
+
+/// What firmware starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Boot {
+    /// The image, from a disk of its own: an AMI for each image.
+    Disk,
+    /// An iPXE, which fetches the image: one AMI for all.
+    Ipxe,
 }
 
 /// Whether IMDS demands a token.
@@ -84,6 +95,8 @@ pub enum Chain {
     OfficialBios,
     /// UEFI, this account's own UEFI iPXE for x86_64, the EFI image.
     OwnEfi,
+    /// UEFI, the EFI image from its own disk: an AMI of this account.
+    Disk,
 }
 
 /// A chain that boots.
@@ -185,7 +198,13 @@ pub enum PlanError {
         /// The architecture.
         arch: Arch,
     },
-    /// x86_64 EFI needs an AMI of this account, and there is none.
+    /// The image would start from a disk, and no AMI of this account holds it yet.
+    #[error("no AMI of this account holds the image")]
+    NoDiskAmi,
+    /// Firmware starts EFI images from disks only.
+    #[error("an ELF image cannot start from a disk: firmware starts EFI images only")]
+    ElfOnDisk,
+    /// There is no iPXE with UEFI for x86_64 in the account, and it was asked for.
     #[error(
         "an x86_64 EFI image needs a UEFI iPXE AMI of this account, and there is none in this region"
     )]
@@ -220,6 +239,8 @@ impl PlanError {
             Self::NoUefi { .. } => "no-uefi",
             Self::NoBios { .. } => "no-bios",
             Self::NoOfficialAmi { .. } => "no-official-ami",
+            Self::NoDiskAmi => "no-disk-ami",
+            Self::ElfOnDisk => "elf-on-disk",
             Self::NoOwnAmi { .. } => "no-own-ami",
             Self::ImdsV2Enforced { .. } => "imds-v2-enforced",
             Self::NoMachine => "no-machine",
@@ -260,7 +281,7 @@ pub fn plan(
     if options.nested && !machine.bare_metal && !machine.nested_virtualization {
         return Err(PlanError::NoNested { instance_type: machine.name.clone() });
     }
-    let (ami, chain) = choose_ami(image, machine, amis)?;
+    let (ami, chain) = choose_ami(image, machine, amis, options.boot)?;
     let tokens = tokens(ami, account, options)?;
     Ok(BootPlan {
         instance_type: machine.name.clone(),
@@ -296,20 +317,33 @@ fn fits(image: &ImageFacts, machine: &InstanceTypeFacts) -> Result<(), PlanError
 }
 
 /// The newest AMI of the chain. On x86_64 an own UEFI AMI comes first: there is no
-/// official one, and should there be one some day, its boot mode will tell.
+/// official one, and should there be one some day, its boot mode will tell. Where there is
+/// none at all, the image starts from a disk of its own.
 fn choose_ami<'a>(
     image: &ImageFacts,
     machine: &InstanceTypeFacts,
     amis: &'a [AmiFacts],
+    boot: Option<Boot>,
 ) -> Result<(&'a AmiFacts, Chain), PlanError> {
     let newest = |owner: AmiOwner, uefi: bool| {
         amis.iter()
-            .filter(|ami| ami.owner == owner && ami.starts(machine) && ami.is_uefi() == uefi)
+            .filter(|ami| ami.image.is_none() && ami.owner == owner)
+            .filter(|ami| ami.starts(machine) && ami.is_uefi() == uefi)
             .max_by_key(|ami| ami.created)
+    };
+    let disk = || {
+        amis.iter()
+            .filter(|ami| ami.image.is_some() && ami.image == image.sha256 && ami.starts(machine))
+            .max_by_key(|ami| ami.created)
+            .map(|ami| (ami, Chain::Disk))
+            .ok_or(PlanError::NoDiskAmi)
     };
     let own = || newest(AmiOwner::Own, true).map(|ami| (ami, Chain::OwnEfi));
     let official = |uefi, chain| newest(AmiOwner::Ipxe, uefi).map(|ami| (ami, chain));
     let arch = image.arch;
+    if boot == Some(Boot::Disk) {
+        return if image.kind == Kind::Elf { Err(PlanError::ElfOnDisk) } else { disk() };
+    }
     match (image.kind, arch) {
         (Kind::Elf, _) => {
             official(false, Chain::OfficialBios).ok_or(PlanError::NoOfficialAmi { arch })
@@ -317,9 +351,13 @@ fn choose_ami<'a>(
         (Kind::Efi, Arch::Arm64) => {
             official(true, Chain::OfficialEfi).ok_or(PlanError::NoOfficialAmi { arch })
         }
-        (Kind::Efi, _) => own()
-            .or_else(|| official(true, Chain::OfficialEfi))
-            .ok_or_else(|| PlanError::NoOwnAmi { instance_type: machine.name.clone() }),
+        (Kind::Efi, _) => match own().or_else(|| official(true, Chain::OfficialEfi)) {
+            Some(found) => Ok(found),
+            None if boot == Some(Boot::Ipxe) => {
+                Err(PlanError::NoOwnAmi { instance_type: machine.name.clone() })
+            }
+            None => disk(),
+        },
     }
 }
 
@@ -388,7 +426,7 @@ pub fn best_kind(arch: Arch, machine: &InstanceTypeFacts, amis: &[AmiFacts]) -> 
         let class = if machine.bare_metal { "x86_64 metal has no UEFI" } else { "it has no UEFI" };
         return elf(format!("{class}: {name} boots an ELF image through BIOS iPXE"));
     }
-    if !amis.iter().any(|ami| ami.starts(machine) && ami.is_uefi()) {
+    if !amis.iter().any(|ami| ami.image.is_none() && ami.starts(machine) && ami.is_uefi()) {
         return elf(format!(
             "this account has no UEFI iPXE AMI for x86_64: {name} boots an ELF image through BIOS iPXE"
         ));

@@ -70,6 +70,17 @@ impl Prepared {
         Err(refusal.unwrap_or(PlanError::NoMachine))
     }
 
+    /// Whether the image can be launched only from a disk for which there is no AMI yet.
+    pub fn wants_disk(&self, image: &ImageFacts, options: &PlanOptions) -> bool {
+        let plan = |machine| plan(image, machine, &self.amis, &self.account, options);
+        let mut plans = self.types.iter().map(plan);
+        let mut wanted = false;
+        !plans.any(|plan| {
+            wanted |= matches!(plan, Err(PlanError::NoDiskAmi));
+            plan.is_ok()
+        }) && wanted
+    }
+
     /// Refuses a name that is taken, as far as can be told before there is an image.
     pub fn check_free(&self, options: &LaunchOptions) -> Result<(), CloudError> {
         let Some(instance) = &self.running else { return Ok(()) };

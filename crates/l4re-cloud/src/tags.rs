@@ -5,6 +5,8 @@
 use aws_sdk_ec2::types::Tag;
 use jiff::Timestamp;
 
+use crate::ami_build::AmiContent;
+
 /// The name.
 pub(crate) const NAME: &str = "l4re:name";
 /// Who launched it.
@@ -18,8 +20,16 @@ pub(crate) const IMAGE: &str = "l4re:image";
 /// What was asked for besides the image: see [`crate::attempt::attempts`]. A launch that asks
 /// for the same is the same launch, repeated.
 pub(crate) const LAUNCH: &str = "l4re:launch";
-/// What an AMI is for: `ipxe`.
+/// What starts from an AMI: `ipxe` or `image`.
 pub(crate) const ROLE: &str = "l4re:role";
+/// An iPXE, which fetches an image.
+pub(crate) const ROLE_IPXE: &str = "ipxe";
+/// The image itself.
+pub(crate) const ROLE_IMAGE: &str = "image";
+/// What is on an AMI's disk, as a digest.
+pub(crate) const DISK: &str = "l4re:disk";
+/// How many blocks of a snapshot were put.
+pub(crate) const PROGRESS: &str = "l4re:progress";
 /// The IMDS version that an own AMI's iPXE speaks, if it is only `v1`.
 pub(crate) const IMDS: &str = "l4re:imds";
 /// What the EC2 console shows as the name.
@@ -65,6 +75,35 @@ pub(crate) fn launch_tags(
         }
     }
     tags
+}
+
+/// What the tags of an AMI and of its snapshot say.
+pub(crate) struct AmiTags<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) owner: &'a str,
+    pub(crate) created: Timestamp,
+    pub(crate) expires: Option<Timestamp>,
+    pub(crate) holds: AmiContent<'a>,
+    pub(crate) disk: &'a str,
+}
+
+/// The tags of an AMI and of its snapshot.
+pub(crate) fn ami_tags(values: &AmiTags<'_>) -> Vec<(String, String)> {
+    let mut tags = vec![
+        (NAME, values.name.to_owned()),
+        (OWNER, values.owner.to_owned()),
+        (CREATED, milliseconds(values.created)),
+        (ROLE, values.holds.role().to_owned()),
+        (DISK, values.disk.to_owned()),
+    ];
+    tags.extend(values.expires.map(|time| (EXPIRES, milliseconds(time))));
+    match values.holds {
+        AmiContent::Image(sum) => tags.push((IMAGE, sum.to_owned())),
+        AmiContent::Ipxe { imds_v2: false } => tags.push((IMDS, "v1".to_owned())),
+        AmiContent::Ipxe { imds_v2: true } => {}
+    }
+    let cut = |value: String| value.chars().take(VALUE_LIMIT).collect();
+    tags.into_iter().map(|(key, value)| (key.to_owned(), cut(value))).collect()
 }
 
 /// RFC 3339 to the millisecond, UTC. Of two commands that race for a name the one that came

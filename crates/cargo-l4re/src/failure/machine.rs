@@ -167,6 +167,9 @@ fn cloud(error: &CloudError, flag: &str) -> Vec<String> {
         CloudError::NotFound { .. } => {
             "`cargo l4re ps` lists what there is (`--local`: on the twin)"
         }
+        CloudError::NoSuchAmi { .. } => {
+            return vec![format!("`cargo l4re ami list{flag}` lists what there is")];
+        }
         CloudError::SpotCannotStop { name, .. } => {
             return vec![format!("`cargo l4re rm{flag} {name}` ends it")];
         }
@@ -175,6 +178,9 @@ fn cloud(error: &CloudError, flag: &str) -> Vec<String> {
             "ask for more in the Service Quotas console, or name another type"
         }
         CloudError::UserDataTooLarge { .. } => "shorten `--command-line`",
+        CloudError::BadOption { what: "command line", .. } => {
+            "an iPXE hands one over: `--boot ipxe`"
+        }
         CloudError::Plan(error) => return plan(error),
         CloudError::Serial(SerialError::Disabled { region }) => {
             return vec![format!(
@@ -193,7 +199,19 @@ fn plan(error: &PlanError) -> Vec<String> {
         }
         PlanError::NoBios { .. } => "`cargo l4re efiimage ENTRY` builds the EFI image",
         PlanError::NoOwnAmi { .. } => {
-            "the ELF image boots without one: `--kind elf`, or an image from `cargo l4re elfimage`"
+            return vec![
+                "`cargo l4re ami build --ipxe FILE` makes one of a UEFI iPXE's EFI binary"
+                    .to_owned(),
+                "or start the image from a disk: `--boot disk`".to_owned(),
+                "or launch the ELF image: `--kind elf`, or one from `cargo l4re elfimage`"
+                    .to_owned(),
+            ];
+        }
+        PlanError::NoDiskAmi => "`cargo l4re ami build IMAGE` makes one",
+        PlanError::ElfOnDisk => "`--boot ipxe`, or build the EFI image: `--kind efi`",
+        PlanError::NoNested { .. } => {
+            "types that have it: c7i, c8i, m7i, m8i, r7i, r8i and their -flex kin, such as \
+             `--type c7i-flex.large`"
         }
         PlanError::ArchMismatch { .. } => {
             "leave `--type` out for a machine that fits the image, or build for that machine (`--arch`)"

@@ -11,11 +11,12 @@ use std::time::Duration;
 use futures::future::{MaybeDone, TryMaybeDone, maybe_done, try_maybe_done};
 use jiff::Timestamp;
 use l4re_cloud::{
-    Attempt, Chain, CloudError, ImageFacts, LaunchOptions, Launched, Market, Object, PlanOptions,
+    Attempt, Boot, Chain, CloudError, ImageFacts, LaunchOptions, Launched, Market, Object, PlanOptions,
     PrepareOptions, Prepared, PublishOptions,
 };
 use l4re_image::{Arch, Cancel, Image, Kind};
 
+use super::ami;
 use super::connect::Connection;
 use crate::commands::Context;
 use crate::failure::Failure;
@@ -43,6 +44,12 @@ pub struct Recipe {
     pub command_line: Option<String>,
     /// Whether to go on with an instance that an earlier run of the same command launched.
     pub adopt: bool,
+    /// What the boot plan is asked for.
+    pub plan: PlanOptions,
+    /// Zones to stay within; all if empty.
+    pub zones: Vec<String>,
+    /// Subnet, instead of the default VPC's.
+    pub subnet: Option<String>,
 }
 
 /// A launch that was accepted, and what it runs.
@@ -81,9 +88,21 @@ pub async fn launch(
     let lookups = lookups(connection, recipe, &options, interrupt);
     let mut lookups = pin!(try_maybe_done(lookups));
     let image = built(context, source, recipe, lookups.as_mut(), interrupt).await?;
-    let mut upload = pin!(maybe_done(publish(context, connection, recipe, &image, interrupt)));
-    let prepared = looked_up(lookups, upload.as_mut()).await?;
+    let sent = image.clone();
+    let wanted = recipe.plan.boot != Some(Boot::Disk);
+    let upload = async {
+        match wanted {
+            true => publish(context, connection, recipe, &sent, interrupt).await.map(Some),
+            false => Ok(None),
+        }
+    };
+    let mut upload = pin!(maybe_done(upload));
+    let mut prepared = looked_up(lookups, upload.as_mut()).await?;
     let facts = facts(&image)?;
+    if prepared.wants_disk(&facts, &options.plan) {
+        let ami = ami::of_image(context, connection, &image, &options, &recipe.name, interrupt);
+        prepared.amis.push(ami.await?);
+    }
     let plan = prepared.plan(&facts, &options.plan).map_err(CloudError::from)?;
     context
         .shell
@@ -91,13 +110,18 @@ pub async fn launch(
     for warning in &plan.warnings {
         context.shell.warn(warning);
     }
-    upload.as_mut().await;
-    let object = upload.take_output().ok_or(Failure::Interrupted)??;
+    let object = match plan.chain {
+        Chain::Disk => None,
+        _ => {
+            upload.as_mut().await;
+            upload.take_output().ok_or(Failure::Interrupted)??
+        }
+    };
     if interrupt.is_asked() {
         return Err(Failure::Interrupted);
     }
     // Not cancelled by Ctrl-C: a call that is under way may launch a machine all the same.
-    let launched = connection.cloud.launch(&prepared, &facts, &object, &options).await?;
+    let launched = connection.cloud.launch(&prepared, &facts, object.as_ref(), &options).await?;
     Ok(Launch { launched, image })
 }
 
@@ -113,8 +137,11 @@ pub async fn dry_run(
     let lookups = lookups(connection, recipe, &options, interrupt);
     let mut lookups = pin!(try_maybe_done(lookups));
     let image = built(context, source, recipe, lookups.as_mut(), interrupt).await?;
-    let prepared = looked_up(lookups, pin!(maybe_done(std::future::ready(())))).await?;
+    let mut prepared = looked_up(lookups, pin!(maybe_done(std::future::ready(())))).await?;
     let facts = facts(&image)?;
+    if prepared.wants_disk(&facts, &options.plan) {
+        prepared.amis.push(ami::to_be_made(&image));
+    }
     let publishing = publish_options(context, connection, recipe);
     let object = connection.cloud.object_for(&image, &publishing).await?;
     let attempts = l4re_cloud::attempts(&prepared, &facts, &object, &options, Timestamp::now())?;
@@ -159,7 +186,8 @@ async fn lookups(
     let options = PrepareOptions {
         name: recipe.name.clone(),
         types: recipe.types.clone(),
-        ..PrepareOptions::default()
+        zones: recipe.zones.clone(),
+        subnet: recipe.subnet.clone(),
     };
     let prepared = tokio::select! {
         prepared = connection.cloud.prepare(&options) => prepared?,
@@ -182,7 +210,7 @@ where
     L: Future<Output = Result<Prepared, Failure>>,
 {
     let settled = recipe.kind.or(source.kind()).or(match source.arch() {
-        Arch::X86_64 => None,
+        Arch::X86_64 if recipe.plan.boot != Some(Boot::Disk) => None,
         _ => Some(Kind::Efi),
     });
     if let Some(kind) = settled {
@@ -271,7 +299,7 @@ fn launch_options(context: &Context, recipe: &Recipe) -> Result<LaunchOptions, F
         owner: owner.or_else(|| context.environment.user().map(str::to_owned)),
         expires: Some(expires),
         market: if recipe.spot { Market::SpotThenOnDemand } else { Market::OnDemand },
-        plan: PlanOptions::default(),
+        plan: recipe.plan.clone(),
         command_line: recipe.command_line.clone(),
         adopt: recipe.adopt,
         ..LaunchOptions::default()
@@ -281,6 +309,7 @@ fn launch_options(context: &Context, recipe: &Recipe) -> Result<LaunchOptions, F
 fn chain_sentence(chain: Chain, instance_type: &str, ami: &str) -> String {
     let how = match chain {
         Chain::OfficialEfi | Chain::OwnEfi => "UEFI, iPXE, EFI image",
+        Chain::Disk => "UEFI, EFI image from its disk",
         Chain::OfficialBios => "BIOS, iPXE, multiboot ELF image",
     };
     format!("{instance_type}: {how} ({ami})")

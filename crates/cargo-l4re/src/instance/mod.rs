@@ -2,6 +2,7 @@
 //!
 //! There is one path. The twin differs in its endpoints and in nothing else.
 
+mod ami;
 mod attach;
 mod connect;
 mod end_watch;
@@ -10,6 +11,7 @@ mod names;
 mod narrate;
 mod summary;
 
+pub use self::ami::of_disk;
 pub use self::attach::{Attachment, Ending, attach, judged, show_kept};
 pub use self::connect::{Connection, Where, connect};
 pub use self::launch::{Launch, Recipe, dry_run, launch, upload};

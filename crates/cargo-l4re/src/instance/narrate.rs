@@ -10,13 +10,20 @@ use crate::shell::Shell;
 
 /// A receiver of events that writes to the shell.
 pub fn events(shell: Arc<Shell>) -> Events {
-    let narrator = Narrator { shell, upload: Mutex::new(None), waiting: Mutex::new(None) };
+    let narrator = Narrator {
+        shell,
+        upload: Mutex::new(None),
+        uploading: Mutex::new(None),
+        waiting: Mutex::new(None),
+    };
     Arc::new(move |event| narrator.tell(event))
 }
 
 struct Narrator {
     shell: Arc<Shell>,
     upload: Mutex<Option<ProgressBar>>,
+    /// The line that tells an upload, until it shows that there is a bucket to upload to.
+    uploading: Mutex<Option<String>>,
     waiting: Mutex<Option<ProgressBar>>,
 }
 
@@ -26,14 +33,17 @@ impl Narrator {
         match event {
             Event::UploadStarted { bucket, key, size, .. } => {
                 let bar = shell.progress().bytes("Uploading", size);
-                // A second start is the same upload, tried again in the bucket made for it.
-                if put(&self.upload, Some(bar)).is_none() {
-                    let size = bytesize::ByteSize::b(size).display().iec();
-                    shell.status("Uploading", format_args!("{size} to s3://{bucket}/{key}"));
-                }
+                put(&self.upload, Some(bar));
+                let size = bytesize::ByteSize::b(size).display().iec();
+                let line = format!("{size} to s3://{bucket}/{key}");
+                *self.uploading.lock().unwrap_or_else(PoisonError::into_inner) = Some(line);
             }
-            Event::UploadProgress { sent, .. } => self.sent(sent),
+            Event::UploadProgress { sent, .. } => {
+                self.tell_upload();
+                self.sent(sent);
+            }
             Event::Uploaded { key, size, elapsed } => {
+                self.tell_upload();
                 put(&self.upload, None);
                 self.json("upload", json!({
                     "key": key, "size": size, "elapsed_s": elapsed.as_secs_f64(), "reused": false,
@@ -45,6 +55,22 @@ impl Narrator {
             }
             Event::BucketMade { bucket } => {
                 shell.status("Made", format_args!("bucket {bucket}"));
+            }
+            Event::SnapshotProgress { id, put, blocks, block_size } => {
+                self.snapshot(&id, [put, blocks].map(|count| (count * block_size) as u64));
+            }
+            Event::Sealing { id, .. } => {
+                put(&self.upload, None);
+                if let Ok(mut slot) = self.waiting.lock() {
+                    slot.get_or_insert_with(|| {
+                        shell.progress().waiting("Sealing", format!("{id}"))
+                    });
+                }
+            }
+            Event::AmiMade { id, name } => {
+                put(&self.waiting, None);
+                put(&self.upload, None);
+                shell.status("Made", format_args!("{id} ({name})"));
             }
             Event::Launching { instance_type, zone, spot } => {
                 let place = place(zone, spot);
@@ -80,11 +106,29 @@ impl Narrator {
         }
     }
 
+    fn tell_upload(&self) {
+        let mut slot = self.uploading.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(line) = slot.take() {
+            self.shell.status("Uploading", line);
+        }
+    }
+
     fn sent(&self, bytes: u64) {
         let slot = self.upload.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(bar) = slot.as_ref() {
             bar.set_position(bytes);
         }
+    }
+
+    /// Blocks of a snapshot, as bytes: how many were put, and of how many.
+    fn snapshot(&self, id: &str, [put_bytes, size]: [u64; 2]) {
+        let new = || {
+            let shown = bytesize::ByteSize::b(size).display().iec();
+            self.shell.status("Writing", format_args!("{shown} to {id}"));
+            self.shell.progress().bytes("Writing", size)
+        };
+        let mut slot = self.upload.lock().unwrap_or_else(PoisonError::into_inner);
+        slot.get_or_insert_with(new).set_position(put_bytes);
     }
 
     fn state(&self, id: &str, state: InstanceState, elapsed: std::time::Duration) {

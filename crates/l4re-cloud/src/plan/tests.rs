@@ -61,9 +61,43 @@ fn metal_x86_builds_elf_and_says_why() {
 #[test]
 fn missing_amis_are_told_apart() {
     let efi = image(Arch::X86_64, Kind::Efi);
-    assert_eq!(plain(&efi, "t3.nano", &all()[..2]).unwrap_err().code(), "no-own-ami");
+    assert_eq!(plain(&efi, "t3.nano", &all()[..2]).unwrap_err().code(), "no-disk-ami");
+    let options = PlanOptions { boot: Some(Boot::Ipxe), ..PlanOptions::default() };
+    let account = AccountFacts::default();
+    let refused = plan(&efi, &machine("t3.nano"), &all()[..2], &account, &options);
+    assert_eq!(refused.unwrap_err().code(), "no-own-ami");
     let elf = image(Arch::X86_64, Kind::Elf);
     assert_eq!(plain(&elf, "t3.nano", &[ami("own")]).unwrap_err().code(), "no-official-ami");
+}
+
+/// An AMI that holds the image `sum` for x86_64.
+fn holding(sum: &str) -> AmiFacts {
+    AmiFacts { id: "ami-disk".into(), image: Some(sum.to_owned()), ..ami("own") }
+}
+
+#[test]
+fn an_image_starts_from_its_disk_if_asked_or_if_there_is_no_other_way() {
+    let efi = image(Arch::X86_64, Kind::Efi);
+    let sum = efi.sha256.clone().unwrap();
+    let with = |image: &ImageFacts, amis: &[AmiFacts], boot| {
+        let options = PlanOptions { boot, ..PlanOptions::default() };
+        plan(image, &machine("t3.nano"), amis, &AccountFacts::default(), &options)
+            .map(|plan| plan.chain)
+            .map_err(|error| error.code())
+    };
+    let both = [ami("x86_64"), ami("own"), holding(&sum)];
+    assert_eq!(with(&efi, &both, None), Ok(Chain::OwnEfi));
+    assert_eq!(with(&efi, &both, Some(Boot::Disk)), Ok(Chain::Disk));
+    assert_eq!(with(&efi, &both[2..], None), Ok(Chain::Disk));
+    assert_eq!(with(&efi, &both[2..], Some(Boot::Ipxe)), Err("no-own-ami"));
+    // The disk of another image is none.
+    assert_eq!(with(&efi, &[holding(&"cd".repeat(32))], None), Err("no-disk-ami"));
+    assert_eq!(with(&image(Arch::X86_64, Kind::Elf), &both, Some(Boot::Disk)), Err("elf-on-disk"));
+    // What starts from its disk asks IMDS for nothing, however old it is.
+    let old = AmiFacts { created: "2020-01-01T00:00:00Z".parse().unwrap(), ..holding(&sum) };
+    let account = AccountFacts { imds_v2_enforced: Some(true) };
+    let chosen = plan(&efi, &machine("t3.nano"), &[old], &account, &PlanOptions::default());
+    assert_eq!(chosen.unwrap().tokens, HttpTokens::Required);
 }
 
 #[test]
@@ -84,7 +118,7 @@ fn imds_follows_the_date_of_the_ami_and_the_account() {
     let image = image(Arch::Arm64, Kind::Efi);
     let with = |ami: &AmiFacts, enforced, tokens| {
         let account = AccountFacts { imds_v2_enforced: enforced };
-        let options = PlanOptions { tokens, nested: false };
+        let options = PlanOptions { tokens, ..PlanOptions::default() };
         plan(&image, &machine("t4g.nano"), std::slice::from_ref(ami), &account, &options)
     };
     let tokens = |result: Result<BootPlan, PlanError>| result.unwrap().tokens;
@@ -102,7 +136,7 @@ fn imds_follows_the_date_of_the_ami_and_the_account() {
 #[test]
 fn nested_virtualization_is_refused_where_there_is_none() {
     let elf = image(Arch::X86_64, Kind::Elf);
-    let options = PlanOptions { nested: true, tokens: None };
+    let options = PlanOptions { nested: true, ..PlanOptions::default() };
     let with = |name| plan(&elf, &machine(name), &all(), &AccountFacts::default(), &options);
     assert!(with("c7i-flex.large").unwrap().nested);
     assert_eq!(with("t3.nano").unwrap_err().code(), "no-nested");

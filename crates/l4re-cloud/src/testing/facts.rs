@@ -69,6 +69,7 @@ pub(crate) fn ami(which: &str) -> AmiFacts {
         created: "2026-08-01T03:00:00Z".parse().expect("a date"),
         owner: if own { AmiOwner::Own } else { AmiOwner::Ipxe },
         imds_v1_only: false,
+        image: None,
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use clap::Subcommand;
 
-use super::{console, deploy, power, ps, run, runner, script, twin, upload};
+use super::{ami, console, deploy, power, ps, run, runner, script, twin, upload};
 use crate::commands::Context;
 use crate::environment::Environment;
 use crate::failure::Failure;
@@ -31,6 +31,8 @@ pub enum Command {
     Reboot(power::Arguments),
     /// Terminate instances
     Rm(power::Arguments),
+    /// AMIs of this account: build, list, rm
+    Ami(ami::Arguments),
     /// Upload an image and print its presigned URL
     Upload(upload::Arguments),
     /// Print the iPXE script that boots an image
@@ -70,6 +72,7 @@ impl Command {
             Self::Start(arguments) => power::power(context, arguments, power::Action::Start),
             Self::Reboot(arguments) => power::power(context, arguments, power::Action::Reboot),
             Self::Rm(arguments) => power::power(context, arguments, power::Action::Remove),
+            Self::Ami(arguments) => ami::ami(context, arguments),
             Self::Upload(arguments) => upload::upload(context, arguments),
             Self::Script(arguments) => script::script(context, arguments),
             Self::Twin(arguments) => twin::twin(context, arguments),

@@ -30,6 +30,12 @@ pub struct Arguments {
     /// Spot capacity first, on demand after
     #[arg(long)]
     spot: bool,
+    /// Zone to stay within, instead of trying all (may be given several times)
+    #[arg(long = "zone", value_name = "ZONE")]
+    zones: Vec<String>,
+    /// Subnet, instead of the default VPC's
+    #[arg(long, value_name = "ID")]
+    subnet: Option<String>,
     /// Bucket for the image
     #[arg(long, value_name = "NAME")]
     bucket: Option<String>,
@@ -72,6 +78,8 @@ fn recipe(context: &Context, arguments: &Arguments, source: &Source) -> Result<R
     let mut recipe = arguments.machine.recipe(context, source, arguments.image.kind)?;
     recipe.spot = arguments.spot;
     recipe.adopt = true;
+    recipe.zones.clone_from(&arguments.zones);
+    recipe.subnet.clone_from(&arguments.subnet);
     recipe.make_bucket = arguments.make_bucket;
     recipe.bucket = arguments.bucket.clone().or(recipe.bucket);
     Ok(recipe)

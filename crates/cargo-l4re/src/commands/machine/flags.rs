@@ -5,6 +5,7 @@ use std::time::Duration;
 use camino::Utf8PathBuf;
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
+use l4re_cloud::{Boot, PlanOptions};
 use l4re_console::expect::Expectations;
 use l4re_console::phase::Start;
 use l4re_image::Kind;
@@ -39,6 +40,13 @@ pub struct MachineFlags {
     /// Command line for the image (the bootstrapper's)
     #[arg(long, value_name = "WORDS")]
     pub command_line: Option<String>,
+    /// What firmware starts: the image from a `disk` of its own, or an `ipxe` that fetches it
+    /// [default: ipxe, where there is one that can]
+    #[arg(long, value_name = "disk|ipxe", value_parser = boot)]
+    pub boot: Option<Boot>,
+    /// Virtualization inside a virtual machine (x86_64 types that have it)
+    #[arg(long)]
+    pub nested: bool,
 }
 
 /// What its console is judged by.
@@ -88,6 +96,9 @@ impl MachineFlags {
             make_bucket: false,
             command_line: self.command_line.clone(),
             adopt: false,
+            plan: PlanOptions { boot: self.boot, nested: self.nested, tokens: None },
+            zones: Vec::new(),
+            subnet: None,
         })
     }
 }
@@ -120,5 +131,13 @@ impl JudgeFlags {
             end_on_fault: true,
             log: self.log.clone(),
         })
+    }
+}
+
+fn boot(text: &str) -> Result<Boot, String> {
+    match text {
+        "disk" => Ok(Boot::Disk),
+        "ipxe" => Ok(Boot::Ipxe),
+        other => Err(format!("`{other}` is neither disk nor ipxe")),
     }
 }

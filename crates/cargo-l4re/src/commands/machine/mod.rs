@@ -2,6 +2,7 @@
 
 pub mod flags;
 
+mod ami;
 mod command;
 mod console;
 mod deploy;
