@@ -93,6 +93,22 @@ impl Running {
         rustix::process::kill_process(pid.unwrap(), rustix::process::Signal::INT).unwrap();
     }
 
+    /// Kills it without a warning.
+    ///
+    /// # Panics
+    /// When that is not permitted.
+    pub fn kill(self) {
+        self.handle.kill().unwrap();
+    }
+
+    /// Whether it has ended.
+    ///
+    /// # Panics
+    /// When that cannot be told.
+    pub fn is_over(&self) -> bool {
+        self.handle.try_wait().unwrap().is_some()
+    }
+
     /// Waits until it ends.
     ///
     /// # Panics

@@ -32,6 +32,7 @@ impl Desk {
     /// The same with a variable set for all calls.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl AsRef<str>) -> Self {
+        self.variables.retain(|(set, _)| set != name);
         self.variables.push((name.to_owned(), value.as_ref().to_owned()));
         self
     }
@@ -142,10 +143,8 @@ impl Desk {
         Running::start(call, format!("{program} {}", words.join(" ")))
     }
 
-    /// Calls a client that others wrote from the tests' virtual environment, pointed at this
-    /// desk's twin.
-    #[track_caller]
-    pub fn aws(&self, words: &[&str]) -> Output {
+    /// Another desk, at which this desk's twin is AWS.
+    pub fn as_aws(&self) -> Self {
         let environment = self.l4re(&["twin", "env"]).code(0).stdout;
         let mut desk = self.another();
         for line in environment.lines() {
@@ -155,6 +154,20 @@ impl Desk {
                 desk = desk.with(name, value.trim_matches('\''));
             }
         }
+        desk
+    }
+
+    /// The value of a variable that was set for all calls.
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        let mut set = self.variables.iter().filter(|(set, _)| set == name);
+        set.next().map(|(_, value)| value.as_str())
+    }
+
+    /// Calls a client that others wrote from the tests' virtual environment, pointed at this
+    /// desk's twin.
+    #[track_caller]
+    pub fn aws(&self, words: &[&str]) -> Output {
+        let desk = self.as_aws();
         let aws = given("L4RE_TEST_VENV").join("bin/aws");
         desk.start_program(&aws, words).wait(CALL_LIMIT)
     }

@@ -11,6 +11,7 @@
 mod command;
 mod desk;
 mod problems;
+mod proxy;
 mod server;
 
 use camino::Utf8PathBuf;
@@ -18,6 +19,7 @@ use camino::Utf8PathBuf;
 pub use self::command::{Output, Running};
 pub use self::desk::Desk;
 pub use self::problems::{Matcher, Problem};
+pub use self::proxy::{Hold, Proxy};
 pub use self::server::{Moto, free_port};
 
 /// A path that `cargo xtask test` hands over.

@@ -107,7 +107,11 @@ impl Cloud {
     }
 
     /// Available AMIs of an owner by one filter.
-    pub(crate) async fn images(&self, owner: &str, filter: Filter) -> Result<Vec<Image>, CloudError> {
+    pub(crate) async fn images(
+        &self,
+        owner: &str,
+        filter: Filter,
+    ) -> Result<Vec<Image>, CloudError> {
         let available = self::filter("state", "available");
         let request = self.ec2().describe_images().owners(owner).filters(filter).filters(available);
         Ok(self.call(CALL, request.send()).await?.images.unwrap_or_default())

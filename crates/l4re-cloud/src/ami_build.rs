@@ -208,8 +208,9 @@ impl Cloud {
         for image in &images {
             let Some(ami) = facts(image, AmiOwner::Own) else { continue };
             let devices = image.block_device_mappings().iter();
-            let snapshot = devices.filter_map(|device| device.ebs.as_ref()?.snapshot_id.clone());
-            let snapshot = snapshot.last();
+            let mut snapshot =
+                devices.filter_map(|device| device.ebs.as_ref()?.snapshot_id.clone());
+            let snapshot = snapshot.next();
             used.extend(snapshot.clone());
             list.push(OwnAmi::new(Some(ami), snapshot, &tags::of(image.tags())));
         }

@@ -96,7 +96,13 @@ fn look_through(path: Utf8PathBuf) -> std::io::Result<DiskBlocks> {
         digest.update(block.sum);
     }
     let digest = hex::encode(digest.finalize());
-    Ok(DiskBlocks { path, size_gib: size_gib.max(1), list, digest, linear: linear.finalize().into() })
+    Ok(DiskBlocks {
+        path,
+        size_gib: size_gib.max(1),
+        list,
+        digest,
+        linear: linear.finalize().into(),
+    })
 }
 
 /// Where the next bytes lie that are no hole, from `offset` on.

@@ -49,8 +49,8 @@ pub use instance::{Instance, InstanceFilter, InstanceState};
 pub use launch::Launched;
 pub use place::{Place, Subnet};
 pub use plan::{
-    AccountFacts, Boot, BootPlan, Chain, HttpTokens, ImageFacts, KindChoice, PlanError, PlanOptions,
-    PlanWarning, best_kind, plan,
+    AccountFacts, Boot, BootPlan, Chain, HttpTokens, ImageFacts, KindChoice, PlanError,
+    PlanOptions, PlanWarning, best_kind, plan,
 };
 pub use prepare::{PrepareOptions, Prepared};
 pub use price::{PRICES_AS_OF, PRICES_REGION, Price, price};

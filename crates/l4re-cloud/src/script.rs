@@ -1,7 +1,8 @@
 //! The iPXE script that is a machine's user data: fetch, verify, boot, retry, report.
 //!
 //! Invariant: pure, at most 16 KiB, and each stage is marked on the console by a line
-//! `l4re: <stage> <key=value …>`; stages are start, fetch, verify, boot, retry, failed.
+//! `l4re: <stage> <key=value …>`; stages are start, fetch, verify, boot, retry, failed. The
+//! sum that the image shall have is a line without a stage: `l4re: image=<64 digits>`.
 //! The console never sees the URL's query, which is a secret. Only commands that Debian's
 //! 2019 iPXE has are relied on; what newer ones add is caught with `||` where it lacks.
 
@@ -16,9 +17,6 @@ pub const USER_DATA_LIMIT: usize = 16 * 1024;
 
 /// The pauses double, so more attempts than this would wait for hours.
 const MOST_ATTEMPTS: u32 = 12;
-
-/// Hexadecimal digits of the sum that the console shows.
-const SHOWN_DIGITS: usize = 32;
 
 /// Milliseconds without a byte after which iPXE gives a download up.
 const FETCH_TIMEOUT_MS: u32 = 60_000;
@@ -98,15 +96,16 @@ macro_rules! line {
     }};
 }
 
-/// Each mark fits into 80 columns, at which SeaBIOS breaks lines: so the sum is cut, to 128
-/// bits of it, and the machine has lines of its own.
+/// Each mark fits into 80 columns, at which SeaBIOS breaks lines: so the machine has a line
+/// of its own, and so has the sum, for which only a line without a stage has room.
 fn start(text: &mut String, options: &ScriptOptions) {
-    let sum = options.sha256.as_deref().map_or("unknown", |sum| &sum[..SHOWN_DIGITS]);
+    let sum = options.sha256.as_deref().unwrap_or("unknown");
     let size = options.size.map_or_else(|| "unknown".to_owned(), |size| size.to_string());
     line!(text, "#!ipxe");
     line!(text, "echo l4re: start ipxe=${{version}}");
     line!(text, "echo l4re: start machine=${{product}} platform=${{platform}} arch=${{buildarch}}");
-    line!(text, "echo l4re: start image={sum} size={size}");
+    line!(text, "echo l4re: start size={size}");
+    line!(text, "echo l4re: image={sum}");
     line!(text, "set try:int32 1");
     line!(text, "set pause:int32 1");
 }

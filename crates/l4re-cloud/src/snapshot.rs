@@ -213,12 +213,7 @@ impl Cloud {
         self.call(CALL, request.send()).await.map(drop)
     }
 
-    async fn put_block(
-        &self,
-        disk: &DiskBlocks,
-        id: &str,
-        block: Block,
-    ) -> Result<(), CloudError> {
+    async fn put_block(&self, disk: &DiskBlocks, id: &str, block: Block) -> Result<(), CloudError> {
         let bytes = disk.read(block).await?;
         let request = self
             .ebs()

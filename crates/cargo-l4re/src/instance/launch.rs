@@ -11,8 +11,8 @@ use std::time::Duration;
 use futures::future::{MaybeDone, TryMaybeDone, maybe_done, try_maybe_done};
 use jiff::Timestamp;
 use l4re_cloud::{
-    Attempt, Boot, Chain, CloudError, ImageFacts, LaunchOptions, Launched, Market, Object, PlanOptions,
-    PrepareOptions, Prepared, PublishOptions,
+    Attempt, Boot, Chain, CloudError, ImageFacts, LaunchOptions, Launched, Market, Object,
+    PlanOptions, PrepareOptions, Prepared, PublishOptions,
 };
 use l4re_image::{Arch, Cancel, Image, Kind};
 

@@ -56,22 +56,6 @@ impl Narrator {
             Event::BucketMade { bucket } => {
                 shell.status("Made", format_args!("bucket {bucket}"));
             }
-            Event::SnapshotProgress { id, put, blocks, block_size } => {
-                self.snapshot(&id, [put, blocks].map(|count| (count * block_size) as u64));
-            }
-            Event::Sealing { id, .. } => {
-                put(&self.upload, None);
-                if let Ok(mut slot) = self.waiting.lock() {
-                    slot.get_or_insert_with(|| {
-                        shell.progress().waiting("Sealing", format!("{id}"))
-                    });
-                }
-            }
-            Event::AmiMade { id, name } => {
-                put(&self.waiting, None);
-                put(&self.upload, None);
-                shell.status("Made", format_args!("{id} ({name})"));
-            }
             Event::Launching { instance_type, zone, spot } => {
                 let place = place(zone, spot);
                 shell.status("Launching", format_args!("{instance_type}{place}"));
@@ -102,6 +86,27 @@ impl Narrator {
                 shell.detail("Unknown", format_args!("{call} is not supported here: {effect}"));
             }
             Event::Warning { text } => shell.warn(text),
+            other => self.ami(other),
+        }
+    }
+
+    /// What is told while an AMI is made.
+    fn ami(&self, event: Event) {
+        match event {
+            Event::SnapshotProgress { id, put, blocks, block_size } => {
+                self.snapshot(&id, [put, blocks].map(|count| (count * block_size) as u64));
+            }
+            Event::Sealing { id, .. } => {
+                put(&self.upload, None);
+                if let Ok(mut slot) = self.waiting.lock() {
+                    slot.get_or_insert_with(|| self.shell.progress().waiting("Sealing", id));
+                }
+            }
+            Event::AmiMade { id, name } => {
+                put(&self.waiting, None);
+                put(&self.upload, None);
+                self.shell.status("Made", format_args!("{id} ({name})"));
+            }
             _ => {}
         }
     }

@@ -1,6 +1,7 @@
 //! The marks that our iPXE script prints: `l4re: <stage> <key=value…>`.
 //!
 //! Values end at white space; words without `=` are dropped; unknown stages are not marks.
+//! A line without a stage belongs to the start: a whole sum has no room beside one.
 
 /// The stage that a mark names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
@@ -37,8 +38,9 @@ impl Mark {
     #[must_use]
     pub fn parse(line: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(line).ok()?;
-        let mut words = text.trim().strip_prefix("l4re: ")?.split_ascii_whitespace();
-        let stage = match words.next()? {
+        let mut words = text.trim().strip_prefix("l4re: ")?.split_ascii_whitespace().peekable();
+        words.peek()?;
+        let stage = match words.next_if(|word| !word.contains('=')).unwrap_or("start") {
             "start" => MarkStage::Start,
             "fetch" => MarkStage::Fetch,
             "verify" => MarkStage::Verify,
@@ -73,6 +75,13 @@ mod tests {
         assert_eq!(mark.get("try"), Some("2"));
         assert_eq!(mark.get("url"), Some("http://h/x?a=b"));
         assert_eq!(mark.get("word"), None);
+    }
+
+    #[test]
+    fn a_sum_by_itself_belongs_to_the_start() {
+        let sum = "5f".repeat(32);
+        let mark = Mark::parse(format!("l4re: image={sum}").as_bytes()).unwrap();
+        assert_eq!((mark.stage, mark.get("image")), (MarkStage::Start, Some(sum.as_str())));
     }
 
     #[test]

@@ -93,8 +93,7 @@ pub fn ami(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failure>
         }
         Action::Rm(arguments) => {
             let ready = instance::connect(context, arguments.end)?;
-            runtime
-                .block_on(async { remove(context, &ready.connect().await?, arguments).await })
+            runtime.block_on(async { remove(context, &ready.connect().await?, arguments).await })
         }
     })
 }
@@ -164,8 +163,7 @@ async fn list(context: &Context, connection: &Connection) -> Result<(), Failure>
         shell.status("None", "no AMIs");
         return Ok(());
     }
-    let mut table =
-        Table::new(&["NAME", "ID", "HOLDS", "ARCH", "MADE", "EXPIRES", "OWNER"]);
+    let mut table = Table::new(&["NAME", "ID", "HOLDS", "ARCH", "MADE", "EXPIRES", "OWNER"]);
     for own in &found {
         shell.json("ami", &message(own))?;
         table.row(row(own));

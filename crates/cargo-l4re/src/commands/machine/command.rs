@@ -18,7 +18,7 @@ pub enum Command {
     /// Run a program on the desk: Cargo's `runner`
     Runner(runner::Arguments),
     /// Build, upload, launch on EC2 (or the twin), show the console
-    Deploy(deploy::Arguments),
+    Deploy(Box<deploy::Arguments>),
     /// Show the console of an instance and type into it
     Console(console::Arguments),
     /// List instances
