@@ -78,6 +78,13 @@ impl Desk {
         self.write("bad.efi", bytes)
     }
 
+    /// An arm64 EFI image of its own, which no other test builds anew.
+    pub fn image(&self) -> Utf8PathBuf {
+        let tree = given("L4RE_TEST_TREE_ARM64").to_string();
+        let built = self.l4re(&["efiimage", "hello", "--tree", &tree]).code(0).stdout;
+        self.write("hello.efi", fs_err::read(built.trim()).unwrap())
+    }
+
     /// Calls `cargo l4re` and waits for its end, no longer than a call without a boot takes.
     #[track_caller]
     pub fn l4re(&self, words: &[&str]) -> Output {

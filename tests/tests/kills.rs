@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use l4re_tests::{Desk, Hold, Moto, Proxy, given};
+use l4re_tests::{Desk, Hold, Moto, Proxy};
 use serde_json::Value;
 
 /// A command holds at each of its calls; one that makes more than this goes round in circles.
@@ -73,18 +73,10 @@ fn on_moto() -> (Desk, Moto) {
     (desk.with("AWS_ENDPOINT_URL", url), moto)
 }
 
-/// An image that boots by the official iPXE.
-fn image(desk: &Desk) -> String {
-    let tree = given("L4RE_TEST_TREE_ARM64").to_string();
-    let image = desk.dir().join("hello.efi").to_string();
-    desk.l4re(&["efiimage", "hello", "--tree", &tree, "-o", &image]).code(0);
-    image
-}
-
 #[test]
 fn deploy_stop_and_rm_survive_a_kill_at_each_call() {
     let (desk, _moto) = on_moto();
-    let image = image(&desk);
+    let image = desk.image().to_string();
     desk.l4re(&["upload", &image, "--bucket", "pics", "--make-bucket"]).code(0);
     let name = |hold: Hold| format!("m{}-{}", hold.request, u8::from(hold.after));
     let points = each_point(|hold| {
@@ -141,7 +133,7 @@ fn amis(desk: &Desk) -> Vec<Value> {
 #[test]
 fn building_and_removing_an_ami_survives_a_kill_at_each_call() {
     let twin = Desk::new();
-    let image = image(&twin);
+    let image = twin.image().to_string();
     let desk = twin.as_aws();
     let build = ["ami", "build", &image, "--name", "kill", "--ttl", "1h"];
     let mut points = 0;
