@@ -18,7 +18,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// far.
 fn killed(desk: &Desk, words: &[&str], hold: Hold) -> bool {
     let proxy = Proxy::start(desk.variable("AWS_ENDPOINT_URL").unwrap(), Some(hold));
-    let running = desk.another().with("AWS_ENDPOINT_URL", proxy.url()).start(words);
+    let behind = desk.another().with("AWS_ENDPOINT_URL", proxy.url());
+    let running = behind.start(words);
     let held = proxy.wait_held(|| running.is_over());
     if held {
         running.kill();

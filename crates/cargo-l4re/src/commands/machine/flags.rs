@@ -38,7 +38,7 @@ pub struct MachineFlags {
     #[arg(long, value_name = "TIME")]
     pub ttl: Option<Span>,
     /// Command line for the image (the bootstrapper's)
-    #[arg(long, value_name = "WORDS")]
+    #[arg(long, value_name = "WORDS", allow_hyphen_values = true)]
     pub command_line: Option<String>,
     /// What firmware starts: the image from a `disk` of its own, or an `ipxe` that fetches it
     /// [default: ipxe, where there is one that can]

@@ -17,7 +17,7 @@ pub struct Arguments {
     #[arg(long, value_name = "HEX")]
     sha256: Option<String>,
     /// Command line for the image
-    #[arg(long, value_name = "WORDS")]
+    #[arg(long, value_name = "WORDS", allow_hyphen_values = true)]
     command_line: Option<String>,
     /// Attempts at the download
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=12))]
