@@ -92,6 +92,8 @@ pub enum Command {
     Init(commands::init::Arguments),
     /// Print every setting that holds, and where it comes from
     Settings(commands::settings::Arguments),
+    /// Write what a bug report needs: versions, settings, logs, the plan; no secrets
+    Report(commands::report::Arguments),
     /// Print what makes a shell complete this command
     Completions(commands::completions::Arguments),
     /// Print the manual page of a command

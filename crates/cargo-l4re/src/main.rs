@@ -25,6 +25,7 @@ mod failure;
 mod instance;
 mod interrupt;
 mod manual;
+mod report;
 mod settings;
 mod shell;
 mod source;

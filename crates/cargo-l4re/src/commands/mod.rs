@@ -13,6 +13,7 @@ pub mod inspect;
 #[cfg(feature = "cloud")]
 pub mod machine;
 pub mod man;
+pub mod report;
 pub mod settings;
 
 use std::process::ExitCode;
@@ -113,7 +114,12 @@ fn carry_out(
         package: global.package.as_deref(),
         arch: global.arch,
     };
-    let mut settings = Settings::read(&environment, &sources)?;
+    let (mut settings, problem) = match Settings::read(&environment, &sources) {
+        Ok(settings) => (settings, None),
+        // What is wrong with them is then just what is to be reported.
+        Err(error) if matches!(command, Command::Report(_)) => (Settings::default(), Some(error)),
+        Err(error) => return Err(error.into()),
+    };
     #[cfg(feature = "cloud")]
     if let Command::Machine(command) = &command {
         command.declare(&mut settings, &environment);
@@ -129,6 +135,7 @@ fn carry_out(
         #[cfg(feature = "cloud")]
         Command::Machine(command) => command.carry_out(&context),
         Command::Init(arguments) => init::init(&context, arguments),
+        Command::Report(arguments) => report::report(&context, arguments, problem.as_ref()),
         Command::Settings(arguments) => settings::settings(&context, arguments),
         // These are carried out already.
         Command::Completions(_) | Command::Man(_) | Command::Help(_) => Ok(()),

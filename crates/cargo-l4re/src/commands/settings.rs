@@ -55,7 +55,8 @@ pub fn schema(shell: &Shell) -> Result<(), Failure> {
     Ok(shell.raw(format!("{text}\n").as_bytes())?)
 }
 
-fn line(key: &str, held: &Held) -> String {
+/// A value as a line of TOML, with its origin as a comment.
+pub fn line(key: &str, held: &Held) -> String {
     let key = key.split('.').map(toml_key).collect::<Vec<_>>().join(".");
     format!("{key} = {}  # {}", toml_value(&held.value), held.place)
 }

@@ -14,6 +14,6 @@ mod summary;
 pub use self::ami::of_disk;
 pub use self::attach::{Attachment, Ending, attach, judged, show_kept};
 pub use self::connect::{Connection, Where, connect};
-pub use self::launch::{Launch, Recipe, dry_run, launch, upload};
+pub use self::launch::{Launch, Placed, Recipe, dry_run, launch, upload};
 pub use self::names::names;
 pub use self::summary::{Money, is_metal, masked_script, phases, ready_again};

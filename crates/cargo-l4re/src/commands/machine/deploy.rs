@@ -14,7 +14,7 @@ use super::flags::{JudgeFlags, MachineFlags};
 use crate::commands::Context;
 use crate::commands::flags::ImageFlags;
 use crate::failure::Failure;
-use crate::instance::{self, Connection, Ending, Launch, Money, Recipe, Where};
+use crate::instance::{self, Connection, Ending, Launch, Money, Placed, Recipe, Where};
 use crate::interrupt::Interrupt;
 use crate::source::Source;
 
@@ -150,28 +150,11 @@ async fn rehearse(
     let placed = instance::dry_run(context, connection, source, recipe, interrupt).await?;
     let shell = &context.shell;
     shell.status("Image", crate::build::describe(&placed.image));
-    for (at, attempt) in placed.attempts.iter().enumerate() {
-        let Attempt { plan, place, spot, .. } = attempt;
-        let zone = place.zone.as_deref().unwrap_or("any zone");
-        let market = if *spot { ", spot" } else { "" };
-        let region = connection.cloud.region();
-        let cost = Money::of(&plan.instance_type, region, connection.local)
-            .map(|money| format!(", {money}"))
-            .unwrap_or_default();
-        shell.result(format_args!(
-            "{}. RunInstances {} in {zone}{market}{cost}: {} ({})",
-            at + 1,
-            plan.instance_type,
-            plan.ami.id,
-            plan.ami.name,
-        ))?;
+    for line in plan_lines(connection, &placed) {
+        shell.result(line)?;
     }
     let Some(first) = placed.attempts.first() else { return Ok(()) };
-    for (key, value) in &first.tags {
-        shell.result(format_args!("   tag {key} = {value}"))?;
-    }
     let script = instance::masked_script(&first.user_data);
-    shell.result(format_args!("\nUser data:\n{script}"))?;
     let message = json!({
         "types": placed.attempts.iter().map(|a| &a.plan.instance_type).collect::<Vec<_>>(),
         "ami": first.plan.ami.id,
@@ -179,4 +162,60 @@ async fn rehearse(
         "user_data": script,
     });
     Ok(shell.json("plan", &message)?)
+}
+
+/// The calls in the order in which they would be tried, with tags and user data.
+fn plan_lines(connection: &Connection, placed: &Placed) -> Vec<String> {
+    let region = connection.cloud.region();
+    let mut lines = Vec::new();
+    for (at, attempt) in placed.attempts.iter().enumerate() {
+        let Attempt { plan, place, spot, .. } = attempt;
+        let zone = place.zone.as_deref().unwrap_or("any zone");
+        let market = if *spot { ", spot" } else { "" };
+        let cost = Money::of(&plan.instance_type, region, connection.local)
+            .map(|money| format!(", {money}"))
+            .unwrap_or_default();
+        lines.push(format!(
+            "{}. RunInstances {} in {zone}{market}{cost}: {} ({})",
+            at + 1,
+            plan.instance_type,
+            plan.ami.id,
+            plan.ami.name,
+        ));
+    }
+    if let Some(first) = placed.attempts.first() {
+        lines.extend(first.tags.iter().map(|(key, value)| format!("   tag {key} = {value}")));
+        let script = instance::masked_script(&first.user_data);
+        lines.push(format!("\nUser data:\n{script}"));
+    }
+    lines
+}
+
+/// What a plan is made of, for a report.
+#[derive(Debug, Args)]
+pub struct Planned {
+    #[command(flatten)]
+    image: ImageFlags,
+    #[command(flatten)]
+    machine: MachineFlags,
+    #[command(flatten)]
+    end: Where,
+}
+
+/// The plan for what a command line names, in lines; `None` when it names nothing.
+pub fn planned(context: &Arc<Context>, words: &Planned) -> Result<Option<Vec<String>>, Failure> {
+    if words.image.words.is_empty() {
+        return Ok(None);
+    }
+    context.with_runtime(|runtime, interrupt| {
+        let source = words.image.source(context, interrupt)?;
+        let recipe = words.machine.recipe(context, &source, words.image.kind)?;
+        let ready = instance::connect(context, words.end)?;
+        runtime.block_on(async {
+            let connection = ready.connect().await?;
+            let placed =
+                instance::dry_run(context, &connection, &source, &recipe, interrupt).await?;
+            Ok(Some(plan_lines(&connection, &placed)))
+        })
+    })
 }

@@ -5,7 +5,7 @@ pub mod flags;
 mod ami;
 mod command;
 mod console;
-mod deploy;
+pub mod deploy;
 mod power;
 mod ps;
 mod run;
