@@ -9,25 +9,37 @@ pub fn render(markdown: &str, width: u16) -> String {
     let mut lines = markdown.lines().peekable();
     let mut fenced = false;
     while let Some(line) = lines.next() {
-        if line.trim_start().starts_with("```") {
+        if is_fence(line) {
             fenced = !fenced;
         } else if fenced {
             text.push_str(&format!("    {line}\n"));
-        } else if line.starts_with('|') {
-            let mut rows = vec![line];
-            while let Some(row) = lines.next_if(|line| line.starts_with('|')) {
-                rows.push(row);
-            }
-            text.push_str(&table(&rows, width));
         } else if line.starts_with('#') {
             let bold = anstyle::Style::new().bold();
             let title = words(line.trim_start_matches('#').trim());
             text.push_str(&format!("{bold}{title}{bold:#}\n"));
-        } else {
-            text.push_str(&format!("{}\n", words(line)));
+        } else if !line.starts_with("<!--") {
+            // A link may go on over the end of a line, but not over that of its kind.
+            let mut block = vec![line];
+            while let Some(next) = lines.next_if(|next| goes_on(line, next)) {
+                block.push(next);
+            }
+            text.push_str(&match line.starts_with('|') {
+                true => table(&block, width),
+                false => format!("{}\n", words(&block.join("\n"))),
+            });
         }
     }
     text
+}
+
+fn is_fence(line: &str) -> bool {
+    line.trim_start().starts_with("```")
+}
+
+/// Whether a line belongs to the same table or paragraph as another one.
+fn goes_on(first: &str, next: &str) -> bool {
+    let other = next.is_empty() || next.starts_with(['#', '<']) || is_fence(next);
+    !first.is_empty() && !other && first.starts_with('|') == next.starts_with('|')
 }
 
 /// A table's rows in columns; the second row only says where the heading ends.
@@ -59,7 +71,7 @@ fn table(rows: &[&str], width: u16) -> String {
     format!("{}\n", table.trim_fmt())
 }
 
-/// Text with links as their words, and without marks of code.
+/// Text with links and drawings as their words, and without marks of code.
 fn words(text: &str) -> String {
     let mut plain = String::new();
     let mut rest = text;
@@ -71,7 +83,12 @@ fn words(text: &str) -> String {
         match link {
             Some((words, after)) => {
                 plain.push_str(&rest[..start]);
-                plain.push_str(words);
+                if plain.ends_with('!') {
+                    plain.pop();
+                    plain.push_str(&format!("(A drawing: {words})"));
+                } else {
+                    plain.push_str(words);
+                }
                 rest = after;
             }
             None => {
@@ -90,7 +107,7 @@ mod tests {
 
     #[test]
     fn pages_become_text() {
-        let page = "# Title\n\nSee [the `twin`](twin.md) and `[[entry]]`.\n\n```console\n$ a [b](c)\n```\n\n\
+        let page = "# Title\n\nSee [the\n`twin`](twin.md) and `[[entry]]`.\n<!-- not run: x -->\n![It\nruns.](a.svg)\n\n```console\n$ a [b](c)\n```\n\n\
                     | key | meaning |\n| --- | --- |\n| `a` | x \\| y |\n";
         let text = anstream::adapter::strip_str(&render(page, 80)).to_string();
         let lines: Vec<_> = text.lines().map(str::trim_end).collect();
@@ -99,7 +116,10 @@ mod tests {
             [
                 "Title",
                 "",
-                "See the twin and [[entry]].",
+                "See the",
+                "twin and [[entry]].",
+                "(A drawing: It",
+                "runs.)",
                 "",
                 "    $ a [b](c)",
                 "",
