@@ -87,7 +87,7 @@ pub enum Command {
     Disk(commands::disk::Arguments),
     #[cfg(feature = "cloud")]
     #[command(flatten)]
-    Machine(commands::machine::Command),
+    Machine(Box<commands::machine::Command>),
     /// Write settings and editor tasks for the build trees nearby
     Init(commands::init::Arguments),
     /// Print every setting that holds, and where it comes from

@@ -27,6 +27,7 @@ impl Interrupt {
         let mut int = signal(SignalKind::interrupt())?;
         let mut term = signal(SignalKind::terminate())?;
         let mut hup = signal(SignalKind::hangup())?;
+        watch_stops()?;
         let (tell, asked) = watch::channel(false);
         tokio::spawn(async move {
             let mut first: Option<Instant> = None;
@@ -63,6 +64,22 @@ impl Interrupt {
             std::future::pending::<()>().await;
         }
     }
+}
+
+/// Ctrl-Z stops the process with the terminal put back; `fg` lets keys through again.
+fn watch_stops() -> std::io::Result<()> {
+    use rustix::process::Signal;
+    let mut stop = signal(SignalKind::from_raw(Signal::TSTP.as_raw()))?;
+    let mut resume = signal(SignalKind::from_raw(Signal::CONT.as_raw()))?;
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = stop.recv() => crate::terminal::stop(),
+                _ = resume.recv() => crate::terminal::resume(),
+            }
+        }
+    });
+    Ok(())
 }
 
 #[expect(clippy::disallowed_methods, reason = "the user asked twice: guards had their chance")]

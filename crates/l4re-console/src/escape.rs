@@ -4,13 +4,32 @@
 //! help, `~B` sends a break, `~~` sends one tilde; any other key sends both. Everything
 //! else passes unchanged, ESC included, which enters L4Re's kernel debugger.
 
+/// What becomes of the machine when the user leaves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Leaving {
+    /// It runs on.
+    #[default]
+    RunsOn,
+    /// It is ended.
+    Ends,
+}
+
 /// What to show for `~?`. Lines end in CR LF, for a terminal in raw mode.
-pub const HELP: &str = "\r\n\
-    ~.  leave the console; the machine runs on\r\n\
-    ~B  send a break\r\n\
-    ~?  this text\r\n\
-    ~~  send a tilde\r\n\
-    Escapes are recognised after a newline. ESC goes to the machine (kernel debugger).\r\n";
+#[must_use]
+pub fn help(leaving: Leaving) -> String {
+    let end = match leaving {
+        Leaving::RunsOn => "the machine runs on",
+        Leaving::Ends => "the machine is ended",
+    };
+    format!(
+        "\r\n\
+         ~.  leave the console; {end}\r\n\
+         ~B  send a break\r\n\
+         ~?  this text\r\n\
+         ~~  send a tilde\r\n\
+         Escapes are recognised after a newline. ESC goes to the machine (kernel debugger).\r\n"
+    )
+}
 
 /// What typed bytes come to.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 use camino::Utf8PathBuf;
 use l4re_cloud::{CloudError, PlanError, SerialError};
+use l4re_console::asciicast::RecordError;
 use l4re_console::expect::PatternError;
 use l4re_console::log::LogError;
 use l4re_console::verdict::Verdict;
@@ -48,6 +49,9 @@ pub enum MachineFailure {
     /// The console's log cannot be made.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// The recording cannot be made.
+    #[error(transparent)]
+    Record(#[from] RecordError),
 }
 
 impl<E: Into<MachineFailure>> From<E> for Failure {
@@ -64,7 +68,7 @@ impl MachineFailure {
                 code::CLOUD
             }
             Self::Verdict { verdict, .. } => verdict_code(verdict),
-            Self::Log(_) => code::UNEXPECTED,
+            Self::Log(_) | Self::Record(_) => code::UNEXPECTED,
         }
     }
 

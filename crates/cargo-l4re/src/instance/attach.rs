@@ -5,35 +5,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
-use l4re_cloud::{Cloud, CloudError, Instance, InstanceState, SerialError};
-use l4re_console::escape::HELP;
+use l4re_cloud::{Instance, InstanceState};
+use l4re_console::escape::{Leaving, help};
 use l4re_console::expect::Expectations;
 use l4re_console::follow::{self, ControlHandle, Event, FollowOptions, Observer, Report};
-use l4re_console::log::RawLog;
-use l4re_console::phase::Start;
+use l4re_console::phase::{ImageInfo, Start};
 use l4re_console::sanitise::Sanitiser;
-use l4re_console::transport::{
-    BoxFuture, Connector, Fingerprint, HostKeyPolicy, JoinOptions, Joined, Key, Notice, PollError,
-    SerialOptions, SerialSsh, SerialTarget, Snapshots, Transport, TransportError,
-};
+use l4re_console::transport::Notice;
 use l4re_console::verdict::Verdict;
 use serde_json::json;
 
 use super::connect::Connection;
 use super::end_watch::EndWatch;
+use super::log_file;
+use super::proof;
+use super::serial::transport;
+use super::show::{Show, Shown};
 use crate::commands::Context;
 use crate::failure::{Failure, MachineFailure};
 use crate::interrupt::Interrupt;
 use crate::shell::Shell;
-use crate::target::default_name;
 use crate::terminal::Attached;
 
 /// Limit for an instance to run, as EC2 means it: its firmware may start much later.
 const RUNNING_LIMIT: Duration = Duration::from_secs(20 * 60);
-/// How often the kept output is polled, and a session tried again, on the desk.
-const DESK_PACE: Duration = Duration::from_millis(100);
-/// Logs kept of earlier runs.
-const LOGS_KEPT: usize = 50;
 
 /// What to watch a console for.
 #[derive(Debug)]
@@ -52,6 +47,12 @@ pub struct Attachment {
     pub end_on_fault: bool,
     /// Where the raw log goes, if not to the usual folder.
     pub log: Option<Utf8PathBuf>,
+    /// How it is shown and recorded.
+    pub show: Show,
+    /// What becomes of the machine when the user leaves.
+    pub leaving: Leaving,
+    /// What the image says of itself, if it is known: the console must say the same.
+    pub image: Option<ImageInfo>,
 }
 
 /// How it ended.
@@ -79,11 +80,14 @@ pub async fn attach(
         running = until_running(connection, instance) => running?,
         () = interrupt.asked() => return Err(Failure::Interrupted),
     }
-    let mut log = open_log(context, instance, attachment.log.clone())?;
+    let mut log = log_file::open(context, instance, attachment.log.clone())?;
     if shell.is_interactive() {
-        shell.status("Attached", "Ctrl-C ends, `~?` after a newline lists keys");
+        let ends = if attachment.leaving == Leaving::Ends { "ends it" } else { "leaves" };
+        shell.status("Attached", format_args!("Ctrl-C {ends}, `~?` after a newline lists keys"));
     }
     let patterns = attachment.expect.clone();
+    let built = attachment.image.clone();
+    let mut screen = Screen::new(context, instance, &attachment)?;
     let options = options(attachment, shell)?;
     let mut transport = transport(context, connection, instance)?;
     let (handle, control) = follow::control();
@@ -98,7 +102,6 @@ pub async fn attach(
         handle.cancel();
         ended
     });
-    let mut screen = Screen { shell: shell.clone(), seen: 0, broken: None };
     let mut report =
         follow::follow(&mut transport, options, Some(&mut log), &mut screen, control).await;
     drop(guard);
@@ -122,7 +125,8 @@ pub async fn attach(
         None => cancel.abort(),
     }
     let log = log.path().to_owned();
-    let end = json!({ "report": report, "log": log });
+    let image = built.map(|built| proof::tell(shell, &report.image, &built));
+    let end = json!({ "report": report, "log": log, "image": image });
     let told = shell.json("console-end", &end);
     // A reader that is gone gets no end, and that is no failure of the run.
     if !matches!(report.verdict, Verdict::Closed { .. }) {
@@ -168,140 +172,6 @@ fn options(attachment: Attachment, shell: &Shell) -> Result<FollowOptions, Failu
     Ok(options)
 }
 
-/// The raw log: where the user wants it, or a file of its own in the state folder, of which
-/// the newest are kept.
-fn open_log(
-    context: &Context,
-    instance: &Instance,
-    path: Option<Utf8PathBuf>,
-) -> Result<RawLog, Failure> {
-    let path = match path {
-        Some(path) => context.environment.folder().join(path),
-        None => {
-            let dir = context.environment.state_dir().ok_or(Failure::NoHome)?.join("logs");
-            fs_err::create_dir_all(&dir)?;
-            prune(&dir)?;
-            let now = jiff::Zoned::now().strftime("%Y%m%d-%H%M%S").to_string();
-            let name = default_name(instance.name.as_deref().unwrap_or_default());
-            dir.join(format!("{now}-{name}-{}.log", instance.id))
-        }
-    };
-    Ok(RawLog::create(&path)?)
-}
-
-/// Removes all but the newest logs; their names begin with the time.
-fn prune(dir: &camino::Utf8Path) -> Result<(), Failure> {
-    let mut logs: Vec<_> = dir
-        .read_dir_utf8()?
-        .filter_map(Result::ok)
-        .map(|entry| entry.into_path())
-        .filter(|path| path.extension() == Some("log"))
-        .collect();
-    logs.sort_unstable();
-    for old in logs.iter().rev().skip(LOGS_KEPT - 1) {
-        // Another run may have removed it at the same moment.
-        let _ = fs_err::remove_file(old);
-    }
-    Ok(())
-}
-
-/// The console of an instance: live by SSH, with the kept output filling what that missed.
-fn transport(
-    context: &Context,
-    connection: &Connection,
-    instance: &Instance,
-) -> Result<Joined, Failure> {
-    let known_hosts = context.environment.state_dir().ok_or(Failure::NoHome)?.join("known_hosts");
-    let (cloud, id) = (connection.cloud.clone(), instance.id.clone());
-    let serial = Serial { cloud: cloud.clone(), id: id.clone(), known_hosts };
-    let mut options = JoinOptions::default();
-    if connection.local {
-        options.poll = DESK_PACE;
-        options.retry = DESK_PACE;
-    }
-    Ok(Joined::new(Some(Box::new(serial)), Some(Box::new(Kept { cloud, id })), options))
-}
-
-/// Opens serial sessions: a new key each time, pushed right before it is used.
-struct Serial {
-    cloud: Cloud,
-    id: String,
-    known_hosts: Utf8PathBuf,
-}
-
-impl Connector for Serial {
-    fn connect(&self) -> BoxFuture<'static, Result<Box<dyn Transport>, TransportError>> {
-        let (cloud, id, known_hosts) =
-            (self.cloud.clone(), self.id.clone(), self.known_hosts.clone());
-        Box::pin(async move {
-            let address = || format!("serial console of {id}");
-            let key = Key::generate().map_err(|error| TransportError::Ssh {
-                address: address(),
-                detail: error.to_string(),
-            })?;
-            let pushed = cloud.push_serial_key(&id, &key.public_openssh()).await;
-            pushed.map_err(|error| not_pushed(address(), error))?;
-            let mut last = None;
-            for endpoint in cloud.serial_endpoints() {
-                let host_key = if endpoint.fingerprints.is_empty() {
-                    HostKeyPolicy::TrustOnFirstUse(known_hosts.clone())
-                } else {
-                    let prints = endpoint.fingerprints.iter();
-                    HostKeyPolicy::Pinned(prints.map(|print| Fingerprint::new(print)).collect())
-                };
-                let user = format!("{id}.port0");
-                let target =
-                    SerialTarget { host: endpoint.host, port: endpoint.port, user, host_key };
-                match SerialSsh::connect(&target, &key, &SerialOptions::default()).await {
-                    Ok(session) => return Ok(Box::new(session) as Box<dyn Transport>),
-                    Err(error) => last = Some(error),
-                }
-            }
-            Err(last.unwrap_or_else(|| TransportError::Refused { address: address() }))
-        })
-    }
-}
-
-/// What a key that could not be pushed means for the session.
-fn not_pushed(address: String, error: CloudError) -> TransportError {
-    let detail = error.to_string();
-    match error {
-        CloudError::Serial(SerialError::InUse { .. }) => {
-            TransportError::SessionLimit { address, detail }
-        }
-        CloudError::Serial(serial) if serial.is_passing() => {
-            TransportError::Dropped { address, detail }
-        }
-        CloudError::Throttled { .. }
-        | CloudError::TimedOut { .. }
-        | CloudError::NetworkUnreachable { .. }
-        | CloudError::NotFound { .. } => TransportError::Dropped { address, detail },
-        _ => TransportError::Unavailable { address, detail },
-    }
-}
-
-/// The output that EC2 keeps.
-struct Kept {
-    cloud: Cloud,
-    id: String,
-}
-
-impl Snapshots for Kept {
-    fn fetch(&self, latest: bool) -> BoxFuture<'static, Result<Vec<u8>, PollError>> {
-        let (cloud, id) = (self.cloud.clone(), self.id.clone());
-        Box::pin(async move {
-            cloud.console_output(&id, latest).await.map_err(|error| match error {
-                CloudError::AccessDenied(_)
-                | CloudError::NoCredentials
-                | CloudError::BadCredentials { .. }
-                | CloudError::Expired { .. } => PollError::Permanent(error.to_string()),
-                CloudError::Unsupported { .. } if latest => PollError::LatestUnsupported,
-                other => PollError::Transient(other.to_string()),
-            })
-        })
-    }
-}
-
 /// Shows output that EC2 kept, with what could harm a terminal taken out.
 pub fn show_kept(context: &Context, bytes: &[u8]) -> std::io::Result<()> {
     let mut safe = Vec::new();
@@ -330,11 +200,31 @@ fn forward_keys(handle: ControlHandle) {
 /// Where the console and what is said about it go.
 struct Screen {
     shell: Arc<Shell>,
+    show: Shown,
+    leaving: Leaving,
+    /// It was told that there is no live console.
+    polled: bool,
     seen: usize,
     broken: Option<std::io::Error>,
 }
 
 impl Screen {
+    fn new(
+        context: &Context,
+        instance: &Instance,
+        attachment: &Attachment,
+    ) -> Result<Self, Failure> {
+        let title = instance.name.as_deref().unwrap_or(&instance.id);
+        Ok(Self {
+            shell: context.shell.clone(),
+            show: attachment.show.begin(context, title)?,
+            leaving: attachment.leaving,
+            polled: false,
+            seen: 0,
+            broken: None,
+        })
+    }
+
     fn kept(&mut self, result: std::io::Result<()>) -> std::io::Result<()> {
         result.map_err(|error| {
             let kind = error.kind();
@@ -347,6 +237,11 @@ impl Screen {
 impl Observer for Screen {
     fn output(&mut self, safe: &[u8]) -> std::io::Result<()> {
         let shell = self.shell.clone();
+        let mut stamped = Vec::new();
+        let (safe, failed) = self.show.output(safe, &mut stamped);
+        if let Some(error) = failed {
+            shell.warn(error);
+        }
         let result = if shell.is_json() {
             shell.json("console", &json!({ "text": String::from_utf8_lossy(safe) }))
         } else {
@@ -359,6 +254,9 @@ impl Observer for Screen {
         let shell = self.shell.clone();
         match event {
             Event::PhaseReached { phase, at } => {
+                if let Some(error) = self.show.phase(phase) {
+                    shell.warn(error);
+                }
                 let result =
                     shell.json("phase", &json!({ "phase": phase, "at_s": at.as_secs_f64() }));
                 let _ = self.kept(result);
@@ -371,24 +269,24 @@ impl Observer for Screen {
                 let phase = phase.map_or("start", |phase| phase.name());
                 shell.note(format_args!("stuck in {phase} for {} s: {text}", waited.as_secs()));
             }
-            Event::Gap(gap) => match gap.bytes {
-                Some(bytes) => {
-                    shell.note(format_args!("{bytes} bytes of the console are missing here"))
-                }
-                None => shell.note("part of the console is missing here"),
-            },
+            Event::Gap(gap) => shell.note(gap),
+            Event::Notice(Notice::Connected) if self.polled => {
+                self.polled = false;
+                shell.note("the console is live now");
+            }
             Event::Notice(Notice::Connected) => shell.detail("Attached", "live console"),
             Event::Notice(Notice::Reconnecting { reason }) => {
                 shell.detail("Attaching", format_args!("again: {reason}"));
             }
             Event::Notice(Notice::PolledOnly { reason }) => {
-                shell.note(format_args!("no live console, so it is polled: {reason}"));
+                self.polled = true;
+                shell.note(format_args!("the console is polled, not live: {reason}"));
             }
             Event::Fault(fault) if !fault.kind.is_final() => shell.warn(fault.explanation),
             Event::LogFailed(error) => shell.warn(error),
             Event::InputLost { reason } => shell.warn(format_args!("typed in vain: {reason}")),
             Event::HelpWanted => {
-                let _ = self.kept(shell.console(HELP.as_bytes()));
+                let _ = self.kept(shell.console(help(self.leaving).as_bytes()));
             }
             _ => {}
         }

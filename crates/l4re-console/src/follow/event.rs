@@ -56,7 +56,7 @@ pub enum Event {
         /// Why.
         reason: String,
     },
-    /// `~?` was typed: show [`crate::escape::HELP`].
+    /// `~?` was typed: show [`crate::escape::help`].
     HelpWanted,
 }
 

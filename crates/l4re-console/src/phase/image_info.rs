@@ -15,3 +15,81 @@ pub struct ImageInfo {
     /// What comparing the sum gave: `sum=` of `l4re: verify` (`ok`, `unchecked`, `unknown`).
     pub verified: Option<String>,
 }
+
+/// Whether an image that runs is the one that was built.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(tag = "verdict", rename_all = "kebab-case")]
+pub enum Agreement {
+    /// All that both say is the same.
+    Same {
+        /// What that is.
+        by: Vec<&'static str>,
+    },
+    /// They say different things.
+    Different {
+        /// Of what.
+        what: &'static str,
+        /// What the console says.
+        runs: String,
+        /// What the image's file says.
+        built: String,
+    },
+    /// They have nothing in common to be compared.
+    Unknown,
+}
+
+impl ImageInfo {
+    /// Compares what the console said with what the image's file says.
+    ///
+    /// A sum is shown in part, and stands for the whole.
+    #[must_use]
+    pub fn agreement_with(&self, built: &Self) -> Agreement {
+        let facts = [
+            ("sum", &self.sha256, &built.sha256),
+            ("number", &self.sequence, &built.sequence),
+            ("time", &self.created, &built.created),
+            ("bootstrapper's time", &self.bootstrap_built, &built.bootstrap_built),
+        ];
+        let mut by = Vec::new();
+        for (what, runs, built) in facts {
+            let (Some(runs), Some(built)) = (runs, built) else { continue };
+            let is_sum = runs.len() >= 16 && runs.bytes().all(|byte| byte.is_ascii_hexdigit());
+            match what {
+                "sum" if !is_sum => continue,
+                "sum" if built.starts_with(runs.as_str()) => {}
+                _ if runs == built => {}
+                _ => {
+                    let (runs, built) = (runs.clone(), built.clone());
+                    return Agreement::Different { what, runs, built };
+                }
+            }
+            by.push(what);
+        }
+        if by.is_empty() { Agreement::Unknown } else { Agreement::Same { by } }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn info(sum: &str, sequence: &str) -> ImageInfo {
+        let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        ImageInfo { sha256: some(sum), sequence: some(sequence), ..ImageInfo::default() }
+    }
+
+    #[test]
+    fn what_both_say_is_compared() {
+        let sum = "0123456789abcdef".repeat(4);
+        let built = info(&sum, "17");
+        let same = |by: &[&'static str]| Agreement::Same { by: by.to_vec() };
+        assert_eq!(info(&sum[..32], "17").agreement_with(&built), same(&["sum", "number"]));
+        assert_eq!(info("unknown", "17").agreement_with(&built), same(&["number"]));
+        assert_eq!(info("", "").agreement_with(&built), Agreement::Unknown);
+        let other = info(&sum[..32], "16").agreement_with(&built);
+        let want = Agreement::Different { what: "number", runs: "16".into(), built: "17".into() };
+        assert_eq!(other, want);
+        let other = info("fedcba9876543210", "17").agreement_with(&built);
+        assert!(matches!(other, Agreement::Different { what: "sum", .. }), "{other:?}");
+    }
+}

@@ -14,7 +14,7 @@ mod stage;
 
 pub use fault::{Fault, FaultKind};
 pub use hint::{HintClock, hint_for, usual_limit};
-pub use image_info::ImageInfo;
+pub use image_info::{Agreement, ImageInfo};
 pub use ipxe_error::{IpxeError, explain};
 pub use mark::{Mark, MarkStage};
 pub use recogniser::{ApplicationLine, LineRecogniser, Recogniser, Sighting, Start};

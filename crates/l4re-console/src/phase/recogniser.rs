@@ -98,6 +98,8 @@ pub struct LineRecogniser {
     boots: u32,
     /// Banners that may come without being a loop.
     boots_allowed: u32,
+    /// The script's last word was that it starts the image.
+    image_started: bool,
     root_task_started: bool,
     debugger_requested: bool,
     bootstrap_panicked: bool,
@@ -128,6 +130,7 @@ impl LineRecogniser {
             phases: PhaseTimes::default(),
             boots: 0,
             boots_allowed: 1,
+            image_started: false,
             root_task_started: false,
             debugger_requested: false,
             bootstrap_panicked: false,
@@ -259,8 +262,9 @@ impl LineRecogniser {
     fn apply(&mut self, meaning: Meaning, look: Look<'_>, sink: &mut dyn FnMut(Sighting)) {
         match meaning {
             Meaning::Phase(phase) => {
-                if phase <= Phase::Ipxe && self.phases.current() >= Some(Phase::Bootstrap) {
+                if self.is_reset(phase) {
                     self.context.last_words(look.before);
+                    self.forget_phases();
                 }
                 self.advance(phase, look.at, sink);
             }
@@ -309,7 +313,11 @@ impl LineRecogniser {
         self.boots += 1;
         if self.boots > self.boots_allowed {
             self.context.restore_last_words();
-            self.forget_boot();
+            // Firmware that came in between has ended the phases of the boot before.
+            if self.phases.current() >= Some(Phase::Bootstrap) {
+                self.forget_phases();
+            }
+            self.context.forget_last_words();
             let explanation = "the machine boots again without being asked to";
             self.fault(FaultKind::RebootLoop, explanation, look, sink);
         }
@@ -319,6 +327,7 @@ impl LineRecogniser {
 
     fn mark(&mut self, mark: Mark, look: Look<'_>, sink: &mut dyn FnMut(Sighting)) {
         let failed = mark.stage == MarkStage::Failed;
+        self.image_started = mark.stage == MarkStage::Boot;
         if !failed && mark.stage != MarkStage::Retry {
             self.advance(Phase::Download, look.at, sink);
         }
@@ -351,11 +360,29 @@ impl LineRecogniser {
         sink(Sighting::Fault(Fault { kind, line: shown(look.line), explanation, at: look.at }));
     }
 
+    /// Whether a phase that begins now means that the machine was reset: firmware comes once
+    /// in a boot, and before iPXE; iPXE may chain to another iPXE. Where the twin stands in for
+    /// iPXE, firmware comes only when the image was started.
+    fn is_reset(&self, phase: Phase) -> bool {
+        let current = self.phases.current();
+        match phase {
+            Phase::Firmware if self.image_started => current >= Some(Phase::Bootstrap),
+            Phase::Firmware => current > Some(Phase::Ipxe),
+            Phase::Ipxe => current >= Some(Phase::Bootstrap),
+            _ => false,
+        }
+    }
+
     fn forget_boot(&mut self) {
+        self.forget_phases();
+        self.context.forget_last_words();
+    }
+
+    fn forget_phases(&mut self) {
         self.phases = PhaseTimes::default();
+        self.image_started = false;
         self.root_task_started = false;
         self.bootstrap_panicked = false;
         self.application = None;
-        self.context.forget_last_words();
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Invariant: [`Transport::read`] is safe to cancel: a dropped read loses no byte.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use tokio::time::Instant;
 
@@ -31,10 +33,34 @@ pub struct Chunk {
 }
 
 /// A place in the stream where bytes were lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Gap {
     /// How many bytes, where that can be known.
     pub bytes: Option<u64>,
+    /// The time in which they were printed: from the last byte before the gap to the first one
+    /// after it, at most.
+    #[serde(rename = "within_s", serialize_with = "seconds")]
+    pub within: Option<Duration>,
+}
+
+fn seconds<S: serde::Serializer>(within: &Option<Duration>, s: S) -> Result<S::Ok, S::Error> {
+    match within {
+        Some(within) => crate::phase::stage_seconds(within, s),
+        None => s.serialize_none(),
+    }
+}
+
+impl std::fmt::Display for Gap {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.bytes {
+            Some(bytes) => write!(f, "{bytes} bytes of the console are missing here")?,
+            None => f.write_str("part of the console is missing here")?,
+        }
+        match self.within {
+            Some(within) => write!(f, ": what was printed within {:.1} s", within.as_secs_f64()),
+            None => Ok(()),
+        }
+    }
 }
 
 /// What a transport has to say beside bytes.

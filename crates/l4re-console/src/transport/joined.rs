@@ -12,7 +12,7 @@ use futures::FutureExt as _;
 use tokio::time::{Instant, sleep_until};
 
 use super::merge::{Merged, Merger};
-use super::polled::{PollError, Poller, received};
+use super::polled::{Handover, PollError, Poller};
 use super::{BoxFuture, Chunk, Notice, Received, Snapshots, Transport, TransportError};
 
 /// Opens live sessions: makes a key, pushes it, connects.
@@ -75,11 +75,13 @@ pub struct Joined {
     session: Session,
     poller: Option<Poller>,
     merger: Merger,
+    handover: Handover,
     options: JoinOptions,
     /// Failed tries since the last session.
     failures: u32,
     /// When live bytes are no longer held back.
     bridge_until: Option<Instant>,
+    had_session: bool,
     /// The reason that was told for having no session.
     told: Option<String>,
     ready: VecDeque<Received>,
@@ -103,9 +105,11 @@ impl Joined {
             connector,
             poller: snapshots.map(|snapshots| Poller::new(snapshots, options.poll)),
             merger: Merger::default(),
+            handover: Handover::default(),
             options,
             failures: 0,
             bridge_until: None,
+            had_session: false,
             told: None,
             ready: VecDeque::new(),
             closed: false,
@@ -176,7 +180,7 @@ impl Joined {
     fn merge(&mut self, step: impl FnOnce(&mut Merger, &mut Vec<Merged>)) {
         let mut pieces = Vec::new();
         step(&mut self.merger, &mut pieces);
-        self.ready.extend(received(pieces));
+        self.ready.extend(self.handover.received(pieces));
         if !self.merger.is_holding() {
             self.bridge_until = None;
         }
@@ -214,6 +218,7 @@ impl Joined {
 
     fn connected(&mut self, session: Box<dyn Transport>) {
         self.session = Session::Open(session, Instant::now());
+        self.had_session = true;
         self.told = None;
         self.merger.session_started();
         if let Some(poller) = &mut self.poller {
@@ -223,7 +228,15 @@ impl Joined {
     }
 
     fn not_connected(&mut self, error: TransportError) -> Result<(), TransportError> {
-        let reason = error.to_string();
+        let reason = match &error {
+            // The session before takes its time to be torn down.
+            TransportError::SessionLimit { .. } if self.had_session => "another session is \
+                attached, or the last one is not torn down yet"
+                .to_owned(),
+            TransportError::SessionLimit { .. } => "another session is attached".to_owned(),
+            error => error.to_string(),
+        };
+        tracing::debug!("no live console: {error}");
         let lasting = !error.is_transient();
         if matches!(error, TransportError::HostKey { .. }) || (lasting && self.poller.is_none()) {
             return Err(error);

@@ -176,7 +176,7 @@ impl Merger {
 
     fn gap(&mut self, out: &mut Vec<Merged>) {
         if self.total > 0 && self.run < self.history.len() {
-            out.push(Merged::Gap(Gap { bytes: None }));
+            out.push(Merged::Gap(Gap::default()));
         }
         self.run = self.history.len();
     }

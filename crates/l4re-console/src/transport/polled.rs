@@ -10,7 +10,7 @@ use futures::FutureExt as _;
 use tokio::time::{Instant, sleep_until};
 
 use super::merge::{Merged, Merger};
-use super::{BoxFuture, Chunk, ChunkKind, Received, Transport, TransportError};
+use super::{BoxFuture, Chunk, ChunkKind, Gap, Received, Transport, TransportError};
 
 /// Why a poll failed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -136,20 +136,41 @@ fn both(first: Option<Vec<u8>>, window: Vec<u8>) -> Vec<Vec<u8>> {
     }
 }
 
-/// What the joiner gave, as a transport hands it over.
-pub(super) fn received(pieces: Vec<Merged>) -> impl Iterator<Item = Received> {
-    let at = Instant::now();
-    pieces.into_iter().map(move |piece| match piece {
-        Merged::Live(bytes) => Received::Chunk(Chunk { bytes, at, kind: ChunkKind::Live }),
-        Merged::Backlog(bytes) => Received::Chunk(Chunk { bytes, at, kind: ChunkKind::Backlog }),
-        Merged::Gap(gap) => Received::Gap(gap),
-    })
+/// Hands over what the joiner gave.
+#[derive(Debug, Default)]
+pub(super) struct Handover {
+    /// When the last bytes went.
+    last: Option<Instant>,
+}
+
+impl Handover {
+    /// The pieces as a transport hands them over, now.
+    pub(super) fn received(&mut self, pieces: Vec<Merged>) -> impl Iterator<Item = Received> {
+        let at = Instant::now();
+        let mut last = self.last;
+        if !pieces.is_empty() {
+            self.last = Some(at);
+        }
+        pieces.into_iter().map(move |piece| {
+            let (bytes, kind) = match piece {
+                Merged::Live(bytes) => (bytes, ChunkKind::Live),
+                Merged::Backlog(bytes) => (bytes, ChunkKind::Backlog),
+                Merged::Gap(gap) => {
+                    let within = last.map(|last| at.saturating_duration_since(last));
+                    return Received::Gap(Gap { within, ..gap });
+                }
+            };
+            last = Some(at);
+            Received::Chunk(Chunk { bytes, at, kind })
+        })
+    }
 }
 
 /// A console that is only polled.
 pub struct Polled {
     poller: Poller,
     merger: Merger,
+    handover: Handover,
     ready: VecDeque<Received>,
     closed: bool,
 }
@@ -161,6 +182,7 @@ impl Polled {
         Self {
             poller: Poller::new(snapshots, interval),
             merger: Merger::default(),
+            handover: Handover::default(),
             ready: VecDeque::new(),
             closed: false,
         }
@@ -179,7 +201,7 @@ impl Polled {
             for window in windows {
                 self.merger.window(&window, &mut pieces);
             }
-            self.ready.extend(received(pieces));
+            self.ready.extend(self.handover.received(pieces));
         }
     }
 }

@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
-use l4re_console::phase::Start;
+use l4re_console::phase::{ImageInfo, Start};
 
 use super::flags::JudgeFlags;
 use crate::commands::Context;
 use crate::complete;
 use crate::failure::Failure;
-use crate::instance::{self, Where};
+use crate::instance::{self, Show, Where};
 
 /// Arguments of `console`.
 #[derive(Debug, Args)]
@@ -28,6 +28,8 @@ pub struct Arguments {
     end: Where,
     #[command(flatten)]
     judge: JudgeFlags,
+    #[command(flatten)]
+    show: Show,
 }
 
 /// Runs `console`.
@@ -43,7 +45,11 @@ pub fn console(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Fail
             }
             let metal = instance::is_metal(&machine.instance_type);
             let mut attachment = arguments.judge.attachment(context, None, metal)?;
+            arguments.show.check(context)?;
+            attachment.show = arguments.show.clone();
             attachment.start = Start::Attached;
+            let sha256 = machine.image.clone();
+            attachment.image = Some(ImageInfo { sha256, ..ImageInfo::default() });
             // A person who attaches to a crashed machine wants to look around.
             attachment.end_on_fault = !context.shell.is_interactive();
             let ending =

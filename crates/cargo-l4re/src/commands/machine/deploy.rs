@@ -8,13 +8,14 @@ use std::time::Instant;
 
 use clap::Args;
 use l4re_cloud::Attempt;
+use l4re_console::escape::Leaving;
 use serde_json::json;
 
 use super::flags::{JudgeFlags, MachineFlags};
 use crate::commands::Context;
 use crate::commands::flags::ImageFlags;
 use crate::failure::Failure;
-use crate::instance::{self, Connection, Ending, Launch, Money, Placed, Recipe, Where};
+use crate::instance::{self, Connection, Ending, Launch, Money, Placed, Recipe, Show, Where};
 use crate::interrupt::Interrupt;
 use crate::source::Source;
 
@@ -53,6 +54,8 @@ pub struct Arguments {
     dry_run: bool,
     #[command(flatten)]
     judge: JudgeFlags,
+    #[command(flatten)]
+    show: Show,
 }
 
 /// Runs `deploy`.
@@ -94,10 +97,16 @@ async fn to_console(
     interrupt: &Interrupt,
 ) -> Result<(), Failure> {
     let metal = recipe.types.iter().any(|name| instance::is_metal(name));
-    let attachment = arguments.judge.attachment(context, source.entry(), metal)?;
+    let mut attachment = arguments.judge.attachment(context, source.entry(), metal)?;
+    arguments.show.check(context)?;
+    attachment.show = arguments.show.clone();
+    if arguments.rm {
+        attachment.leaving = Leaving::Ends;
+    }
     let begin = Instant::now();
     let launch = instance::launch(context, connection, source, recipe, interrupt).await?;
     let told = report(context, connection, &launch);
+    attachment.image = instance::expected_of(&launch.image).ok();
     let machine = &launch.launched.instance;
     if arguments.detach {
         instance::ready_again(context, connection, machine);

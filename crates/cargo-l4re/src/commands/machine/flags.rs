@@ -6,6 +6,7 @@ use camino::Utf8PathBuf;
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use l4re_cloud::{Boot, PlanOptions};
+use l4re_console::escape::Leaving;
 use l4re_console::expect::Expectations;
 use l4re_console::phase::Start;
 use l4re_image::Kind;
@@ -13,7 +14,7 @@ use l4re_image::Kind;
 use crate::commands::Context;
 use crate::complete;
 use crate::failure::Failure;
-use crate::instance::{Attachment, Recipe};
+use crate::instance::{self, Attachment, Recipe, Show};
 use crate::settings::Span;
 use crate::source::Source;
 
@@ -121,6 +122,7 @@ impl JudgeFlags {
         let limit = if metal { METAL_LIMIT } else { VIRTUAL_LIMIT };
         // What is no expression must be said before anything is built.
         Expectations::new(&expect, &fail_on)?;
+        instance::check_log(context, self.log.as_deref())?;
         let asked = self.timeout.or(set.and_then(|entry| entry.timeout)).map(|span| span.0);
         Ok(Attachment {
             timeout: asked.or((!expect.is_empty()).then_some(limit)),
@@ -130,6 +132,9 @@ impl JudgeFlags {
             start: Start::Boot,
             end_on_fault: true,
             log: self.log.clone(),
+            show: Show::default(),
+            leaving: Leaving::default(),
+            image: None,
         })
     }
 }

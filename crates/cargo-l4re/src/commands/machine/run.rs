@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use l4re_cloud::{CloudError, Instance, InstanceState};
+use l4re_console::escape::Leaving;
 
 use super::flags::{JudgeFlags, MachineFlags};
 use crate::commands::Context;
 use crate::commands::flags::ImageFlags;
 use crate::failure::Failure;
-use crate::instance::{self, Attachment, Connection, Recipe, Where};
+use crate::instance::{self, Attachment, Connection, Recipe, Show, Where};
 use crate::interrupt::Interrupt;
 use crate::source::Source;
 
@@ -29,11 +30,13 @@ pub struct Arguments {
     machine: MachineFlags,
     #[command(flatten)]
     judge: JudgeFlags,
+    #[command(flatten)]
+    show: Show,
 }
 
 /// Runs `run`.
 pub fn run(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failure> {
-    on_desk(context, &arguments.image, &arguments.machine, &arguments.judge)
+    on_desk(context, &arguments.image, &arguments.machine, &arguments.judge, &arguments.show)
 }
 
 /// Builds, boots, watches and ends an instance on the twin.
@@ -42,10 +45,14 @@ pub fn on_desk(
     image: &ImageFlags,
     machine: &MachineFlags,
     judge: &JudgeFlags,
+    show: &Show,
 ) -> Result<(), Failure> {
     context.with_runtime(|runtime, interrupt| {
         let source = image.source(context, interrupt)?;
-        let attachment = judge.attachment(context, source.entry(), false)?;
+        let mut attachment = judge.attachment(context, source.entry(), false)?;
+        show.check(context)?;
+        attachment.show = show.clone();
+        attachment.leaving = Leaving::Ends;
         let recipe = machine.recipe(context, &source, image.kind)?;
         let ready = instance::connect(context, Where { local: true })?;
         ready.check_desk(context, source.arch())?;
@@ -61,11 +68,12 @@ async fn to_verdict(
     connection: &Connection,
     source: &Source,
     recipe: &Recipe,
-    attachment: Attachment,
+    mut attachment: Attachment,
     interrupt: &Interrupt,
 ) -> Result<(), Failure> {
     let begin = Instant::now();
     let launch = instance::launch(context, connection, source, recipe, interrupt).await?;
+    attachment.image = instance::expected_of(&launch.image).ok();
     let machine = &launch.launched.instance;
     let ending = instance::attach(context, connection, machine, attachment, interrupt).await;
     // First of all the machine's end; what the console said can wait.

@@ -13,6 +13,7 @@ use crate::commands::Context;
 use crate::commands::flags::ImageFlags;
 use crate::environment::Environment;
 use crate::failure::Failure;
+use crate::instance::Show;
 use crate::settings::{Entry, Module, ModuleTable};
 use crate::target::default_name;
 
@@ -50,7 +51,7 @@ impl Arguments {
 pub fn runner(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failure> {
     let name = arguments.entry(&context.environment).name;
     let image = ImageFlags { words: vec![name], ..ImageFlags::default() };
-    run::on_desk(context, &image, &arguments.machine, &arguments.judge)
+    run::on_desk(context, &image, &arguments.machine, &arguments.judge, &Show::default())
 }
 
 #[cfg(test)]

@@ -1,0 +1,69 @@
+//! The files that a console is kept in.
+
+use camino::{Utf8Path, Utf8PathBuf};
+use l4re_cloud::Instance;
+use l4re_console::log::RawLog;
+
+use crate::commands::Context;
+use crate::failure::Failure;
+use crate::target::default_name;
+
+/// Logs kept of earlier runs.
+const LOGS_KEPT: usize = 50;
+
+/// Makes sure that a log can be written, before a machine is launched whose console would be
+/// lost.
+pub fn check_log(context: &Context, path: Option<&Utf8Path>) -> Result<(), Failure> {
+    match path {
+        Some(path) => drop(RawLog::create(&context.environment.folder().join(path))?),
+        None => {
+            let probe = folder(context)?.join(format!(".{}", std::process::id()));
+            drop(RawLog::create(&probe)?);
+            fs_err::remove_file(probe)?;
+        }
+    }
+    Ok(())
+}
+
+/// The folder of logs that nobody gave a place.
+fn folder(context: &Context) -> Result<Utf8PathBuf, Failure> {
+    let dir = context.environment.state_dir().ok_or(Failure::NoHome)?.join("logs");
+    fs_err::create_dir_all(&dir)?;
+    Ok(dir)
+}
+
+/// The raw log: where the user wants it, or a file of its own in the state folder, of which
+/// the newest are kept.
+pub(super) fn open(
+    context: &Context,
+    instance: &Instance,
+    path: Option<Utf8PathBuf>,
+) -> Result<RawLog, Failure> {
+    let path = match path {
+        Some(path) => context.environment.folder().join(path),
+        None => {
+            let dir = folder(context)?;
+            prune(&dir)?;
+            let now = jiff::Zoned::now().strftime("%Y%m%d-%H%M%S").to_string();
+            let name = default_name(instance.name.as_deref().unwrap_or_default());
+            dir.join(format!("{now}-{name}-{}.log", instance.id))
+        }
+    };
+    Ok(RawLog::create(&path)?)
+}
+
+/// Removes all but the newest logs; their names begin with the time.
+fn prune(dir: &Utf8Path) -> Result<(), Failure> {
+    let mut logs: Vec<_> = dir
+        .read_dir_utf8()?
+        .filter_map(Result::ok)
+        .map(|entry| entry.into_path())
+        .filter(|path| path.extension() == Some("log"))
+        .collect();
+    logs.sort_unstable();
+    for old in logs.iter().rev().skip(LOGS_KEPT - 1) {
+        // Another run may have removed it at the same moment.
+        let _ = fs_err::remove_file(old);
+    }
+    Ok(())
+}

@@ -1,0 +1,38 @@
+//! Proof that what runs is what was built: what the image says of itself on the console,
+//! beside what its file says.
+
+use l4re_console::phase::{Agreement, ImageInfo};
+use l4re_image::Image;
+
+use crate::failure::Failure;
+use crate::shell::Shell;
+
+/// What the console of a machine that runs this image must say.
+pub fn expected_of(image: &Image) -> Result<ImageInfo, Failure> {
+    let inspection = l4re_image::inspect(&image.path)?;
+    let attribute = |key| inspection.attribute(key).map(str::to_owned);
+    Ok(ImageInfo {
+        sequence: attribute("l4i:sequence"),
+        // As the bootstrapper reads them: the base image is what was created.
+        created: attribute("l4i:modification-date"),
+        bootstrap_built: attribute("l4i:creation-date"),
+        sha256: Some(image.sha256.clone()),
+        verified: None,
+    })
+}
+
+/// Tells whether what ran was what was built, as far as the console said.
+pub(super) fn tell(shell: &Shell, runs: &ImageInfo, built: &ImageInfo) -> Agreement {
+    let agreement = runs.agreement_with(built);
+    match &agreement {
+        Agreement::Same { by } => {
+            shell
+                .status("Proven", format_args!("what ran is what was built, by {}", by.join(", ")));
+        }
+        Agreement::Different { what, runs, built } => shell.warn(format_args!(
+            "another image ran than was built: its {what} is {runs}, not {built}"
+        )),
+        Agreement::Unknown => {}
+    }
+    agreement
+}
