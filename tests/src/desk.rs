@@ -6,7 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use camino_tempfile::{Utf8TempDir, tempdir};
 
 use crate::command::{Output, Running, wait_for_text};
-use crate::given;
+use crate::{Terminal, given};
 
 /// Limit for a call that boots nothing.
 const CALL_LIMIT: Duration = Duration::from_secs(60);
@@ -127,9 +127,21 @@ impl Desk {
         program: &Utf8Path,
         words: &[&str],
     ) -> Running {
+        let call = self.surround(duct::cmd(program.as_str(), words), variables);
+        Running::start(call, format!("{program} {}", words.join(" ")))
+    }
+
+    /// A shell on a terminal; `$L4RE` is the binary.
+    pub fn terminal(&self) -> Terminal {
+        let binary = given("L4RE_TEST_BINARY");
+        let surroundings = |call| self.surround(call, &[("L4RE", binary.as_str())]);
+        Terminal::start(surroundings, self.dir().join("screen"))
+    }
+
+    fn surround(&self, call: duct::Expression, variables: &[(&str, &str)]) -> duct::Expression {
         let home = self.dir().join("home");
         fs_err::create_dir_all(&home).unwrap();
-        let mut call = duct::cmd(program.as_str(), words)
+        let mut call = call
             .dir(self.dir())
             .env("HOME", &home)
             .env("XDG_STATE_HOME", home.join("state"))
@@ -147,7 +159,12 @@ impl Desk {
                 call = call.env_remove(name);
             }
         }
-        Running::start(call, format!("{program} {}", words.join(" ")))
+        call
+    }
+
+    /// A folder or file below the twin's state.
+    pub fn twin_file(&self, name: &str) -> Utf8PathBuf {
+        self.dir().join("home/state/cargo-l4re/twin").join(name)
     }
 
     /// Another desk, at which this desk's twin is AWS.

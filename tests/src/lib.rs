@@ -13,6 +13,7 @@ mod desk;
 mod problems;
 mod proxy;
 mod server;
+mod terminal;
 
 use camino::Utf8PathBuf;
 
@@ -21,6 +22,7 @@ pub use self::desk::Desk;
 pub use self::problems::{Matcher, Problem};
 pub use self::proxy::{Hold, Proxy};
 pub use self::server::{Moto, free_port};
+pub use self::terminal::Terminal;
 
 /// A path that `cargo xtask test` hands over.
 ///

@@ -115,6 +115,20 @@ impl Call {
         Ok(took)
     }
 
+    /// Runs the call with its output away from memory and disk, and gives its wall time.
+    ///
+    /// # Errors
+    /// As [`Call::run`], with what the program wrote to stderr.
+    pub(crate) fn time_alone(&self) -> Result<Duration> {
+        let start = Instant::now();
+        let quiet = self.expression().stdin_null().stdout_null().stderr_capture().unchecked();
+        let output = quiet.run().with_context(|| self.not_started())?;
+        let took = start.elapsed();
+        self.checked(output.status.code())
+            .with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())?;
+        Ok(took)
+    }
+
     fn checked(&self, status: Option<i32>) -> Result<()> {
         match status {
             Some(0) => Ok(()),

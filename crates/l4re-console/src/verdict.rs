@@ -2,7 +2,7 @@
 //!
 //! The binary maps these to exit codes: expected, application reached, left and a closed
 //! stream without open expectations are good; failed is 7, timed out and idle 8, crashed and
-//! looping 9, interrupted 130.
+//! looping 9, lost 6, interrupted 130.
 
 use std::time::Duration;
 
@@ -68,6 +68,13 @@ pub enum Verdict {
     },
     /// The stream ended.
     Closed {
+        /// Why, as the transport said it.
+        reason: String,
+        /// The expectation that was still open.
+        missing: Option<String>,
+    },
+    /// The stream could not be followed any further: no rights, a host that is not trusted.
+    Lost {
         /// Why, as the transport said it.
         reason: String,
         /// The expectation that was still open.

@@ -260,7 +260,7 @@ fn write_noise(path: &Utf8Path, pieces: usize) -> Result<()> {
 
 /// The next 64 bits of xorshift64* (Vigna, "An experimental exploration of Marsaglia's
 /// xorshift generators, scrambled", 2016).
-fn noise(state: &mut u64) -> u64 {
+pub(super) fn noise(state: &mut u64) -> u64 {
     *state ^= *state >> 12;
     *state ^= *state << 25;
     *state ^= *state >> 27;

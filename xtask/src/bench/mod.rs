@@ -6,6 +6,7 @@
 
 mod boot;
 mod by_hand;
+mod console;
 mod http;
 mod image;
 mod large;
@@ -56,6 +57,8 @@ pub(crate) enum Measure {
     Run,
     /// `--version` against the aws command line's
     Start,
+    /// 1 GiB of hostile bytes through `console`, against `grep -E`; its speed and peak memory
+    Console,
 }
 
 /// What every measure works with.
@@ -109,6 +112,7 @@ fn take(bench: &Bench<'_>, measure: Measure) -> Result<Vec<Outcome>> {
             let hello = Outcome::Ratio(image::measure(bench)?);
             return Ok(std::iter::once(hello).chain(large::measure(bench)?).collect());
         }
+        Measure::Console => return console::measure(bench),
         Measure::Make => image::measure_make(bench)?,
         Measure::Run => boot::measure(bench)?,
         Measure::Start => start::measure(bench)?,

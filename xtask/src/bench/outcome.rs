@@ -3,6 +3,17 @@
 use super::peak::Peak;
 use super::sample::{Goal, Sample};
 
+/// MiB a second, of which there should be many.
+#[derive(Clone, Debug)]
+pub(super) struct Rate {
+    /// What was measured; its target is the least that is good enough.
+    pub(super) goal: Goal,
+    /// How many times.
+    pub(super) rounds: usize,
+    /// MiB a second.
+    pub(super) per_second: f64,
+}
+
 /// One row of the results.
 #[derive(Clone, Debug)]
 pub(super) enum Outcome {
@@ -10,6 +21,8 @@ pub(super) enum Outcome {
     Ratio(Sample),
     /// Our memory in MiB.
     Peak(Peak),
+    /// Our speed.
+    Rate(Rate),
 }
 
 impl Outcome {
@@ -18,6 +31,7 @@ impl Outcome {
         match self {
             Self::Ratio(sample) => &sample.goal,
             Self::Peak(peak) => &peak.goal,
+            Self::Rate(rate) => &rate.goal,
         }
     }
 
@@ -26,6 +40,7 @@ impl Outcome {
         match self {
             Self::Ratio(sample) => sample.ratio(),
             Self::Peak(peak) => peak.largest(),
+            Self::Rate(rate) => rate.per_second,
         }
     }
 
@@ -34,12 +49,13 @@ impl Outcome {
         match self {
             Self::Ratio(sample) => sample.rounds(),
             Self::Peak(peak) => peak.rounds(),
+            Self::Rate(rate) => rate.rounds,
         }
     }
 
     /// Whether the target is reached.
     pub(super) fn is_ok(&self) -> bool {
-        self.value() <= self.goal().target
+        self.excess() <= 1.0
     }
 
     /// `ok`, or by how much the target is missed.
@@ -47,7 +63,15 @@ impl Outcome {
         if self.is_ok() {
             "ok".to_owned()
         } else {
-            format!("short by {:.0} %", (self.value() / self.goal().target - 1.0) * 100.0)
+            format!("short by {:.0} %", (self.excess() - 1.0) * 100.0)
+        }
+    }
+
+    /// How far the value is on the wrong side of the target, as a factor.
+    fn excess(&self) -> f64 {
+        match self {
+            Self::Rate(_) => self.goal().target / self.value(),
+            Self::Ratio(_) | Self::Peak(_) => self.value() / self.goal().target,
         }
     }
 }
@@ -63,6 +87,14 @@ mod tests {
         let short = Outcome::Ratio(sample(&[110], &[100], 1.0));
         assert!(!short.is_ok());
         assert_eq!(short.verdict(), "short by 10 %");
+    }
+
+    #[test]
+    fn a_rate_must_not_be_below_its_target() {
+        let goal = sample(&[1], &[1], 200.0).goal;
+        let rate = |per_second| Outcome::Rate(Rate { goal, rounds: 1, per_second });
+        assert_eq!(rate(200.0).verdict(), "ok");
+        assert_eq!(rate(100.0).verdict(), "short by 100 %");
     }
 
     #[test]

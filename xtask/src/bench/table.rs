@@ -47,6 +47,9 @@ fn measure(outcome: &Outcome) -> Value {
         Outcome::Peak(peak) => {
             value["ours"] = json!({ "what": goal.ours, "peak_mib": peak.largest() });
         }
+        Outcome::Rate(rate) => {
+            value["ours"] = json!({ "what": goal.ours, "mib_per_s": rate.per_second });
+        }
     }
     value
 }
@@ -66,6 +69,12 @@ fn row(outcome: &Outcome) -> Row {
             NONE.to_owned(),
             NONE.to_owned(),
             format!("<= {} MiB", goal.target),
+        ],
+        Outcome::Rate(rate) => [
+            format!("{} {:.0} MiB/s", goal.ours, rate.per_second),
+            NONE.to_owned(),
+            NONE.to_owned(),
+            format!(">= {} MiB/s", goal.target),
         ],
     };
     let tree = goal.tree.map_or(NONE, Tree::name).to_owned();

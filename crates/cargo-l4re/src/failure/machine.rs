@@ -121,6 +121,9 @@ fn sentence(verdict: &Verdict) -> String {
         Verdict::Closed { reason, missing } => {
             format!("the console ended ({reason}){}", still(missing))
         }
+        Verdict::Lost { reason, missing } => {
+            format!("the console was lost: {reason}{}", still(missing))
+        }
         Verdict::Interrupted => "interrupted".to_owned(),
         other => format!("{other:?}"),
     }
@@ -130,6 +133,7 @@ fn verdict_code(verdict: &Verdict) -> u8 {
     match verdict {
         Verdict::TimedOut { .. } | Verdict::Idle { .. } => code::TIME_OUT,
         Verdict::Crashed { .. } | Verdict::Looping { .. } => code::CRASHED,
+        Verdict::Lost { .. } => code::CLOUD,
         Verdict::Interrupted => INTERRUPTED,
         _ => code::EXPECTATION,
     }

@@ -9,9 +9,10 @@ use l4re_cloud::{Instance, InstanceState};
 use l4re_console::escape::{Leaving, help};
 use l4re_console::expect::Expectations;
 use l4re_console::follow::{self, ControlHandle, Event, FollowOptions, Observer, Report};
+use l4re_console::log::RawLog;
 use l4re_console::phase::{ImageInfo, Start};
-use l4re_console::sanitise::Sanitiser;
-use l4re_console::transport::Notice;
+use l4re_console::sanitise::{Sanitiser, without_sequences};
+use l4re_console::transport::{BoxFuture, Notice, Transport};
 use l4re_console::verdict::Verdict;
 use serde_json::json;
 
@@ -25,6 +26,7 @@ use crate::commands::Context;
 use crate::failure::{Failure, MachineFailure};
 use crate::interrupt::Interrupt;
 use crate::shell::Shell;
+use crate::target::default_name;
 use crate::terminal::Attached;
 
 /// Limit for an instance to run, as EC2 means it: its firmware may start much later.
@@ -66,6 +68,22 @@ pub struct Ending {
     pub over: bool,
 }
 
+/// A console that can be watched.
+pub(super) struct Console {
+    /// Its bytes.
+    pub(super) transport: Box<dyn Transport>,
+    /// What recordings call it.
+    pub(super) title: String,
+    /// The raw log, if one is to be written.
+    pub(super) log: Option<RawLog>,
+    /// Where the whole console is found afterwards.
+    pub(super) log_path: Utf8PathBuf,
+    /// Whether anything can be typed.
+    pub(super) takes_keys: bool,
+    /// Resolves when the machine itself has ended, and says how.
+    pub(super) end: BoxFuture<'static, String>,
+}
+
 /// Shows the console of `instance` and types into it, until a verdict stands, the user leaves
 /// or the instance ends.
 pub async fn attach(
@@ -75,35 +93,56 @@ pub async fn attach(
     attachment: Attachment,
     interrupt: &Interrupt,
 ) -> Result<Ending, Failure> {
-    let shell = &context.shell;
     tokio::select! {
         running = until_running(connection, instance) => running?,
         () = interrupt.asked() => return Err(Failure::Interrupted),
     }
-    let mut log = log_file::open(context, instance, attachment.log.clone())?;
-    if shell.is_interactive() {
+    let name = default_name(instance.name.as_deref().unwrap_or_default());
+    let log = log_file::open(context, &format!("{name}-{}", instance.id), &attachment)?;
+    let console = Console {
+        transport: Box::new(transport(context, connection, instance)?),
+        title: instance.name.clone().unwrap_or_else(|| instance.id.clone()),
+        log_path: log.path().to_owned(),
+        log: Some(log),
+        takes_keys: true,
+        end: Box::pin(EndWatch::new(connection, instance).ended()),
+    };
+    watch(context, console, attachment, interrupt).await
+}
+
+/// Shows a console and types into it, until a verdict stands, the user leaves or it ends.
+pub(super) async fn watch(
+    context: &Context,
+    mut console: Console,
+    attachment: Attachment,
+    interrupt: &Interrupt,
+) -> Result<Ending, Failure> {
+    let shell = &context.shell;
+    let typing = shell.is_interactive() && console.takes_keys;
+    if typing {
         let ends = if attachment.leaving == Leaving::Ends { "ends it" } else { "leaves" };
         shell.status("Attached", format_args!("Ctrl-C {ends}, `~?` after a newline lists keys"));
     }
     let patterns = attachment.expect.clone();
     let built = attachment.image.clone();
-    let mut screen = Screen::new(context, instance, &attachment)?;
+    let mut screen = Screen::new(context, &console.title, &attachment)?;
     let options = options(attachment, shell)?;
-    let mut transport = transport(context, connection, instance)?;
     let (handle, control) = follow::control();
-    let guard = shell.is_interactive().then(Attached::new).flatten();
-    forward_keys(handle.clone());
-    let (interrupted, watch) = (interrupt.clone(), EndWatch::new(connection, instance));
+    let guard = typing.then(Attached::new).flatten();
+    if console.takes_keys {
+        forward_keys(handle.clone());
+    }
+    let (interrupted, end) = (interrupt.clone(), console.end);
     let cancel = tokio::spawn(async move {
         let ended = tokio::select! {
             () = interrupted.asked() => None,
-            reason = watch.ended() => Some(reason),
+            reason = end => Some(reason),
         };
         handle.cancel();
         ended
     });
-    let mut report =
-        follow::follow(&mut transport, options, Some(&mut log), &mut screen, control).await;
+    let (transport, log) = (&mut *console.transport, console.log.as_mut());
+    let mut report = follow::follow(transport, options, log, &mut screen, control).await;
     drop(guard);
     let missing = patterns.get(screen.seen).cloned();
     let mut over = false;
@@ -124,15 +163,14 @@ pub async fn attach(
         }
         None => cancel.abort(),
     }
-    let log = log.path().to_owned();
     let image = built.map(|built| proof::tell(shell, &report.image, &built));
-    let end = json!({ "report": report, "log": log, "image": image });
+    let end = json!({ "report": report, "log": console.log_path, "image": image });
     let told = shell.json("console-end", &end);
     // A reader that is gone gets no end, and that is no failure of the run.
     if !matches!(report.verdict, Verdict::Closed { .. }) {
         told?;
     }
-    Ok(Ending { report, log, over })
+    Ok(Ending { report, log: console.log_path, over })
 }
 
 /// Waits until EC2 says that the instance runs: before that it has no serial console.
@@ -176,8 +214,20 @@ fn options(attachment: Attachment, shell: &Shell) -> Result<FollowOptions, Failu
 pub fn show_kept(context: &Context, bytes: &[u8]) -> std::io::Result<()> {
     let mut safe = Vec::new();
     Sanitiser::default().push(bytes, &mut safe);
-    context.shell.json("console", &json!({ "text": String::from_utf8_lossy(&safe) }))?;
-    if context.shell.is_json() { Ok(()) } else { context.shell.console(&safe) }
+    put_out(&context.shell, &safe)
+}
+
+/// Puts console bytes out in the form that is asked for.
+fn put_out(shell: &Shell, safe: &[u8]) -> std::io::Result<()> {
+    if shell.is_json() {
+        return shell.json("console", &json!({ "text": String::from_utf8_lossy(safe) }));
+    }
+    if shell.shows_colours() {
+        return shell.console(safe);
+    }
+    let mut plain = Vec::with_capacity(safe.len());
+    without_sequences(safe, &mut plain);
+    shell.console(&plain)
 }
 
 /// Hands typed bytes to the console. The thread waits in a read that nothing can end, so it
@@ -209,12 +259,7 @@ struct Screen {
 }
 
 impl Screen {
-    fn new(
-        context: &Context,
-        instance: &Instance,
-        attachment: &Attachment,
-    ) -> Result<Self, Failure> {
-        let title = instance.name.as_deref().unwrap_or(&instance.id);
+    fn new(context: &Context, title: &str, attachment: &Attachment) -> Result<Self, Failure> {
         Ok(Self {
             shell: context.shell.clone(),
             show: attachment.show.begin(context, title)?,
@@ -242,12 +287,7 @@ impl Observer for Screen {
         if let Some(error) = failed {
             shell.warn(error);
         }
-        let result = if shell.is_json() {
-            shell.json("console", &json!({ "text": String::from_utf8_lossy(safe) }))
-        } else {
-            shell.console(safe)
-        };
-        self.kept(result)
+        self.kept(put_out(&shell, safe))
     }
 
     fn event(&mut self, event: Event) {

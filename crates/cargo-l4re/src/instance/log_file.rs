@@ -1,12 +1,11 @@
 //! The files that a console is kept in.
 
 use camino::{Utf8Path, Utf8PathBuf};
-use l4re_cloud::Instance;
 use l4re_console::log::RawLog;
 
+use super::Attachment;
 use crate::commands::Context;
 use crate::failure::Failure;
-use crate::target::default_name;
 
 /// Logs kept of earlier runs.
 const LOGS_KEPT: usize = 50;
@@ -36,17 +35,16 @@ fn folder(context: &Context) -> Result<Utf8PathBuf, Failure> {
 /// the newest are kept.
 pub(super) fn open(
     context: &Context,
-    instance: &Instance,
-    path: Option<Utf8PathBuf>,
+    name: &str,
+    attachment: &Attachment,
 ) -> Result<RawLog, Failure> {
-    let path = match path {
+    let path = match &attachment.log {
         Some(path) => context.environment.folder().join(path),
         None => {
             let dir = folder(context)?;
             prune(&dir)?;
             let now = jiff::Zoned::now().strftime("%Y%m%d-%H%M%S").to_string();
-            let name = default_name(instance.name.as_deref().unwrap_or_default());
-            dir.join(format!("{now}-{name}-{}.log", instance.id))
+            dir.join(format!("{now}-{name}.log"))
         }
     };
     Ok(RawLog::create(&path)?)

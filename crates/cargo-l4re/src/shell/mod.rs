@@ -110,6 +110,12 @@ impl Shell {
         size.map_or(READABLE, |size| size.ws_col.clamp(40, READABLE))
     }
 
+    /// Whether colours are to be shown on stdout.
+    pub fn shows_colours(&self) -> bool {
+        let stdout = self.stdout.lock().unwrap_or_else(PoisonError::into_inner);
+        stdout.current_choice() != ColorChoice::Never
+    }
+
     /// Whether a person sits at both ends: keys come from a terminal and the console goes
     /// to one.
     pub fn is_interactive(&self) -> bool {
@@ -204,7 +210,9 @@ impl Shell {
             self.midline.store(*last != b'\n', Ordering::Relaxed);
         }
         self.progress.suspend(|| {
-            let mut stdout = self.stdout.lock().unwrap_or_else(PoisonError::into_inner);
+            let stdout = self.stdout.lock().unwrap_or_else(PoisonError::into_inner);
+            // In one piece, past the stream that would look at each byte for colours.
+            let mut stdout = stdout.as_inner();
             stdout.write_all(bytes)?;
             stdout.flush()
         })

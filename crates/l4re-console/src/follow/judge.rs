@@ -14,7 +14,7 @@ use crate::phase::{Fault, FaultKind, HintClock, LineRecogniser, Sighting};
 use crate::sanitise::Sanitiser;
 use crate::tap::TapParser;
 use crate::text::{Block, Lines, Undoubler};
-use crate::transport::{Chunk, Received};
+use crate::transport::{Chunk, Received, TransportError};
 use crate::verdict::Verdict;
 
 /// Silence after which an unfinished line is looked at.
@@ -23,7 +23,7 @@ const SETTLE: Duration = Duration::from_millis(200);
 /// How long lines after a final fault are waited for.
 const AFTERMATH: Duration = Duration::from_secs(1);
 
-/// Faults kept for the report.
+/// Faults kept for the report, and told.
 const MAX_FAULTS: usize = 64;
 
 /// Something seen in a block.
@@ -45,6 +45,8 @@ pub(super) struct Judge<'a> {
     hints: HintClock,
     tap: Option<TapParser>,
     undoubler: Option<Undoubler>,
+    /// What the undoubler gave last.
+    single: Vec<u8>,
     sanitiser: Sanitiser,
     safe: Vec<u8>,
     /// A final fault and when its verdict is due.
@@ -75,6 +77,7 @@ impl<'a> Judge<'a> {
             settled: true,
             lines: Lines::default(),
             hints: HintClock::default(),
+            single: Vec::new(),
             sanitiser: Sanitiser::default(),
             safe: Vec::new(),
             fatal: None,
@@ -116,16 +119,25 @@ impl<'a> Judge<'a> {
                 self.event(Event::Gap(gap));
             }
             Received::Notice(notice) => self.event(Event::Notice(notice)),
-            Received::End => self.ended("the console is at its end"),
+            Received::End => {
+                let reason = "the console is at its end".to_owned();
+                let missing = self.last_line();
+                self.conclude(Verdict::Closed { reason, missing });
+            }
         }
     }
 
-    /// No more bytes will come.
-    pub(super) fn ended(&mut self, reason: &str) {
+    /// No more bytes can be had.
+    pub(super) fn lost(&mut self, error: &TransportError) {
+        let missing = self.last_line();
+        self.conclude(Verdict::Lost { reason: error.to_string(), missing });
+    }
+
+    /// No line comes after this one. Says which expectation is still open.
+    fn last_line(&mut self) -> Option<String> {
         self.finish_line();
         self.fatal_verdict();
-        let missing = self.missing();
-        self.conclude(Verdict::Closed { reason: reason.to_owned(), missing });
+        self.missing()
     }
 
     fn chunk(&mut self, chunk: &Chunk) {
@@ -161,9 +173,9 @@ impl<'a> Judge<'a> {
     fn show(&mut self, bytes: &[u8]) {
         match &mut self.undoubler {
             Some(undoubler) => {
-                let mut single = Vec::new();
-                undoubler.push(bytes, &mut single);
-                self.sanitiser.push(&single, &mut self.safe);
+                self.single.clear();
+                undoubler.push(bytes, &mut self.single);
+                self.sanitiser.push(&self.single, &mut self.safe);
             }
             None => self.sanitiser.push(bytes, &mut self.safe),
         }
@@ -240,13 +252,17 @@ impl<'a> Judge<'a> {
     }
 
     fn fault(&mut self, fault: Fault) {
-        if self.faults.len() < MAX_FAULTS {
+        // A console that is full of errors must not drown what else is told.
+        let told = self.faults.len() < MAX_FAULTS;
+        if told {
             self.faults.push(fault.clone());
         }
         if self.options.end_on_fault && fault.kind.is_final() && self.fatal.is_none() {
             self.fatal = Some((fault.clone(), Instant::now() + AFTERMATH));
         }
-        self.event(Event::Fault(fault));
+        if told {
+            self.event(Event::Fault(fault));
+        }
     }
 
     fn outcome(&mut self, outcome: Outcome) {

@@ -49,7 +49,7 @@ pub async fn follow(
                 // A transport that is always ready must not starve the rest of the program.
                 tokio::task::yield_now().await;
             }
-            Step::Received(Err(error)) => judge.ended(&error.to_string()),
+            Step::Received(Err(error)) => judge.lost(&error),
             Step::Order(Some(order)) => {
                 carry_out(order, transport, &mut judge, escapes.as_mut()).await;
             }

@@ -60,6 +60,7 @@ enum Rule {
     IpxeError,
     Fault(FaultKind, &'static str),
     BootstrapWaits,
+    RootTaskEnds,
 }
 
 const EL2: &str = "the kernel is built for EL2: use a metal instance, or a kernel without CPU_VIRT";
@@ -70,6 +71,8 @@ const KERNEL: &str = "the kernel gave up";
 const JDB: &str = "the kernel debugger waits at its prompt";
 const TRAP: &str = "a thread died of an exception that nobody handles";
 const ROOT: &str = "the root task, the root pager or ned died";
+const INIT: &str =
+    "what moe was to start ended with an error: check that its module is in the image";
 const EXIT: &str = "an application ended with an error";
 
 /// Needle, where it stands in the line, and what it means. The first that fits counts.
@@ -141,6 +144,7 @@ const RULES: &[(&str, Place, Rule)] = {
         ("Ned: FATAL: ", Anywhere, Fault(RootTaskDied, ROOT)),
         ("FATAL: Sigma0 terminated", Anywhere, Fault(RootTaskDied, ROOT)),
         ("FATAL: ", Start, Fault(RootTaskDied, ROOT)),
+        ("MOE: task ", Start, Rule::RootTaskEnds),
         ("exiting with ", Anywhere, Fault(ApplicationExit, EXIT)),
         ("exited with ", Anywhere, Fault(ApplicationExit, EXIT)),
     ]
@@ -250,18 +254,25 @@ fn apply(rule: Rule, line: &[u8], rest: &[u8]) -> Option<Meaning> {
             let code = super::ipxe_error::code(rest)?;
             Meaning::Fault(FaultKind::Ipxe, super::explain(code).to_owned())
         }
-        Rule::Fault(FaultKind::ApplicationExit, explanation) => exited_with_error(line, rest)
-            .then(|| Meaning::Fault(FaultKind::ApplicationExit, explanation.to_owned()))?,
+        Rule::Fault(FaultKind::ApplicationExit, explanation) => {
+            let failed = line.starts_with(b"L4Re") && is_error_code(rest);
+            let exit = || Meaning::Fault(FaultKind::ApplicationExit, explanation.to_owned());
+            failed.then(exit)?
+        }
+        Rule::RootTaskEnds => {
+            const EXITED: &[u8] = b"exited with ";
+            let at = memchr::memmem::find(rest, EXITED)?;
+            let failed = is_error_code(&rest[at + EXITED.len()..]);
+            failed.then(|| Meaning::Fault(FaultKind::RootTaskDied, INIT.to_owned()))?
+        }
         Rule::Fault(kind, explanation) => Meaning::Fault(kind, explanation.to_owned()),
         Rule::BootstrapWaits => Meaning::BootstrapWaits,
     })
 }
 
-/// `L4Re: rom/x exiting with 1`, `MOE: task 0x1 exited with 1`: only these two speakers, and
-/// only with another code than 0.
-fn exited_with_error(line: &[u8], code: &[u8]) -> bool {
-    (line.starts_with(b"L4Re") || line.starts_with(b"MOE: task"))
-        && code.first().is_some_and(|&digit| digit != b'0')
+/// `L4Re: rom/x exiting with 1`, `MOE: task 3800 exited with 70`: another code than 0.
+fn is_error_code(code: &[u8]) -> bool {
+    code.first().is_some_and(|&digit| digit != b'0')
 }
 
 /// Whether a line after the root task's start comes from the system and not from an
@@ -344,7 +355,7 @@ mod tests {
             ("FATAL exception in MOE:", FaultKind::RootTaskDied),
             ("FATAL: L4::Runtime_error: no such file", FaultKind::RootTaskDied),
             ("L4Re: rom/x exiting with 1", FaultKind::ApplicationExit),
-            ("MOE: task [C:109000] exited with 2", FaultKind::ApplicationExit),
+            ("MOE: task [C:109000] exited with 2", FaultKind::RootTaskDied),
             ("Permission denied (https://ipxe.org/020c618f)", FaultKind::Ipxe),
         ];
         for (line, kind) in cases {
@@ -357,6 +368,7 @@ mod tests {
         for line in [
             "Hello World!",
             "L4Re: rom/x exiting with 0",
+            "MOE: task 3800 exited with 0",
             "the child exited with 3",
             "see http://ipxe.org/ for help",
             "l4re: something else",

@@ -19,8 +19,11 @@ use crate::instance::{self, Show, Where};
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Name or id of the instance
-    #[arg(add = ArgValueCompleter::new(complete::instances))]
-    name: String,
+    #[arg(required_unless_present = "from", add = ArgValueCompleter::new(complete::instances))]
+    name: Option<String>,
+    /// Follow a recorded log, a pipe, a Unix socket, HOST:PORT or `-` (stdin) instead
+    #[arg(long, value_name = "PLACE", conflicts_with_all = ["name", "kept", "local"])]
+    from: Option<String>,
     /// Print what EC2 has kept of it, and leave
     #[arg(long, conflicts_with_all = ["expect", "fail_on", "timeout", "idle_timeout", "log"])]
     kept: bool,
@@ -34,11 +37,12 @@ pub struct Arguments {
 
 /// Runs `console`.
 pub fn console(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failure> {
+    let Some(name) = &arguments.name else { return local(context, arguments) };
     let ready = instance::connect(context, arguments.end)?;
     context.with_runtime(|runtime, interrupt| {
         runtime.block_on(async {
             let connection = ready.connect().await?;
-            let machine = connection.cloud.find(&arguments.name).await?;
+            let machine = connection.cloud.find(name).await?;
             if arguments.kept {
                 let bytes = connection.cloud.console_output(&machine.id, true).await?;
                 return Ok(instance::show_kept(context, &bytes)?);
@@ -59,5 +63,20 @@ pub fn console(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Fail
             }
             instance::judged(context, ending)
         })
+    })
+}
+
+/// A console that is no instance's.
+fn local(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failure> {
+    let from = arguments.from.as_deref().unwrap_or_default();
+    context.with_runtime(|runtime, interrupt| {
+        let mut attachment = arguments.judge.attachment(context, None, false)?;
+        arguments.show.check(context)?;
+        attachment.show = arguments.show.clone();
+        attachment.end_on_fault = !context.shell.is_interactive();
+        let ending =
+            runtime.block_on(instance::attach_local(context, from, attachment, interrupt))?;
+        instance::phases(context, &ending);
+        instance::judged(context, ending)
     })
 }

@@ -1,0 +1,123 @@
+//! The attached console: at a terminal, beside another one, over a line that drops, and of
+//! hosts that are not who they should be. One machine serves for all of it.
+
+use std::time::Duration;
+
+use camino::Utf8Path;
+use l4re_tests::{Desk, given};
+use serde_json::{Value, json};
+
+/// Limit for a boot under emulation on a busy machine.
+const BOOT: Duration = Duration::from_secs(240);
+/// Limit for what needs no boot.
+const SOON: Duration = Duration::from_secs(60);
+
+#[test]
+fn the_console_of_a_machine() {
+    let desk = Desk::new();
+    let tree = given("L4RE_TEST_TREE_AMD64").to_string();
+    let rules = json!([{ "on": "console:session", "times": 3, "effect": { "drop-console": { "bytes": 700 } } }]);
+    let log = a_line_that_drops_loses_nothing(&desk, &tree, &rules);
+    let id = log.split_once("instances/").unwrap().1.split('/').next().unwrap().to_owned();
+    at_a_terminal(&desk);
+    sessions_that_cannot_be_had(&desk, &id);
+    desk.l4re(&["rm", "--local", "hello"]).code(0);
+}
+
+/// The log of a console whose session drops again and again is what the machine printed.
+fn a_line_that_drops_loses_nothing(desk: &Desk, tree: &str, rules: &Value) -> String {
+    desk.l4re(&["twin", "start"]).code(0);
+    faults(desk, rules);
+    let words = ["deploy", "hello", "--metal", "--local", "--tree", tree, "--log", "console.log"];
+    let more = ["--expect", "Hello World!", "--expect", "Hello World!", "--timeout", "3m", "-v"];
+    let output = desk.start(&[&words[..], &more].concat()).wait(BOOT).code(0);
+    let output = output.says("again").says("what ran is what was built, by");
+    assert_eq!(output.stderr.matches(" again: ").count(), 3, "{}", output.stderr);
+    assert!(!output.stderr.contains("missing here"), "{}", output.stderr);
+    faults(desk, &json!([]));
+    let machine = fs_err::read_dir(desk.twin_file("instances")).unwrap().next().unwrap().unwrap();
+    let printed = machine.path().join("console.log");
+    let (printed, read) = (fs_err::read(&printed).unwrap(), desk.dir().join("console.log"));
+    let read = fs_err::read(read).unwrap();
+    assert!(read.len() > 3 * 700 && printed.starts_with(&read), "doubled, lost or out of order");
+    machine.path().to_string_lossy().into_owned()
+}
+
+/// Keys, help, job control and a second console.
+fn at_a_terminal(desk: &Desk) {
+    let mut terminal = desk.terminal();
+    terminal.keys("stty -g > before\n");
+    terminal.keys("\"$L4RE\" l4re console --local hello --timestamps --record cast\n");
+    terminal.shows("lists keys", SOON);
+    terminal.shows("] Hello World!", SOON);
+    terminal.keys("\r~?");
+    terminal.shows("the machine runs on", SOON);
+
+    let second = ["console", "--local", "hello", "--expect", "Hello World!", "--timeout", "1m"];
+    let output = desk.start(&second).wait(SOON).code(0).says("another session is attached");
+    assert_eq!(output.stderr.matches("attached").count(), 1, "{}", output.stderr);
+
+    terminal.keys("\x1a");
+    terminal.shows("Stopped", SOON);
+    terminal.keys("stty -g > during; fg\n");
+    terminal.shows("] Hello World!", SOON);
+    // Without a newline of its own: keys go through one by one again.
+    terminal.keys("\r~?");
+    terminal.shows("the machine runs on", SOON);
+    terminal.keys("\r~.");
+    terminal.shows("its console: cargo l4re console --local hello", SOON);
+    terminal.keys("stty -g > after; exit\n");
+    terminal.shows("exit", SOON);
+    let modes = |name: &str| desk.wait_for_log(name, ":", SOON);
+    assert_eq!(modes("before"), modes("during"));
+    assert_eq!(modes("before"), modes("after"));
+    let cast = fs_err::read_to_string(desk.dir().join("cast")).unwrap();
+    let mut lines = cast.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    assert_eq!(lines.next().unwrap()["version"], 2);
+    assert!(lines.any(|line| line[1] == "o" && line[2].as_str().unwrap().contains("Hello World!")));
+}
+
+/// A key that is refused, a host that is another one.
+fn sessions_that_cannot_be_had(desk: &Desk, id: &str) {
+    let words = ["console", "--local", id, "--expect", "Hello World!", "--timeout", "1m"];
+    let refused = json!({ "error": { "code": "AuthException", "status": 403 } });
+    faults(desk, &json!([{ "on": "connect:*", "effect": refused }]));
+    desk.start(&words).wait(SOON).code(0).says("polled, not live").prints("Hello World!");
+    faults(desk, &json!([]));
+
+    let path = desk.twin_file("twin.json");
+    let honest = fs_err::read_to_string(&path).unwrap();
+    let mut status: Value = serde_json::from_str(&honest).unwrap();
+    status["serial_console_fingerprint"] = format!("SHA256:{}", "A".repeat(43)).into();
+    fs_err::write(&path, status.to_string()).unwrap();
+    let never = ["console", "--local", id, "--expect", "never", "--timeout", "1m"];
+    desk.start(&never).wait(SOON).code(6).says("is none of the published ones");
+    fs_err::write(&path, honest).unwrap();
+}
+
+fn faults(desk: &Desk, rules: &Value) {
+    fs_err::write(desk.twin_file("faults.json"), json!({ "rules": rules }).to_string()).unwrap();
+}
+
+#[test]
+fn a_recorded_console_is_judged_as_a_live_one() {
+    let desk = Desk::new();
+    let boot = "SeaBIOS (version 1)\r\nL4 Bootstrapper\r\nMOE: Hello world\r\n";
+    let log = desk.write("boot.log", format!("{boot}\x1b]0;title\x07\x1b[31mred\x1b[0m\r\n"));
+    let from = |path: &Utf8Path, more: &[&str]| {
+        desk.l4re(&[&["console", "--from", path.as_str()], more].concat())
+    };
+    let output = from(&log, &["--expect", "red$", "--log", "copy.log"]).code(0);
+    assert!(output.stdout.ends_with("Hello world\r\nred\r\n"), "{:?}", output.stdout);
+    let copy = fs_err::read(desk.dir().join("copy.log")).unwrap();
+    assert_eq!(copy, fs_err::read(&log).unwrap());
+    from(&log, &["--color", "always"]).code(0).prints("\x1b[31mred\x1b[0m").says("bootstrap");
+    from(&log, &["--expect", "blue"]).code(7).says("`blue` was not seen");
+    let crash =
+        desk.write("crash.log", format!("{boot}L4Re: rom/x: Unhandled exception: PC=0x1\r\n"));
+    from(&crash, &[]).code(9).says("unhandled exception").says("MOE: Hello world");
+    from(&desk.dir().join("none"), &[]).code(1).says("none");
+    from(&log, &["--log", "/dev/full"]).code(0).says("log /dev/full is incomplete after 0 bytes");
+    from(&log, &["--log", "/no/such/folder/x"]).code(1).says("/no/such/folder/x");
+    desk.l4re(&["run", "hello", "--tree", "/none", "--log", "/no/such/folder/x"]).code(1);
+}
