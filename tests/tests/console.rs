@@ -1,6 +1,10 @@
 //! The attached console: at a terminal, beside another one, over a line that drops, and of
 //! hosts that are not who they should be. One machine serves for all of it.
 
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use camino::Utf8Path;
@@ -16,7 +20,7 @@ const SOON: Duration = Duration::from_secs(60);
 fn the_console_of_a_machine() {
     let desk = Desk::new();
     let tree = given("L4RE_TEST_TREE_AMD64").to_string();
-    let rules = json!([{ "on": "console:session", "times": 3, "effect": { "drop-console": { "bytes": 700 } } }]);
+    let rules = json!([{ "on": "console:session", "times": 2, "effect": { "drop-console": { "bytes": 600 } } }]);
     let log = a_line_that_drops_loses_nothing(&desk, &tree, &rules);
     let id = log.split_once("instances/").unwrap().1.split('/').next().unwrap().to_owned();
     at_a_terminal(&desk);
@@ -29,18 +33,32 @@ fn a_line_that_drops_loses_nothing(desk: &Desk, tree: &str, rules: &Value) -> St
     desk.l4re(&["twin", "start"]).code(0);
     faults(desk, rules);
     let words = ["deploy", "hello", "--metal", "--local", "--tree", tree, "--log", "console.log"];
-    let more = ["--expect", "Hello World!", "--expect", "Hello World!", "--timeout", "3m", "-v"];
+    let more = ["--expect", "Hello World!", "--timeout", "3m", "-v", "--gdb"];
     let output = desk.start(&[&words[..], &more].concat()).wait(BOOT).code(0);
+    a_debugger_finds_the_machine(&output.stderr);
     let output = output.says("again").says("what ran is what was built, by");
-    assert_eq!(output.stderr.matches(" again: ").count(), 3, "{}", output.stderr);
+    assert_eq!(output.stderr.matches(" again: ").count(), 2, "{}", output.stderr);
     assert!(!output.stderr.contains("missing here"), "{}", output.stderr);
     faults(desk, &json!([]));
     let machine = fs_err::read_dir(desk.twin_file("instances")).unwrap().next().unwrap().unwrap();
     let printed = machine.path().join("console.log");
     let (printed, read) = (fs_err::read(&printed).unwrap(), desk.dir().join("console.log"));
     let read = fs_err::read(read).unwrap();
-    assert!(read.len() > 3 * 700 && printed.starts_with(&read), "doubled, lost or out of order");
+    assert!(read.len() > 2 * 600 && printed.starts_with(&read), "doubled, lost or out of order");
     machine.path().to_string_lossy().into_owned()
+}
+
+/// QEMU's stub greets whoever connects to the socket of the line to paste.
+fn a_debugger_finds_the_machine(said: &str) {
+    let line = said.split_once("gdb -ex 'target remote ").unwrap().1;
+    let mut stub = UnixStream::connect(line.split('\'').next().unwrap()).unwrap();
+    stub.set_read_timeout(Some(SOON)).unwrap();
+    stub.write_all(b"$qSupported#37").unwrap();
+    let mut answer = [0; 64];
+    let count = stub.read(&mut answer).unwrap();
+    assert!(count > 0 && b"+$".contains(&answer[0]), "{:?}", &answer[..count]);
+    // Detached, the machine runs on.
+    stub.write_all(b"$D#44").unwrap();
 }
 
 /// Keys, help, job control and a second console.
@@ -53,8 +71,9 @@ fn at_a_terminal(desk: &Desk) {
     terminal.keys("\r~?");
     terminal.shows("the machine runs on", SOON);
 
-    let second = ["console", "--local", "hello", "--expect", "Hello World!", "--timeout", "1m"];
-    let output = desk.start(&second).wait(SOON).code(0).says("another session is attached");
+    let second = ["console", "--local", "hello", "--expect", "never", "--timeout", "5s"];
+    let output = desk.start(&second).wait(SOON).code(8).prints("Hello World!");
+    let output = output.says("polled, not live: another session is attached");
     assert_eq!(output.stderr.matches("attached").count(), 1, "{}", output.stderr);
 
     terminal.keys("\x1a");
@@ -79,10 +98,10 @@ fn at_a_terminal(desk: &Desk) {
 
 /// A key that is refused, a host that is another one.
 fn sessions_that_cannot_be_had(desk: &Desk, id: &str) {
-    let words = ["console", "--local", id, "--expect", "Hello World!", "--timeout", "1m"];
+    let words = ["console", "--local", id, "--expect", "never", "--timeout", "5s"];
     let refused = json!({ "error": { "code": "AuthException", "status": 403 } });
     faults(desk, &json!([{ "on": "connect:*", "effect": refused }]));
-    desk.start(&words).wait(SOON).code(0).says("polled, not live").prints("Hello World!");
+    desk.start(&words).wait(SOON).code(8).says("polled, not live").prints("Hello World!");
     faults(desk, &json!([]));
 
     let path = desk.twin_file("twin.json");
@@ -119,5 +138,9 @@ fn a_recorded_console_is_judged_as_a_live_one() {
     from(&desk.dir().join("none"), &[]).code(1).says("none");
     from(&log, &["--log", "/dev/full"]).code(0).says("log /dev/full is incomplete after 0 bytes");
     from(&log, &["--log", "/no/such/folder/x"]).code(1).says("/no/such/folder/x");
-    desk.l4re(&["run", "hello", "--tree", "/none", "--log", "/no/such/folder/x"]).code(1);
+    // Before anything is launched, and the debugger is the twin's.
+    let tree = given("L4RE_TEST_TREE_AMD64");
+    let words = ["run", "hello", "--tree", tree.as_str(), "--log", "/no/such/folder/x"];
+    desk.l4re(&words).code(1).says("/no/such/folder/x");
+    from(&log, &["--gdb"]).code(2).says("on the twin");
 }

@@ -1,5 +1,7 @@
-//! Phase tables of recorded consoles: `real-*` are recordings of L4Re under QEMU, `made-*`
-//! were written by hand after the sources' wording, for failures that were not recorded.
+//! Phase tables of recorded consoles: `real-*` are recordings of L4Re under QEMU, `twin-*` of
+//! the demo tree on the twin (failures were made there: no network, objects that are gone or
+//! not what they were, entries that break); `made-*` were written by hand after the sources'
+//! wording, for failures that were not recorded.
 //!
 //! Each line of a log counts as a millisecond, so that tables show where phases begin.
 

@@ -43,5 +43,6 @@ pub use doctor::{Finding, doctor};
 pub use error::TwinError;
 pub use faults::{Effect, FaultPlan, FaultRule, faults, set_faults};
 pub use gc::gc;
+pub use machine::gdb_socket;
 pub use pipe::pipe;
 pub use status::{Status, status, stop};

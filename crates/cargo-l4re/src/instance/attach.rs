@@ -97,6 +97,7 @@ pub async fn attach(
         running = until_running(connection, instance) => running?,
         () = interrupt.asked() => return Err(Failure::Interrupted),
     }
+    attachment.show.tell_debugger(context, &instance.id)?;
     let name = default_name(instance.name.as_deref().unwrap_or_default());
     let log = log_file::open(context, &format!("{name}-{}", instance.id), &attachment)?;
     let console = Console {

@@ -6,8 +6,10 @@ use camino::Utf8PathBuf;
 use clap::Args;
 use l4re_console::asciicast::{RecordError, Recording, Screen};
 use l4re_console::phase::Phase;
+use serde_json::json;
 
 use crate::commands::Context;
+use crate::commands::machine::twin;
 use crate::failure::Failure;
 
 /// What a screen has where none can be asked.
@@ -22,12 +24,37 @@ pub struct Show {
     /// Record what is shown as an asciicast (version 2), which `asciinema play` shows
     #[arg(long, value_name = "FILE")]
     pub record: Option<Utf8PathBuf>,
+    /// Print the line that attaches gdb to the machine; on the twin only
+    #[arg(long)]
+    pub gdb: bool,
 }
 
 impl Show {
-    /// Makes sure that a recording can be written, before a machine is launched.
-    pub fn check(&self, context: &Context) -> Result<(), Failure> {
+    /// Makes sure before a machine is launched that a recording can be written, and a debugger
+    /// attached.
+    pub fn check(&self, context: &Context, twin: bool) -> Result<(), Failure> {
+        if self.gdb && !twin {
+            let text = "--gdb is for machines on the twin: EC2's cannot be debugged from outside";
+            return Err(Failure::Usage(text.to_owned()));
+        }
         drop(self.recording(context, None)?);
+        Ok(())
+    }
+
+    /// Tells how to attach a debugger to an instance on the twin.
+    pub(super) fn tell_debugger(&self, context: &Context, instance: &str) -> Result<(), Failure> {
+        if !self.gdb {
+            return Ok(());
+        }
+        let dir = twin::config(context)?.dir;
+        match l4re_twin::gdb_socket(&dir, instance) {
+            Some(socket) => {
+                let line = format!("gdb -ex 'target remote {socket}'");
+                context.shell.status("Debugging", &line);
+                context.shell.json("debugger", &json!({ "socket": socket, "line": line }))?;
+            }
+            None => context.shell.warn(format_args!("no gdb: the path of {dir} is too long")),
+        }
         Ok(())
     }
 

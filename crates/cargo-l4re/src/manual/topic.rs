@@ -30,6 +30,7 @@ pub const TOPICS: &[Topic] = topics![
     "ec2",
     "boot-chains",
     "twin",
+    "console",
     "editors",
     "ci",
     "security",

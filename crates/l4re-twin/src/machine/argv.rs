@@ -14,6 +14,8 @@ pub(crate) struct Machine {
     /// Ties QEMU to the thread that starts it.
     pub(crate) setpriv: Utf8PathBuf,
     pub(crate) qemu: Utf8PathBuf,
+    /// Where QEMU waits for a debugger.
+    pub(crate) gdb: Option<Utf8PathBuf>,
     pub(crate) architecture: Architecture,
     pub(crate) kvm: bool,
     pub(crate) memory_mib: u64,
@@ -76,6 +78,10 @@ pub(crate) fn qemu_argv(machine: &Machine) -> Vec<String> {
     option("mon", "chardev=qmp,mode=control".into());
     option("chardev", "socket,id=serial,fd=1".into());
     option("serial", "chardev:serial".into());
+    // Nothing is slower for it until a debugger comes.
+    if let Some(gdb) = &machine.gdb {
+        option("gdb", format!("unix:{gdb},server=on,wait=off"));
+    }
     smbios(machine, &mut option);
     boot(machine, &mut option);
     option("netdev", netdev(machine));
@@ -200,6 +206,7 @@ mod tests {
         Machine {
             setpriv: "/usr/bin/setpriv".into(),
             qemu: "/usr/bin/qemu-system-x86_64".into(),
+            gdb: Some("/state/gdb.sock".into()),
             architecture: Architecture::X86_64,
             kvm: false,
             memory_mib: 1024,

@@ -14,4 +14,5 @@ mod watch;
 
 pub(crate) use accelerator::Accelerator;
 pub(crate) use life::launch;
+pub use plan::gdb_socket;
 pub(crate) use registry::{Ending, Machines};

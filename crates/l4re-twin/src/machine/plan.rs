@@ -44,6 +44,7 @@ pub(crate) fn prepare(
     let machine = Machine {
         setpriv: config.firmware.setpriv.clone(),
         qemu: qemu.clone(),
+        gdb: gdb_socket(&twin.config.dir, &instance.id),
         architecture: instance.architecture,
         // KVM runs guests of the host's own architecture only.
         kvm: kvm && instance.architecture.name() == host_architecture(),
@@ -60,6 +61,17 @@ pub(crate) fn prepare(
         forwards: guest::forwards(config, &instance.id),
     };
     Ok(Prepared { machine, follow })
+}
+
+/// The longest path of a Unix socket.
+const SOCKET_PATH: usize = 107;
+
+/// The socket at which QEMU's gdb stub of an instance waits; `None` where its path would be
+/// too long for one.
+#[must_use]
+pub fn gdb_socket(dir: &Utf8Path, instance: &str) -> Option<camino::Utf8PathBuf> {
+    let path = dir.join("instances").join(instance).join("gdb.sock");
+    (path.as_str().len() <= SOCKET_PATH).then_some(path)
 }
 
 /// Where a machine's firmware keeps its variables.

@@ -49,7 +49,7 @@ pub fn console(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Fail
             }
             let metal = instance::is_metal(&machine.instance_type);
             let mut attachment = arguments.judge.attachment(context, None, metal)?;
-            arguments.show.check(context)?;
+            arguments.show.check(context, connection.local)?;
             attachment.show = arguments.show.clone();
             attachment.start = Start::Attached;
             let sha256 = machine.image.clone();
@@ -71,7 +71,7 @@ fn local(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failure> {
     let from = arguments.from.as_deref().unwrap_or_default();
     context.with_runtime(|runtime, interrupt| {
         let mut attachment = arguments.judge.attachment(context, None, false)?;
-        arguments.show.check(context)?;
+        arguments.show.check(context, false)?;
         attachment.show = arguments.show.clone();
         attachment.end_on_fault = !context.shell.is_interactive();
         let ending =

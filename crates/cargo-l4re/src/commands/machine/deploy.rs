@@ -98,7 +98,7 @@ async fn to_console(
 ) -> Result<(), Failure> {
     let metal = recipe.types.iter().any(|name| instance::is_metal(name));
     let mut attachment = arguments.judge.attachment(context, source.entry(), metal)?;
-    arguments.show.check(context)?;
+    arguments.show.check(context, connection.local)?;
     attachment.show = arguments.show.clone();
     if arguments.rm {
         attachment.leaving = Leaving::Ends;
