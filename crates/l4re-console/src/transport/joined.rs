@@ -82,6 +82,8 @@ pub struct Joined {
     /// When live bytes are no longer held back.
     bridge_until: Option<Instant>,
     had_session: bool,
+    /// The next session waits for a window that joins what the last one showed.
+    waits_for_window: bool,
     /// The reason that was told for having no session.
     told: Option<String>,
     ready: VecDeque<Received>,
@@ -110,6 +112,7 @@ impl Joined {
             failures: 0,
             bridge_until: None,
             had_session: false,
+            waits_for_window: false,
             told: None,
             ready: VecDeque::new(),
             closed: false,
@@ -190,9 +193,11 @@ impl Joined {
         for window in windows {
             self.merge(|merger, out| merger.window(window, out));
         }
-        // The kept output is there: the first session need not wait any longer.
+        // The kept output is there: a session that waits for it need not wait any longer.
+        let waits = self.waits_for_window && !self.merger.is_holding();
+        self.waits_for_window &= !waits;
         if let Session::Waiting(at) = &mut self.session
-            && self.failures == 0
+            && (self.failures == 0 || waits)
         {
             *at = Instant::now();
         }
@@ -220,7 +225,7 @@ impl Joined {
         self.session = Session::Open(session, Instant::now());
         self.had_session = true;
         self.told = None;
-        self.merger.session_started();
+        self.merge(Merger::session_started);
         if let Some(poller) = &mut self.poller {
             poller.hurry(Duration::ZERO);
         }
@@ -280,11 +285,24 @@ impl Joined {
     }
 
     fn session_over(&mut self, reason: &str) {
-        self.merge(Merger::session_ended);
+        self.merger.session_ended();
         if matches!(self.session, Session::Open(_, since) if since.elapsed() >= STEADY) {
             self.failures = 0;
         }
         self.session = self.pause();
+        match &mut self.poller {
+            // Its last bytes wait for a window, and the next session for them.
+            Some(poller) if self.merger.is_holding() => {
+                poller.hurry(Duration::ZERO);
+                if let (Session::Waiting(at), Some(until)) = (&mut self.session, self.bridge_until)
+                {
+                    *at = until.max(*at);
+                    self.waits_for_window = true;
+                }
+            }
+            Some(_) => {}
+            None => self.merge(Merger::give_up),
+        }
         let reason = reason.to_owned();
         self.ready.push_back(Received::Notice(Notice::Reconnecting { reason }));
     }

@@ -41,6 +41,8 @@ enum State {
         held: Vec<u8>,
         /// Bytes handed over when the session began: it cannot show earlier ones.
         floor: u64,
+        /// The session has ended since.
+        over: bool,
     },
     /// Live bytes continue the stream, after these which a window has shown already.
     Live { expected: Vec<u8> },
@@ -57,15 +59,18 @@ pub struct Merger {
 }
 
 impl Merger {
-    /// A live session begins now.
-    pub fn session_started(&mut self) {
-        self.state = State::Joining { held: Vec::new(), floor: self.total };
+    /// A live session begins now; bytes of the one before that are still held back come out.
+    pub fn session_started(&mut self, out: &mut Vec<Merged>) {
+        self.give_up(out);
+        self.state = State::Joining { held: Vec::new(), floor: self.total, over: false };
     }
 
-    /// The live session is over; bytes that were held back come out.
-    pub fn session_ended(&mut self, out: &mut Vec<Merged>) {
-        self.give_up(out);
-        self.state = State::Polled;
+    /// The live session is over. Bytes that are held back wait on for a window.
+    pub fn session_ended(&mut self) {
+        match &mut self.state {
+            State::Joining { held, over, .. } if !held.is_empty() => *over = true,
+            state => *state = State::Polled,
+        }
     }
 
     /// Whether live bytes wait for a window.
@@ -108,10 +113,13 @@ impl Merger {
 
     /// A window: the last part of what was printed.
     pub fn window(&mut self, window: &[u8], out: &mut Vec<Merged>) {
+        if self.is_shown_later(window) {
+            self.state = State::Polled;
+        }
         let (held, floor) = match &mut self.state {
-            State::Live { .. } => return,
+            State::Live { .. } | State::Joining { over: true, .. } => return,
             State::Polled => (Vec::new(), self.total),
-            State::Joining { held, floor } => (std::mem::take(held), *floor),
+            State::Joining { held, floor, .. } => (std::mem::take(held), *floor),
         };
         let (past, run) = self.history.split_at(self.run);
         let whole = self.run > 0 || self.total == self.history.len() as u64;
@@ -162,14 +170,25 @@ impl Merger {
         }
     }
 
+    /// Whether this window, or one that continues it, shows what a session that is over has
+    /// left: it joins what was handed over before.
+    fn is_shown_later(&self, window: &[u8]) -> bool {
+        let State::Joining { held, over: true, .. } = &self.state else { return false };
+        if self.total == 0 {
+            return memchr::memmem::find(window, held).is_some();
+        }
+        let whole = self.run > 0 || self.total == self.history.len() as u64;
+        place(&self.history[self.run..], whole, window).certain
+    }
+
     /// No window joins the live bytes in time: they come after a gap of unknown size.
     pub fn give_up(&mut self, out: &mut Vec<Merged>) {
-        let State::Joining { held, .. } = &mut self.state else { return };
+        let State::Joining { held, over, .. } = &mut self.state else { return };
         if held.is_empty() {
             return; // The first live bytes may still need a window.
         }
         let held = std::mem::take(held);
-        self.state = State::Live { expected: Vec::new() };
+        self.state = if *over { State::Polled } else { State::Live { expected: Vec::new() } };
         self.gap(out);
         self.emit(Merged::Live, held.into(), out);
     }
@@ -238,7 +257,7 @@ mod tests {
     #[test]
     fn what_was_printed_before_the_session_comes_first() {
         let (mut merger, mut out) = (Merger::default(), Vec::new());
-        merger.session_started();
+        merger.session_started(&mut out);
         live(&mut merger, "line 3 is rather long\n", &mut out);
         assert!(merger.is_holding());
         merger.window(b"line 1\nline 2\nline 3 is rather long\nline 4\n", &mut out);
@@ -249,7 +268,7 @@ mod tests {
     #[test]
     fn a_window_that_is_ahead_of_the_session_does_not_double_bytes() {
         let (mut merger, mut out) = (Merger::default(), Vec::new());
-        merger.session_started();
+        merger.session_started(&mut out);
         merger.window(b"line 1\nline 2\nline 3 is long enough\n", &mut out);
         live(&mut merger, "line 2\nline 3 is long enough\nline 4\n", &mut out);
         merger.window(b"line 1\nline 2\nline 3 is long enough\nline 4\n", &mut out);
@@ -260,22 +279,35 @@ mod tests {
     fn what_a_drop_lost_is_filled() {
         let (mut merger, mut out) = (Merger::default(), Vec::new());
         merger.window(b"", &mut out);
-        merger.session_started();
+        merger.session_started(&mut out);
         live(&mut merger, "line 1 before the drop\n", &mut out);
         merger.window(b"", &mut out);
         merger.give_up(&mut out);
-        merger.session_ended(&mut out);
-        merger.session_started();
+        merger.session_ended();
+        merger.session_started(&mut out);
         live(&mut merger, "line 3 after the drop\n", &mut out);
         merger.window(b"line 1 before the drop\nline 2 lost\nline 3 after the drop\n", &mut out);
         assert_eq!(text(&out), "line 1 before the drop\nline 2 lost\nline 3 after the drop\n");
     }
 
     #[test]
+    fn what_a_short_session_showed_comes_with_the_next_window() {
+        let (mut merger, mut out) = (Merger::default(), Vec::new());
+        merger.window(b"line 1 before the session\n", &mut out);
+        merger.session_started(&mut out);
+        live(&mut merger, "line 3\n", &mut out);
+        merger.session_ended();
+        assert!(merger.is_holding() && merger.wants_windows());
+        merger.window(b"line 1 before the session\nline 2\nline 3\nline 4\n", &mut out);
+        assert!(!merger.is_holding());
+        assert_eq!(text(&out), "line 1 before the session\nline 2\nline 3\nline 4\n");
+    }
+
+    #[test]
     fn without_a_window_in_time_there_is_a_gap() {
         let (mut merger, mut out) = (Merger::default(), Vec::new());
         merger.window(b"line 1\n", &mut out);
-        merger.session_started();
+        merger.session_started(&mut out);
         live(&mut merger, "line 3\n", &mut out);
         merger.give_up(&mut out);
         live(&mut merger, "line 4\n", &mut out);
@@ -285,7 +317,7 @@ mod tests {
     #[test]
     fn a_held_flood_is_let_go() {
         let (mut merger, mut out) = (Merger::default(), Vec::new());
-        merger.session_started();
+        merger.session_started(&mut out);
         merger.live(Bytes::from(vec![b'x'; MAX_HELD + 1]), &mut out);
         assert!(!merger.is_holding());
         assert_eq!(out.len(), 1);
@@ -381,12 +413,12 @@ mod tests {
                         }
                     }
                     Step::Connect => {
-                        if session { merger.session_ended(&mut out); }
-                        merger.session_started();
+                        if session { merger.session_ended(); }
+                        merger.session_started(&mut out);
                         session = true;
                     }
                     Step::Drop => {
-                        if session { merger.session_ended(&mut out); }
+                        if session { merger.session_ended(); }
                         session = false;
                     }
                     Step::Window { lag, size } => {
