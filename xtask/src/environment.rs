@@ -25,6 +25,16 @@ pub(crate) fn tree_amd64() -> Option<Utf8PathBuf> {
     variable("L4RE_TREE_AMD64").map(Utf8PathBuf::from)
 }
 
+/// A real L4Re build tree for arm64, when the developer has one.
+pub(crate) fn tree_arm64() -> Option<Utf8PathBuf> {
+    variable("L4RE_TREE_ARM64").map(Utf8PathBuf::from)
+}
+
+/// Whether EFI images are named that disks are to be made of.
+pub(crate) fn images() -> bool {
+    variable("L4RE_IMAGES").is_some()
+}
+
 #[expect(clippy::disallowed_methods, reason = "this is the file that may")]
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())

@@ -196,7 +196,7 @@ pub fn build(
         return make(context, request, cancel, interrupt);
     }
     let environment = Some(context.environment.all());
-    let options = AssembleOptions { stamp: stamp(context), environment };
+    let options = AssembleOptions { stamp: stamp(context), environment, reuse: true };
     match l4re_image::assemble(request, &options) {
         Ok(made) => {
             context.shell.detail("Assembled", place);

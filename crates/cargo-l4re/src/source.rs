@@ -1,5 +1,6 @@
 //! Where an image comes from, settled as far as can be before anything is built.
 
+use camino::Utf8Path;
 use l4re_image::{Arch, Cancel, Image, Kind};
 
 use crate::build::{self, Way, Workplace};
@@ -55,7 +56,7 @@ impl Source {
             let text = format!("{name}=… goes to make, and {path} is not built");
             return Err(Failure::Usage(text));
         }
-        sound(context, Image::open(&path)?).map(Self::Image)
+        sound(context, &path).map(Self::Image)
     }
 
     /// The architecture.
@@ -112,8 +113,8 @@ impl Source {
 }
 
 /// Refuses an image that fails a check: a wrong one must not leave the desk.
-fn sound(context: &Context, image: Image) -> Result<Image, Failure> {
-    let inspection = l4re_image::inspect(&image.path)?;
+fn sound(context: &Context, path: &Utf8Path) -> Result<Image, Failure> {
+    let (image, inspection) = Image::inspect(path)?;
     build::sound(&inspection)?;
     if inspection.info.is_none() {
         context.shell.warn(format_args!("{} is no L4Re image: it has no image info", image.path));

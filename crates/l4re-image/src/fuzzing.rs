@@ -14,7 +14,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use rustix::fs::{MemfdFlags, memfd_create};
 
 use crate::image::sample::Sample;
-use crate::image::{HEADER_MAGIC, INFO_MAGIC};
+use crate::image::{HEADER_MAGIC, INFO_MAGIC, MODULE_MAGIC};
 use crate::modlist::{Evaluation, Source, evaluate};
 use crate::{Image, diff, inspect, inspect_headers};
 
@@ -22,13 +22,15 @@ use crate::{Image, diff, inspect, inspect_headers};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 8] = [
     ("pe", pe),
     ("elf", elf),
     ("info", info),
     ("modules", modules),
     ("attributes", attributes),
     ("list", list),
+    ("gpt", gpt),
+    ("gzip", gzip),
 ];
 
 thread_local! {
@@ -106,6 +108,43 @@ fn behind(mark: &[u8], bytes: &[u8]) {
     }
 }
 
+/// A disk with a GUID partition table, as it is and with sums that are right.
+pub fn gpt(bytes: &[u8]) {
+    for disk in [bytes.to_vec(), crate::disk::with_sums(bytes.to_vec())] {
+        let read = in_file(&disk, |path| {
+            if let Ok(Some(table)) = crate::read_disk(path) {
+                assert!(table.partitions.iter().all(|p| p.start + p.size <= table.size));
+            }
+        });
+        assert!(read.is_ok());
+    }
+}
+
+/// A compressed module: how large it is to be when unpacked, and its bytes; looked at and
+/// unpacked.
+pub fn gzip(bytes: &[u8]) {
+    let Some((size, packed)) = bytes.split_at_checked(2) else { return };
+    let size = u32::from(size[0]) << 8 | u32::from(size[1]);
+    let mut sample = Sample::new(1);
+    sample.modules[3].3 = packed.to_vec();
+    let mut file = sample.elf64(62);
+    let Some(at) = file.windows(MODULE_MAGIC.len()).rposition(|window| window == MODULE_MAGIC)
+    else {
+        return;
+    };
+    // Behind magic, flags, start and size.
+    file[at + 52..at + 56].copy_from_slice(&size.to_le_bytes());
+    let read = in_file(&file, |path| {
+        assert!(inspect(path).is_ok(), "its headers are sound");
+        let name = format!("l4re-fuzz-{}", std::process::id());
+        // Files of a few KiB, in memory where the system has that.
+        let folder = Utf8Path::new("/dev/shm").join(name);
+        let unpacked = crate::extract(path, &folder);
+        assert!(unpacked.is_err() || folder.join("hello").is_file());
+    });
+    assert!(read.is_ok());
+}
+
 /// A module list.
 pub fn list(bytes: &[u8]) {
     // Whatever is included here would be this machine's.
@@ -127,6 +166,11 @@ pub fn list(bytes: &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
     use super::*;
 
     #[test]
@@ -173,5 +217,9 @@ mod tests {
                      module[fname=x] a/b c d\n\ngroup g\nmodule[perl] 1\n\nentry a\ngroup g\n\
                      bin[glob] *.so\nset x y\nsearchpath /a:/b\nmodule-group g\n";
         write("list", "grammar", list);
+        write("gpt", "small", &crate::disk::small());
+        let mut encoder = GzEncoder::new(vec![0, 40], Compression::default());
+        encoder.write_all(b"all work and no play all work and no pla").unwrap();
+        write("gzip", "small", &encoder.finish().unwrap());
     }
 }

@@ -18,15 +18,13 @@ mod replace;
 mod tree;
 
 pub use arch::{Arch, Kind, UnknownArch};
-pub use assemble::{AssembleError, AssembleOptions, Stamp, assemble, assemble_unsummed, keep_base};
-pub use disk::{Disk, DiskError, DiskOptions, write_disk};
+pub use assemble::{AssembleError, AssembleOptions, Stamp, assemble, keep_base};
+pub use disk::{Disk, DiskError, DiskOptions, DiskTable, Partition, read_disk, write_disk};
 pub use image::{
     Attribute, Change, Check, CheckName, Difference, ExtractError, Image, ImageError, ImageInfo,
-    Inspection, Module, ModuleKind, Unsummed, Verdict, diff, extract, inspect, inspect_headers,
+    Inspection, Module, ModuleKind, Verdict, diff, extract, inspect, inspect_headers, wants_el2,
 };
-pub use make::{
-    Cancel, Cause, Made, MakeError, MakeFailure, MakeRequest, make, make_argv, make_unsummed,
-};
+pub use make::{Cancel, Cause, Made, MakeError, MakeFailure, MakeRequest, make, make_argv};
 pub use modlist::{Entry, ListOptions};
 pub use nearest::nearest;
 pub use tree::{BuildTree, KernelTree, TreeError};

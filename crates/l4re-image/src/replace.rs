@@ -39,6 +39,11 @@ impl Replacement {
         &self.file
     }
 
+    /// Where it is until then.
+    pub(crate) fn temporary(&self) -> &Utf8Path {
+        &self.temporary
+    }
+
     /// Puts the file in its place.
     ///
     /// Where a file is replaced, the two change places and the old one is removed: to rename

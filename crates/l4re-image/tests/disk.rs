@@ -1,6 +1,7 @@
 //! Disks as others see them: partition and file system checkers that we did not write, and
 //! firmware in QEMU that starts the image. For the EFI images of `hello` that `L4RE_IMAGES`
-//! names (with `:` between); without it there is nothing to do.
+//! names (with `:` between); `cargo xtask test` runs this where it does. Disks of the demo tree
+//! boot in the end-to-end tests.
 
 use std::error::Error;
 use std::io;
@@ -24,8 +25,11 @@ fn images() -> Result<Vec<Image>, Failure> {
 }
 
 #[test]
+#[ignore = "needs EFI images of hello: L4RE_IMAGES=A:B"]
 fn disks_are_sound_and_boot() {
-    for image in images().unwrap() {
+    let images = images().unwrap();
+    assert!(!images.is_empty(), "L4RE_IMAGES names no image");
+    for image in images {
         let dir = camino_tempfile::tempdir().unwrap();
         let disk = write_disk(&dir.path().join("disk"), &image, &DiskOptions::default()).unwrap();
         sound(&disk.path, &disk.files[0], &image).unwrap();

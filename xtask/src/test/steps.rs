@@ -11,6 +11,7 @@ use clap::ValueEnum;
 use crate::audit;
 use crate::build::{self, Profile};
 use crate::call::Call;
+use crate::environment;
 use crate::generate;
 use crate::project::Project;
 use crate::setup::{self, Purpose};
@@ -104,6 +105,9 @@ const CLIPPY: [&str; 7] =
 const DOC: [&str; 5] = ["doc", "--workspace", "--no-deps", "--locked", "--quiet"];
 const BUILD: [&str; 4] = ["build", "--workspace", "--all-targets", "--locked"];
 const UNIT: [&str; 5] = ["test", "--workspace", "--exclude=l4re-tests", "--locked", "--quiet"];
+/// The tests of images that need build trees.
+const TREES: [&str; 5] =
+    ["test", "--workspace", "--exclude=l4re-tests", "--locked", "--test=native"];
 const END_TO_END: [&str; 3] = ["test", "--package=l4re-tests", "--locked"];
 
 fn unit(project: &Project, count: &mut Count) -> Result<()> {
@@ -118,7 +122,25 @@ fn end_to_end(project: &Project, count: &mut Count) -> Result<()> {
         .env("L4RE_TEST_BINARY", binary)
         .env("L4RE_TEST_TREE_AMD64", build::demo_tree(project, "amd64")?)
         .env("L4RE_TEST_TREE_ARM64", build::demo_tree(project, "arm64")?);
-    counted(&tests, count)
+    counted(&tests, count)?;
+    counted(&trees(project)?, count)
+}
+
+/// Native images against those of make, on the developer's trees or else the demo's; with the
+/// former also what only they can tell.
+fn trees(project: &Project) -> Result<Call> {
+    let demo = environment::tree_amd64().is_none() && environment::tree_arm64().is_none();
+    let mut words = TREES.to_vec();
+    words.extend((!demo).then_some("--test=real_tree"));
+    words.extend(environment::images().then_some("--test=disk"));
+    words.extend(["--", "--ignored"]);
+    let call = project.cargo(words);
+    if !demo {
+        return Ok(call);
+    }
+    Ok(call
+        .env("L4RE_TREE_AMD64", build::demo_tree(project, "amd64")?)
+        .env("L4RE_TREE_ARM64", build::demo_tree(project, "arm64")?))
 }
 
 fn with_venv(project: &Project, call: Call) -> Call {

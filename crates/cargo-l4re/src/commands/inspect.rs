@@ -5,7 +5,7 @@
 
 use camino::Utf8PathBuf;
 use clap::Args;
-use l4re_image::{Change, Difference, Inspection, Verdict};
+use l4re_image::{Change, Difference, DiskTable, Inspection, Verdict};
 use serde_json::json;
 
 use super::Context;
@@ -16,7 +16,7 @@ use crate::target::Target;
 /// Arguments of `inspect`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Image file or URL
+    /// Image or disk file, or a URL
     #[arg(value_name = "IMAGE|URL", required_unless_present = "diff")]
     image: Option<String>,
     /// Unpack the modules into a folder, with a modules.list
@@ -35,6 +35,9 @@ pub fn inspect(context: &Context, arguments: &Arguments) -> Result<(), Failure> 
     let path = path(context, arguments.image.as_deref().unwrap_or_default())?;
     if let Some(dir) = &arguments.extract {
         return extract(context, &path, &context.environment.folder().join(dir));
+    }
+    if let Some(disk) = l4re_image::read_disk(&path)? {
+        return show_disk(context, disk);
     }
     let inspection = l4re_image::inspect(&path)?;
     context.shell.json("inspection", &inspection)?;
@@ -137,6 +140,28 @@ fn show(context: &Context, inspection: &Inspection) -> Result<(), Failure> {
         table.row([verdict.to_owned(), format!("{:?}", check.name), check.detail.clone()]);
     }
     Ok(shell.result(table)?)
+}
+
+fn show_disk(context: &Context, disk: DiskTable) -> Result<(), Failure> {
+    let shell = &context.shell;
+    shell.json("disk-inspection", &disk)?;
+    if !shell.is_json() {
+        let iec = |bytes| bytesize::ByteSize::b(bytes).display().iec().to_string();
+        shell.result(format_args!("{}", disk.path))?;
+        shell.result(format_args!("  disk with a GUID partition table, {}", iec(disk.size)))?;
+        shell.result("\nPartitions")?;
+        let mut table = Table::new(&["START", "SIZE", "NAME", "TYPE"]);
+        for partition in &disk.partitions {
+            let kind = if partition.efi_system { "EFI system" } else { &partition.kind };
+            let [start, size] = [partition.start, partition.size].map(iec);
+            table.row([start, size, partition.name.clone(), kind.to_owned()]);
+        }
+        shell.result(table)?;
+    }
+    match disk.findings.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::ImageChecks { path: disk.path, failed: disk.findings }),
+    }
 }
 
 fn modules(context: &Context, inspection: &Inspection) -> Result<(), Failure> {

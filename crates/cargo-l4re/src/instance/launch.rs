@@ -275,7 +275,7 @@ impl Drop for CancelOnDrop {
 /// on arm64 only.
 fn facts(image: &Image) -> Result<ImageFacts, Failure> {
     let wants_el2 = match image.arch {
-        Arch::Arm64 => l4re_image::inspect(&image.path)?.wants_el2,
+        Arch::Arm64 => l4re_image::wants_el2(&image.path)?,
         _ => None,
     };
     Ok(ImageFacts { wants_el2, ..ImageFacts::from(image) })

@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 use super::known;
 use super::remember::identity;
 use super::settings::Settings;
+use super::sweep;
 use crate::make::MakeRequest;
 use crate::replace::Replacement;
 
@@ -65,7 +66,10 @@ impl Kept {
             Some((known, file)) => state(Utf8Path::new(file)) == known,
             None => false,
         });
-        (whole && same).then_some(&*self.image)
+        (whole && same).then(|| {
+            sweep::used(&self.note);
+            &*self.image
+        })
     }
 
     /// Keeps the base image `built`, unless it is older than what it would be built from now.
@@ -79,6 +83,7 @@ impl Kept {
         let own = identity(&data);
         let seen = fs::read_to_string(&self.note).unwrap_or_default();
         if seen.lines().next().and_then(|line| line.split_once(' ')).is_some_and(|l| l.1 == own) {
+            sweep::used(&self.note);
             return Ok(());
         }
         let inputs = inputs(request, settings).filter(|inputs| {

@@ -12,9 +12,9 @@ use std::os::unix::ffi::OsStrExt;
 use camino::{Utf8Path, Utf8PathBuf};
 use sha2::{Digest, Sha256};
 
-use super::AssembleError;
 use super::remember::{identity, settled};
 use super::settings::{Settings, Values};
+use super::{AssembleError, sweep};
 use crate::make::{MakeRequest, make_argv};
 use crate::replace::Replacement;
 
@@ -158,5 +158,6 @@ fn recall(note: &Utf8Path) -> Option<Settings> {
         part.lines().filter_map(pair).collect()
     };
     let settings = Settings { outer: values(parts.next()?), inner: values(parts.next()?) };
+    sweep::used(note);
     same.then_some(settings)
 }

@@ -4,6 +4,7 @@
 //! Invariant: what cannot be done to the letter is refused with a reason
 //! ([`AssembleError::Unfit`]), and make does it.
 
+mod again;
 mod base;
 mod elf;
 mod elf_needs;
@@ -18,9 +19,10 @@ mod remember;
 mod run;
 mod settings;
 mod sums;
+mod sweep;
 mod write;
 
-pub use run::{AssembleError, AssembleOptions, Stamp, assemble, assemble_unsummed, keep_base};
+pub use run::{AssembleError, AssembleOptions, Stamp, assemble, keep_base};
 
 #[cfg(any(test, feature = "fuzzing"))]
 mod fuzz;

@@ -1,52 +1,88 @@
 //! Writing an image: beside its place, whole, then there; and the links that lead to it.
 
-use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io;
+use std::os::unix::fs::FileExt;
 
 use camino::Utf8Path;
 
-use super::base::Base;
 use super::payload::{Entry, Payload};
-use super::plan::plan;
 use super::run::{AssembleError, Ready};
 use super::sums;
 use super::write::Frame;
 use crate::arch::Kind;
-use crate::make::MakeRequest;
+use crate::image::{Image, Inspection, Pieces, beside};
+use crate::make::{MakeError, MakeRequest, check_headers};
 use crate::replace::Replacement;
 
-/// Writes the image beside its place and puts it there when it is complete.
-pub(super) fn write(
+/// An image that is to be written.
+pub(super) struct Output<'a> {
+    pub(super) request: &'a MakeRequest,
+    pub(super) path: &'a Utf8Path,
+    pub(super) modules: &'a [Ready],
+    /// Its sum, where it is known.
+    pub(super) sha256: Option<String>,
+}
+
+impl Output<'_> {
+    /// Writes it beside its place and puts it there when it is complete and fails no check; the
+    /// sums of its modules are returned with it.
+    pub(super) fn write(
+        self,
+        plan: impl Fn(&[String]) -> Result<(Payload, Frame), AssembleError>,
+    ) -> Result<(Image, Vec<String>), AssembleError> {
+        let Self { request, path, modules, sha256 } = self;
+        // Sums have the same length, so that all places are known before the sums are.
+        let (payload, frame) = plan(&vec!["0".repeat(32); modules.len()])?;
+        let failed = |source| AssembleError::Write { path: path.to_owned(), source };
+        if let Some(dir) = path.parent() {
+            fs_err::create_dir_all(dir).map_err(failed)?;
+        }
+        let output = Replacement::of(path).map_err(failed)?;
+        let file = output.file();
+        let known = modules.iter().all(|module| module.prepared.md5.is_some());
+        let written = || match known {
+            true => Ok(Ok(())),
+            false => Writer::to(file, Pieces::unsummed()).image(&payload, &frame, modules, true),
+        };
+        let (written, sums) = sums::meanwhile(modules, written);
+        written.map_err(failed)?.map_err(AssembleError::Unfit)?;
+        let sums = sums.map_err(AssembleError::Unfit)?;
+        // What is in front of the modules holds their sums: so the image's sum comes after.
+        let (payload, frame) = plan(&sums)?;
+        let write = |pieces| Writer::to(file, pieces).image(&payload, &frame, modules, known);
+        let (written, sha256) = match sha256 {
+            Some(sha256) => (write(Pieces::unsummed()), sha256),
+            None => beside(write),
+        };
+        written.map_err(failed)?.map_err(AssembleError::Unfit)?;
+        for (module, sum) in modules.iter().zip(&sums) {
+            module.prepared.finish(sum)?;
+        }
+        let image = checked(output.temporary(), path, sha256, request)?;
+        output.commit().map_err(failed)?;
+        Ok((image, sums))
+    }
+}
+
+/// The image in the file `at` that is to be at `path`, if it fails no check.
+pub(super) fn checked(
+    at: &Utf8Path,
     path: &Utf8Path,
-    base: &Base,
-    attributes: &BTreeMap<String, String>,
-    cmdline: &str,
-    modules: &[Ready],
-) -> Result<(), AssembleError> {
-    let plan = |sums: &[String]| {
-        let entries: Vec<Entry> = modules.iter().zip(sums).map(entry).collect();
-        plan(base, attributes, cmdline, &entries)
-            .ok_or_else(|| AssembleError::Unfit("the base image has an unusual shape".to_owned()))
-    };
-    // Sums have the same length, so that all places are known before the sums are.
-    let (payload, frame) = plan(&vec!["0".repeat(32); modules.len()])?;
-    let failed = |source| AssembleError::Write { path: path.to_owned(), source };
-    if let Some(dir) = path.parent() {
-        fs_err::create_dir_all(dir).map_err(failed)?;
-    }
-    let output = Replacement::of(path).map_err(failed)?;
-    let mut file = output.file();
-    let copied = || copy_modules(file, frame.front.len() as u64, &payload, modules);
-    let (copied, sums) = sums::meanwhile(modules, copied);
-    copied.map_err(failed)?.map_err(AssembleError::Unfit)?;
-    let sums = sums.map_err(AssembleError::Unfit)?;
-    for (module, sum) in modules.iter().zip(&sums) {
-        module.prepared.finish(sum)?;
-    }
-    let (payload, frame) = plan(&sums)?;
-    write_rest(&mut file, &payload, &frame).map_err(failed)?;
-    output.commit().map_err(failed)
+    sha256: String,
+    request: &MakeRequest,
+) -> Result<Image, AssembleError> {
+    let headers = check_headers(at, request).map_err(|error| match error {
+        MakeError::Image(error) => AssembleError::Image(error),
+        error => AssembleError::Refused(error),
+    })?;
+    let Inspection { arch, kind, size, .. } = headers;
+    Ok(Image { path: path.to_owned(), arch, kind, size, sha256 })
+}
+
+/// The modules as the table describes them.
+pub(super) fn entries(modules: &[Ready], sums: &[String]) -> Vec<Entry> {
+    modules.iter().zip(sums).map(entry).collect()
 }
 
 fn entry((module, md5): (&Ready, &String)) -> Entry {
@@ -60,55 +96,73 @@ fn entry((module, md5): (&Ready, &String)) -> Entry {
         name: module.listed.name.clone(),
         cmdline: module.listed.cmdline.replace('"', "\\\""),
         size: module.prepared.size,
+        unpacked: module.prepared.unpacked,
         md5: md5.clone(),
         attributes: options.iter().filter_map(own).collect(),
     }
 }
 
-fn copy_modules(
-    mut file: &File,
-    data_at: u64,
-    payload: &Payload,
-    modules: &[Ready],
-) -> io::Result<Result<(), String>> {
-    let mut buffer = vec![0; 256 * 1024];
-    for (module, start) in modules.iter().zip(&payload.starts) {
-        file.seek(SeekFrom::Start(data_at + start))?;
-        let mut input = File::open(&module.prepared.file)?;
-        if copy(&mut input, &mut file, &mut buffer)? != module.prepared.size {
-            return Ok(Err(format!("{} changes while it is read", module.prepared.file)));
-        }
-    }
-    Ok(Ok(()))
+/// Writes an image from its start to its end, and has it summed meanwhile.
+struct Writer<'a> {
+    file: &'a File,
+    at: u64,
+    pieces: Pieces,
 }
 
-/// Copies all there is. The places of modules in files are no multiples of pages, for which the
-/// kernel's own copying (copy_file_range) takes up to twice as long.
-fn copy(from: &mut File, to: &mut &File, buffer: &mut [u8]) -> io::Result<u64> {
-    let mut done = 0;
-    loop {
-        match from.read(buffer) {
-            Ok(0) => return Ok(done),
-            Ok(count) => {
-                to.write_all(&buffer[..count])?;
-                done += count as u64;
+impl<'a> Writer<'a> {
+    fn to(file: &'a File, pieces: Pieces) -> Self {
+        Self { file, at: 0, pieces }
+    }
+
+    /// All of it; the modules' bytes only if they are not there yet (`copy`).
+    fn image(
+        mut self,
+        payload: &Payload,
+        frame: &Frame,
+        modules: &[Ready],
+        copy: bool,
+    ) -> io::Result<Result<(), String>> {
+        let data_at = frame.front.len() as u64;
+        self.bytes(&frame.front)?;
+        self.bytes(&payload.front)?;
+        for (module, start) in modules.iter().zip(&payload.starts) {
+            self.hole(data_at + start);
+            if self.module(&module.prepared.file, copy)? != module.prepared.size {
+                return Ok(Err(format!("{} changes while it is read", module.prepared.file)));
             }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
         }
+        self.hole(data_at + payload.end);
+        self.bytes(&frame.back)?;
+        // With an empty module and nothing behind it the end is a hole.
+        self.file.set_len(self.at).map(Ok)
     }
-}
 
-/// Writes what is before the modules' bytes and after them.
-fn write_rest(file: &mut &File, payload: &Payload, frame: &Frame) -> io::Result<()> {
-    let data_at = frame.front.len() as u64;
-    file.seek(SeekFrom::Start(0))?;
-    file.write_all(&frame.front)?;
-    file.write_all(&payload.front)?;
-    file.seek(SeekFrom::Start(data_at + payload.end))?;
-    file.write_all(&frame.back)?;
-    // With an empty module and nothing behind it the end is a hole.
-    file.set_len(data_at + payload.end + frame.back.len() as u64)
+    fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all_at(bytes, self.at)?;
+        self.pieces.add_bytes(bytes);
+        self.at += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Nothing up to a place: zeros in the new file.
+    fn hole(&mut self, to: u64) {
+        self.pieces.add_zeros(to.saturating_sub(self.at));
+        self.at = to;
+    }
+
+    /// The bytes of a file, how many of which is returned.
+    fn module(&mut self, path: &Utf8Path, copy: bool) -> io::Result<u64> {
+        let mut input = File::open(path)?;
+        let start = self.at;
+        while let Some(piece) = self.pieces.read(&mut input)? {
+            if copy {
+                self.file.write_all_at(piece.bytes(), self.at)?;
+            }
+            self.at += piece.bytes().len() as u64;
+            self.pieces.add(piece);
+        }
+        Ok(self.at - start)
+    }
 }
 
 /// Sets the links that make sets beside the image: `last`, without the entry's name, and the

@@ -15,6 +15,8 @@ pub(super) struct Entry {
     /// Quoted.
     pub(super) cmdline: String,
     pub(super) size: u64,
+    /// Its size before it was compressed; the same if it was not.
+    pub(super) unpacked: u64,
     pub(super) md5: String,
     pub(super) attributes: BTreeMap<String, String>,
 }
@@ -70,7 +72,7 @@ pub(super) fn lay_out(
     let texts: Vec<[u64; 4]> = entries
         .iter()
         .map(|entry| {
-            // Both sums are those of the unpacked bytes, and nothing is packed here.
+            // Both sums are those of the unpacked bytes (`update_module` of `Image.pm`).
             [&entry.name, &entry.cmdline, &entry.md5, &entry.md5].map(|text| strings.add(text))
         })
         .collect();
@@ -97,9 +99,8 @@ pub(super) fn lay_out(
             _ => put(&mut front, entry.flags),
         }
         put(&mut front, start - at);
-        let size = u32::try_from(entry.size).ok()?.to_le_bytes();
-        front.extend(size);
-        front.extend(size);
+        front.extend(u32::try_from(entry.size).ok()?.to_le_bytes());
+        front.extend(u32::try_from(entry.unpacked).ok()?.to_le_bytes());
         texts.iter().for_each(|text| put(&mut front, text - at));
         // Attributes lie before the table: a negative offset.
         put(&mut front, own.map_or(0, |own| own.wrapping_sub(at)));

@@ -4,6 +4,8 @@
 use super::write::{Bytes, Frame};
 
 const SECTION: usize = 40;
+/// The largest alignment in a file that the format allows.
+const ALIGNMENT: u32 = 64 * 1024;
 const CODE: u32 = 0x20;
 const DATA: u32 = 0x40;
 const BSS: u32 = 0x80;
@@ -72,7 +74,8 @@ pub(super) fn frame(base: &[u8], address: u64, len: u64) -> Option<Frame> {
     let header = header_at(&bytes)?;
     let optional = header + 24;
     let alignment = bytes.u32(optional + 36)?;
-    if !alignment.is_power_of_two() || sections.iter().any(|section| section.virtual_size == 0) {
+    let aligned = alignment.is_power_of_two() && alignment <= ALIGNMENT;
+    if !aligned || sections.iter().any(|section| section.virtual_size == 0) {
         return None;
     }
     let within = u32::try_from(address).ok()?.checked_sub(module.address)?;

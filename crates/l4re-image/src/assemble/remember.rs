@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use camino::{Utf8Path, Utf8PathBuf};
 use sha2::{Digest, Sha256};
 
-use super::AssembleError;
+use super::{AssembleError, sweep};
 use crate::replace::Replacement;
 
 /// The bytes of a module as they go into the image.
@@ -22,9 +22,20 @@ pub(super) struct Prepared {
     /// Holds these bytes.
     pub(super) file: Utf8PathBuf,
     pub(super) size: u64,
-    /// Their sum, where it is known from before.
+    /// How many they are when unpacked: as many, unless they are compressed.
+    pub(super) unpacked: u64,
+    /// Their sum, unpacked, where it is known from before.
     pub(super) md5: Option<String>,
     origin: Origin,
+}
+
+/// What was made of a module's file.
+#[derive(Debug)]
+pub(super) struct Made {
+    /// The file itself, or the one that could be written.
+    pub(super) file: Utf8PathBuf,
+    /// Of what was compressed, its size and MD5.
+    pub(super) unpacked: Option<(u64, String)>,
 }
 
 /// The module's own file, as it was when it was looked at.
@@ -34,6 +45,8 @@ struct Origin {
     identity: String,
     /// Where the sum is noted, if it may be.
     note: Option<Utf8PathBuf>,
+    /// It was looked at before and has not changed.
+    recalled: bool,
 }
 
 /// The folder in the build tree where things are kept.
@@ -50,27 +63,28 @@ impl Memory {
         Ok(Self { dir })
     }
 
-    /// What `make` makes of a file, or made of it before in the same way; where the way is not
-    /// known, it is made anew. `make` gets a path that it may write to, and says which file
+    /// What `make` makes of a file, or made of it before in the same way; where all of the way is
+    /// not known (`exact`), it is made anew. `make` gets a path that it may write to, and says which file
     /// it is: that one, or the file as it is.
     pub(super) fn prepared(
         &self,
         path: &Utf8Path,
-        way: Option<&str>,
-        make: impl FnOnce(&Utf8Path) -> Result<Utf8PathBuf, AssembleError>,
+        way: &str,
+        exact: bool,
+        make: impl FnOnce(&Utf8Path) -> Result<Made, AssembleError>,
     ) -> Result<Prepared, AssembleError> {
         let unfit = |error: io::Error| AssembleError::Unfit(format!("{path}: {error}"));
         let data = fs::metadata(path).map_err(unfit)?;
-        let key = hex::encode(&Sha256::digest(format!("{path}\n{way:?}"))[..16]);
+        let key = hex::encode(&Sha256::digest(format!("{path}\n{way}"))[..16]);
         let (note, kept) = (self.dir.join(&key), self.dir.join(format!("{key}.bytes")));
         let identity = identity(&data);
-        if let Some(prepared) = way.and_then(|_| recall(&note, &identity, path, &kept)) {
+        if exact && let Some(prepared) = recall(&note, &identity, path, &kept) {
             return Ok(prepared);
         }
         // Whatever is made now, what was noted about it is no more true.
         let _ = fs::remove_file(&note);
         let target = self.dir.join(format!("{key}.{}.tmp", std::process::id()));
-        let mut file = make(&target)?;
+        let Made { mut file, unpacked } = make(&target)?;
         if file == target {
             fs::rename(&target, &kept).map_err(unfit)?;
             file = kept;
@@ -79,13 +93,24 @@ impl Memory {
             let _ = fs::remove_file(&target);
         }
         let size = fs::metadata(&file).map_err(unfit)?.size();
-        let note = (way.is_some() && settled(&data)).then_some(note);
-        let origin = Origin { path: path.to_owned(), identity, note };
-        Ok(Prepared { file, size, md5: None, origin })
+        let note = (exact && settled(&data)).then_some(note);
+        let origin = Origin { path: path.to_owned(), identity, note, recalled: false };
+        let (unpacked, md5) = unpacked.map_or((size, None), |(size, md5)| (size, Some(md5)));
+        Ok(Prepared { file, size, unpacked, md5, origin })
     }
 }
 
 impl Prepared {
+    /// The file that it was made of, as it was then.
+    pub(super) fn source(&self) -> String {
+        format!("{} {}", self.origin.path, self.origin.identity)
+    }
+
+    /// The sum, if it is known from an earlier time.
+    pub(super) fn remembered(&self) -> Option<String> {
+        self.md5.clone().filter(|_| self.origin.recalled)
+    }
+
     /// To be called when the bytes have been read: makes sure that they still are what they
     /// were, and notes their sum.
     pub(super) fn finish(&self, md5: &str) -> Result<(), AssembleError> {
@@ -94,16 +119,17 @@ impl Prepared {
         if identity(&fs::metadata(path).map_err(unfit)?) != self.origin.identity {
             return Err(AssembleError::Unfit(format!("{path} changes while it is read")));
         }
-        match (&self.md5, &self.origin.note) {
-            (None, Some(note)) => self.keep(note, md5).map_err(unfit),
-            _ => Ok(()),
+        match &self.origin.note {
+            Some(note) => self.keep(note, md5).map_err(unfit),
+            None => Ok(()),
         }
     }
 
-    /// A note: identity, whether the file itself is used, size, MD5.
+    /// A note: identity, whether the file itself is used, size, MD5, size unpacked.
     fn keep(&self, note: &Utf8Path, md5: &str) -> io::Result<()> {
         let which = if self.file == self.origin.path { "itself" } else { "kept" };
-        let text = format!("{}\n{which}\n{}\n{md5}\n", self.origin.identity, self.size);
+        let Self { size, unpacked, origin, .. } = self;
+        let text = format!("{}\n{which}\n{size}\n{md5}\n{unpacked}\n", origin.identity);
         let mut file = Replacement::of(note)?;
         io::Write::write_all(&mut file, text.as_bytes())?;
         file.commit()
@@ -141,8 +167,11 @@ fn recall(note: &Utf8Path, identity: &str, path: &Utf8Path, kept: &Utf8Path) -> 
         "kept" => kept,
         _ => return None,
     };
-    let (size, md5) = (lines.next()?.parse().ok()?, lines.next()?);
+    let (size, md5) = (lines.next()?.parse().ok()?, lines.next()?.to_owned());
+    let unpacked = lines.next()?.parse().ok()?;
     let whole = md5.len() == 32 && fs::metadata(file).ok()?.size() == size;
-    let origin = Origin { path: path.to_owned(), identity: identity.to_owned(), note: None };
-    whole.then(|| Prepared { file: file.to_owned(), size, md5: Some(md5.to_owned()), origin })
+    sweep::used(note);
+    let (path, identity) = (path.to_owned(), identity.to_owned());
+    let origin = Origin { path, identity, note: None, recalled: true };
+    whole.then(|| Prepared { file: file.to_owned(), size, unpacked, md5: Some(md5), origin })
 }

@@ -6,13 +6,19 @@ use std::io;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::again::{self, Last, Note};
 use super::base::{Base, TreeLock};
+use super::output::Output;
+use super::payload::Payload;
+use super::plan::plan;
 use super::prepare::Workshop;
 use super::remember::{Memory, Prepared, identity};
 use super::settings::Settings;
+use super::sweep::sweep;
+use super::write::Frame;
 use super::{elf_needs, known, output};
-use crate::image::{ImageError, Unsummed};
-use crate::make::{Made, MakeError, MakeRequest, sound_image, standard_link};
+use crate::image::{Image, ImageError};
+use crate::make::{Made, MakeError, MakeRequest, standard_link};
 use crate::modlist::{Evaluation, Listed, Source, evaluate};
 
 /// Who makes an image, and when: L4Re writes it into the attributes
@@ -39,6 +45,9 @@ pub struct AssembleOptions {
     /// tree are remembered, for this environment and these make files; without it make is
     /// asked each time.
     pub environment: Option<Vec<(OsString, OsString)>>,
+    /// An image of the very same parts as the last one of its name may be that one, with its
+    /// date and number; make writes it anew each time.
+    pub reuse: bool,
 }
 
 /// Why there is no image.
@@ -69,17 +78,9 @@ pub enum AssembleError {
 /// Makes an image as [`make`](crate::make) would, without it where that can be done to the
 /// letter.
 pub fn assemble(request: &MakeRequest, options: &AssembleOptions) -> Result<Made, AssembleError> {
-    assemble_unsummed(request, options)?.sum().map_err(AssembleError::Image)
-}
-
-/// [`assemble`] without summing the image: with sums of its modules known, that takes longer
-/// than all the rest.
-pub fn assemble_unsummed(
-    request: &MakeRequest,
-    options: &AssembleOptions,
-) -> Result<Made<Unsummed>, AssembleError> {
     request.check().map_err(AssembleError::Refused)?;
     accept_variables(request)?;
+    accept_environment(options.environment.as_deref().unwrap_or_default())?;
     let settings = known::settings(request, options.environment.as_deref())?;
     if let Some(name) =
         ["POST_IMAGE_CMD", "COVERAGE"].into_iter().find(|name| !settings.outer(name).is_empty())
@@ -90,19 +91,75 @@ pub fn assemble_unsummed(
     let base = Base::open(request, &settings, options.environment.as_deref())?;
     let tool = tool(settings.inner("OBJCOPY"), options.environment.as_deref());
     let (cmdline, modules) = modules(request, &settings, &base, tool.as_deref())?;
-    let attributes = attributes(request, &settings, &base, &options.stamp)?;
     let (dir, base_name) = target(request, &settings);
     let suffix = request.kind.suffix();
     let path = dir.join(format!("{base_name}_{}.{suffix}", request.entry));
-    output::write(&path, &base, &attributes, &cmdline, &modules)?;
+    let job = Job { request, base: &base, settings: &settings, cmdline, modules };
+    let (image, fresh) = job.image(&path, options)?;
     drop(lock);
     output::link(request, &path, &format!("{base_name}.{suffix}"))?;
-    let image = sound_image(&path, request).map_err(|error| match error {
-        MakeError::Image(error) => AssembleError::Image(error),
-        error => AssembleError::Refused(error),
-    })?;
     let standard = standard_link(&image);
-    Ok(Made { image, standard, fresh: true })
+    Ok(Made { image, standard, fresh })
+}
+
+/// An image that can be made.
+struct Job<'a> {
+    request: &'a MakeRequest,
+    base: &'a Base,
+    settings: &'a Settings,
+    cmdline: String,
+    modules: Vec<Ready>,
+}
+
+impl Job<'_> {
+    /// Makes it, and says whether it had to be written.
+    fn image(
+        &self,
+        path: &Utf8Path,
+        options: &AssembleOptions,
+    ) -> Result<(Image, bool), AssembleError> {
+        let (request, modules) = (self.request, &self.modules[..]);
+        let root = request.tree.root();
+        let note = Note::of(root, path);
+        let sums: Option<Vec<_>> = modules.iter().map(|m| m.prepared.remembered()).collect();
+        let undated = Stamp { date: String::new(), ..options.stamp.clone() };
+        let key = |sums: &[String]| {
+            let (payload, frame) = self.plan(&undated, 0, sums)?;
+            Ok::<_, AssembleError>(again::key(&payload, &frame, modules))
+        };
+        let last = match sums.filter(|_| options.reuse) {
+            Some(sums) => note.recall(&key(&sums)?, path),
+            None => None,
+        };
+        if let Some((last, true)) = &last {
+            return Ok((output::checked(path, path, last.sha256.clone(), request)?, false));
+        }
+        let (sha256, date, number) = match last {
+            Some((last, _)) => (Some(last.sha256), last.date, last.number),
+            None => (None, options.stamp.date.clone(), next_number(root)?),
+        };
+        let stamp = Stamp { date, ..options.stamp.clone() };
+        let output = Output { request, path, modules, sha256 };
+        let (image, sums) = output.write(|sums| self.plan(&stamp, number, sums))?;
+        let (key, sha256) = (key(&sums)?, image.sha256.clone());
+        // Without a note it is made anew the next time: slower, not wrong.
+        let _ = note.keep(&Last { key, date: stamp.date, number, sha256 }, path);
+        sweep(root);
+        Ok((image, true))
+    }
+
+    /// The bytes around the modules.
+    fn plan(
+        &self,
+        stamp: &Stamp,
+        number: u64,
+        sums: &[String],
+    ) -> Result<(Payload, Frame), AssembleError> {
+        let attributes = attributes(self.settings, self.base, stamp, number)?;
+        let entries = output::entries(&self.modules, sums);
+        plan(self.base, &attributes, &self.cmdline, &entries)
+            .ok_or_else(|| AssembleError::Unfit("the base image has an unusual shape".to_owned()))
+    }
 }
 
 /// Keeps the base image that make has just used for this request, so that the next image of
@@ -117,7 +174,27 @@ pub fn keep_base(request: &MakeRequest, options: &AssembleOptions) -> Result<(),
     accept_variables(request)?;
     let settings = known::settings(request, Some(environment))?;
     let _lock = TreeLock::take(request.tree.root())?;
-    Base::keep(request, &settings, environment).map_err(AssembleError::Unfit)
+    let kept = Base::keep(request, &settings, environment).map_err(AssembleError::Unfit);
+    sweep(request.tree.root());
+    kept
+}
+
+/// Variables by which L4Re's tools make something else, not known here.
+fn accept_environment(environment: &[(OsString, OsString)]) -> Result<(), AssembleError> {
+    const OF_TOOLS: [&str; 7] = [
+        "L4IMAGE_EXTRA_OPTS",
+        "L4IMAGE_CREATE_OUTPUT_FORMATTER",
+        "SEARCHPATH",
+        "BASE_IMAGE_FILENAME",
+        "TARGET_IMAGE",
+        "TARGET_IMAGE_PATH",
+        "TARGET_IMAGE_FILENAME",
+    ];
+    let set = |name: &str| environment.iter().any(|(key, value)| key == name && !value.is_empty());
+    match OF_TOOLS.into_iter().find(|name| set(name)) {
+        Some(name) => Err(AssembleError::Unfit(format!("variable {name} is set"))),
+        None => Ok(()),
+    }
 }
 
 /// What tells the program of a command from others of its name: its file, as the environment
@@ -229,10 +306,10 @@ fn add_libraries(workshop: &Workshop<'_>, modules: &mut Vec<Listed>) -> Result<(
 
 /// The base image's attributes with those of this image.
 fn attributes(
-    request: &MakeRequest,
     settings: &Settings,
     base: &Base,
     stamp: &Stamp,
+    number: u64,
 ) -> Result<BTreeMap<String, String>, AssembleError> {
     let mut attributes = BTreeMap::new();
     for attribute in &base.inspection.attributes {
@@ -244,7 +321,7 @@ fn attributes(
     let (program, options) = (settings.inner("QEMU_PATH"), settings.inner("QEMU_OPTIONS"));
     let mut set = |key: &str, value: String| attributes.insert(key.to_owned(), value);
     set("l4i:QEMUcmd", format!("{program} {options} -kernel $L4IMAGE_FILE"));
-    set("l4i:sequence", next_number(request.tree.root())?.to_string());
+    set("l4i:sequence", number.to_string());
     set("l4i:modification-date", stamp.date.clone());
     set("l4i:modification-host", stamp.host.clone());
     set("l4i:modification-user", stamp.user.clone());

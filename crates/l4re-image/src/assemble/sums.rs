@@ -48,7 +48,8 @@ pub(super) fn meanwhile<T>(
     (result, sums)
 }
 
-fn md5(path: &Utf8Path) -> io::Result<String> {
+/// The MD5 of a file.
+pub(super) fn md5(path: &Utf8Path) -> io::Result<String> {
     let mut file = File::open(path)?;
     let mut hash = Md5::new();
     let mut buffer = vec![0; 256 * 1024];

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::payload::{Entry, Form, lay_out};
-use super::remember::{Memory, Prepared};
+use super::remember::{Made, Memory, Prepared};
 use super::{elf, pe};
 use crate::image::sample::Sample;
 
@@ -14,6 +14,7 @@ fn entry(name: &str, size: u64) -> Entry {
         name: name.to_owned(),
         cmdline: name.to_owned(),
         size,
+        unpacked: size,
         md5: "0".repeat(32),
         attributes,
     }
@@ -64,11 +65,12 @@ fn memory_holds_for_that_very_file() {
     let file = dir.path().join("module");
     let ask = |expect_made: bool, objcopy: Option<&str>| {
         let mut made = false;
-        let prepared = memory.prepared(&file, objcopy, |target| {
-            made = true;
-            fs_err::write(target, "stripped").unwrap();
-            Ok(target.to_owned())
-        });
+        let prepared =
+            memory.prepared(&file, objcopy.unwrap_or_default(), objcopy.is_some(), |target| {
+                made = true;
+                fs_err::write(target, "stripped").unwrap();
+                Ok(Made { file: target.to_owned(), unpacked: None })
+            });
         assert_eq!(made, expect_made);
         let prepared: Prepared = prepared.unwrap();
         assert_eq!(prepared.md5, (!made).then(|| "1".repeat(32)));
@@ -96,7 +98,9 @@ fn memory_holds_for_that_very_file() {
     fs_err::write(kept, "longer than it was").unwrap();
     ask(true, Some("objcopy"));
     age(10);
-    let prepared = memory.prepared(&file, None, |_| Ok(file.clone())).unwrap();
+    let prepared = memory
+        .prepared(&file, "", false, |_| Ok(Made { file: file.clone(), unpacked: None }))
+        .unwrap();
     fs_err::write(&file, "two").unwrap();
     assert!(prepared.finish("").is_err(), "it changed while it was read");
 }

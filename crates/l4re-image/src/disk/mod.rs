@@ -6,10 +6,16 @@
 
 mod error;
 mod fat;
+mod read;
 mod table;
 mod write;
 
 pub use error::DiskError;
+#[cfg(test)]
+pub(crate) use read::tests::small;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use read::with_sums;
+pub use read::{DiskTable, Partition, read_disk};
 pub use write::{Disk, DiskOptions, write_disk};
 
 #[cfg(test)]

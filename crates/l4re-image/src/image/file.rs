@@ -13,7 +13,7 @@ use super::ImageError;
 
 /// A file, or a part of one that has a structure of its own.
 #[derive(Debug)]
-pub(super) struct ImageFile {
+pub(crate) struct ImageFile {
     path: Utf8PathBuf,
     file: File,
     base: u64,
@@ -21,7 +21,7 @@ pub(super) struct ImageFile {
 }
 
 impl ImageFile {
-    pub(super) fn open(path: &Utf8Path) -> Result<Self, ImageError> {
+    pub(crate) fn open(path: &Utf8Path) -> Result<Self, ImageError> {
         let failed = |source: io::Error| match source.kind() {
             io::ErrorKind::NotFound => ImageError::NotFound { path: path.to_owned() },
             _ => ImageError::Read { path: path.to_owned(), source },
@@ -36,7 +36,7 @@ impl ImageFile {
     }
 
     /// The part of `len` bytes at `offset`, which must be within.
-    pub(super) fn part(
+    pub(crate) fn part(
         &self,
         field: &'static str,
         offset: u64,
@@ -47,21 +47,21 @@ impl ImageFile {
         Ok(Self { path: self.path.clone(), file, base: self.base + offset, len })
     }
 
-    pub(super) fn path(&self) -> &Utf8Path {
+    pub(crate) fn path(&self) -> &Utf8Path {
         &self.path
     }
 
-    pub(super) fn len(&self) -> u64 {
+    pub(crate) fn len(&self) -> u64 {
         self.len
     }
 
     /// Where this part starts in the whole file.
-    pub(super) fn base(&self) -> u64 {
+    pub(crate) fn base(&self) -> u64 {
         self.base
     }
 
     /// Says whether `len` bytes at `offset` are there.
-    pub(super) fn within(
+    pub(crate) fn within(
         &self,
         field: &'static str,
         offset: u64,
@@ -76,7 +76,7 @@ impl ImageFile {
     }
 
     /// The `len` bytes at `offset`.
-    pub(super) fn bytes(
+    pub(crate) fn bytes(
         &self,
         field: &'static str,
         offset: u64,
@@ -89,7 +89,7 @@ impl ImageFile {
     }
 
     /// As many of the bytes at `offset` as fit and are there; how many is returned.
-    pub(super) fn fill(&self, buffer: &mut [u8], offset: u64) -> Result<usize, ImageError> {
+    pub(crate) fn fill(&self, buffer: &mut [u8], offset: u64) -> Result<usize, ImageError> {
         let left = self.len.saturating_sub(offset);
         let count = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
         self.read_exact(&mut buffer[..count], offset)?;
@@ -97,7 +97,7 @@ impl ImageFile {
     }
 
     /// Calls `each` with the `len` bytes at `offset`, piece by piece.
-    pub(super) fn stream(
+    pub(crate) fn stream(
         &self,
         field: &'static str,
         offset: u64,
@@ -117,7 +117,7 @@ impl ImageFile {
     }
 
     /// A field whose value cannot be.
-    pub(super) fn bad(
+    pub(crate) fn bad(
         &self,
         field: &'static str,
         offset: u64,
@@ -140,31 +140,31 @@ impl ImageFile {
 
 /// A structure in memory whose fields are read by their offset in it.
 #[derive(Debug)]
-pub(super) struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     bytes: &'a [u8],
     big_endian: bool,
 }
 
 impl<'a> Fields<'a> {
-    pub(super) fn little(bytes: &'a [u8]) -> Self {
+    pub(crate) fn little(bytes: &'a [u8]) -> Self {
         Self { bytes, big_endian: false }
     }
 
-    pub(super) fn new(bytes: &'a [u8], big_endian: bool) -> Self {
+    pub(crate) fn new(bytes: &'a [u8], big_endian: bool) -> Self {
         Self { bytes, big_endian }
     }
 
-    pub(super) fn u16(&self, at: usize) -> u16 {
+    pub(crate) fn u16(&self, at: usize) -> u16 {
         let bytes = self.array(at);
         if self.big_endian { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) }
     }
 
-    pub(super) fn u32(&self, at: usize) -> u32 {
+    pub(crate) fn u32(&self, at: usize) -> u32 {
         let bytes = self.array(at);
         if self.big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
     }
 
-    pub(super) fn u64(&self, at: usize) -> u64 {
+    pub(crate) fn u64(&self, at: usize) -> u64 {
         let bytes = self.array(at);
         if self.big_endian { u64::from_be_bytes(bytes) } else { u64::from_le_bytes(bytes) }
     }

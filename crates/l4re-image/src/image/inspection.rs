@@ -21,19 +21,6 @@ pub struct Image {
     pub sha256: String,
 }
 
-/// An image file that was read and found to be one, but for its sum.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Unsummed {
-    /// The file.
-    pub path: Utf8PathBuf,
-    /// The architecture that it runs on.
-    pub arch: Arch,
-    /// Its format.
-    pub kind: Kind,
-    /// Its size in bytes.
-    pub size: u64,
-}
-
 /// All there is to know about an image.
 #[derive(Clone, Debug, Serialize)]
 pub struct Inspection {

@@ -2,6 +2,7 @@
 
 mod checks;
 mod diff;
+mod digest;
 mod elf;
 mod error;
 mod extract;
@@ -15,16 +16,17 @@ mod sums;
 
 pub(crate) use checks::page_size;
 pub use diff::{Change, Difference, diff};
+pub(crate) use digest::{Pieces, beside};
 pub use error::ImageError;
 pub use extract::{ExtractError, extract};
+pub(crate) use file::{Fields, ImageFile};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use info::INFO_MAGIC;
 pub(crate) use info::{HEADER_MAGIC, MODULE_MAGIC};
 pub use inspection::{
-    Attribute, Check, CheckName, Image, ImageInfo, Inspection, Module, ModuleKind, Unsummed,
-    Verdict,
+    Attribute, Check, CheckName, Image, ImageInfo, Inspection, Module, ModuleKind, Verdict,
 };
-pub use read::{inspect, inspect_headers};
+pub use read::{inspect, inspect_headers, wants_el2};
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod sample;

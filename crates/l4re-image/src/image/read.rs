@@ -6,7 +6,7 @@ use super::ImageError;
 use super::checks;
 use super::file::ImageFile;
 use super::info::Contents;
-use super::inspection::{Image, Inspection, Module, ModuleKind, Unsummed};
+use super::inspection::{Image, Inspection, Module, ModuleKind};
 use super::layout::Layout;
 use super::sums::{self, ModuleSums};
 use crate::arch::Arch;
@@ -20,34 +20,48 @@ impl Image {
         let path = path.to_owned();
         Ok(Self { path, arch: layout.arch, kind: layout.kind, size: file.len(), sha256 })
     }
-}
 
-impl Unsummed {
-    /// Reads the file once more, to sum its bytes.
-    pub fn sum(&self) -> Result<Image, ImageError> {
-        Image::open(&self.path)
+    /// [`inspect`], and the image that it is about.
+    pub fn inspect(path: &Utf8Path) -> Result<(Self, Inspection), ImageError> {
+        let (inspection, sha256) = whole(path)?;
+        let Inspection { arch, kind, size, .. } = inspection;
+        Ok((Self { path: path.to_owned(), arch, kind, size, sha256 }, inspection))
     }
 }
 
-/// Reads an image, its modules and its checks, and sums its bytes.
+/// Reads an image, its modules and its checks, and sums its bytes; the file is read once, and
+/// compressed modules once more.
 ///
 /// A PE or ELF file without L4Re's image info is an image too: `info` is `None` then.
 pub fn inspect(path: &Utf8Path) -> Result<Inspection, ImageError> {
+    Ok(whole(path)?.0)
+}
+
+fn whole(path: &Utf8Path) -> Result<(Inspection, String), ImageError> {
     let file = ImageFile::open(path)?;
     let mut inspection = headers(&file)?;
-    let sums = inspection
-        .modules
-        .iter()
-        .map(|module| sums::module(&file, module))
-        .collect::<Result<Vec<_>, _>>()?;
-    let summed = || inspection.modules.iter().zip(&sums);
-    inspection.wants_el2 = wants_el2(inspection.arch, summed());
+    let (sums, sha256) = sums::all(&file, &inspection.modules)?;
+    if let Some(sums) = &sums {
+        let summed = || inspection.modules.iter().zip(sums);
+        inspection.wants_el2 = el2(inspection.arch, summed());
+    }
     if inspection.info.is_some() {
-        let check = checks::of_sums(summed());
+        let summed = sums.as_ref().map(|sums| inspection.modules.iter().zip(sums));
+        let check = checks::of_sums(summed);
         inspection.checks.push(check);
     }
-    inspection.sha256 = Some(sums::sha256(&file)?);
-    Ok(inspection)
+    inspection.sha256 = Some(sha256.clone());
+    Ok((inspection, sha256))
+}
+
+/// Whether an image's kernel must be entered in EL2, as in
+/// [`Inspection`](Inspection::wants_el2); of the modules only the kernel is read.
+pub fn wants_el2(path: &Utf8Path) -> Result<Option<bool>, ImageError> {
+    let file = ImageFile::open(path)?;
+    let inspection = headers(&file)?;
+    let kernel = inspection.modules.iter().find(|module| module.kind == ModuleKind::Kernel);
+    let sums = kernel.map(|kernel| sums::module(&file, kernel)).transpose()?;
+    Ok(el2(inspection.arch, kernel.into_iter().zip(&sums)))
 }
 
 /// [`inspect`] without reading module contents: no sums, no `wants_el2`; about a millisecond
@@ -89,7 +103,7 @@ fn headers(file: &ImageFile) -> Result<Inspection, ImageError> {
 }
 
 /// What the kernel in the image says; only Arm has exception levels.
-fn wants_el2<'a>(
+fn el2<'a>(
     arch: Arch,
     mut modules: impl Iterator<Item = (&'a Module, &'a ModuleSums)>,
 ) -> Option<bool> {

@@ -8,8 +8,9 @@ use md5::Md5;
 use sha2::{Digest, Sha256};
 
 use super::ImageError;
+use super::digest::beside;
 use super::file::ImageFile;
-use super::inspection::Module;
+use super::inspection::{Module, ModuleKind};
 
 /// The feature by which an Arm kernel says that it runs in EL2 (kernel's `cpu-arm.cpp`); the
 /// bootstrapper looks for it (`platform_common-arm.cc`).
@@ -31,22 +32,92 @@ pub(super) struct ModuleSums {
     pub(super) el2: bool,
 }
 
+/// Sums the file and its modules in one pass. Of modules that share bytes, as only forged
+/// images have them, there are no sums: they could be as many as the file has bytes.
+pub(super) fn all(
+    file: &ImageFile,
+    modules: &[Module],
+) -> Result<(Option<Vec<ModuleSums>>, String), ImageError> {
+    let ordered = modules.iter().try_fold(0, |end, module| {
+        (module.file_offset >= end).then_some(module.file_offset + module.size)
+    });
+    if ordered.is_none() {
+        return Ok((None, sha256(file)?));
+    }
+    // A thread for the file's sum costs more than it gains for a few pages.
+    let (found, sum) = match file.len() < 1 << 20 {
+        true => (sums_along(file, modules, |_| {})?, sha256(file)?),
+        false => {
+            let (found, sum) =
+                beside(|mut pieces| sums_along(file, modules, |bytes| pieces.add_bytes(bytes)));
+            (found?, sum)
+        }
+    };
+    let finish = |(module, along): (&Module, Along)| along.finish(file, module);
+    Ok((Some(modules.iter().zip(found).map(finish).collect::<Result<_, _>>()?), sum))
+}
+
+/// Sums the modules of a file that is read from its start to its end, and shows its bytes.
+fn sums_along(
+    file: &ImageFile,
+    modules: &[Module],
+    mut show: impl FnMut(&[u8]),
+) -> Result<Vec<Along>, ImageError> {
+    let mut sums: Vec<Along> = modules.iter().map(Along::of).collect();
+    let (mut at, mut first) = (0, 0);
+    file.stream("image", 0, file.len(), |piece| {
+        let end = at + piece.len() as u64;
+        while modules.get(first).is_some_and(|m| m.file_offset + m.size <= at) {
+            first += 1;
+        }
+        for (module, along) in modules.iter().zip(&mut sums).skip(first) {
+            if module.file_offset >= end {
+                break;
+            }
+            let place = |offset: u64| usize::try_from(offset.clamp(at, end) - at).unwrap_or(0);
+            let range = place(module.file_offset)..place(module.file_offset + module.size);
+            along.feed(&piece[range]);
+        }
+        show(piece);
+        at = end;
+    })?;
+    Ok(sums)
+}
+
 /// Sums a module. `file` is the whole image file, as module offsets are.
 pub(super) fn module(file: &ImageFile, module: &Module) -> Result<ModuleSums, ImageError> {
-    let mut hash = Md5::new();
-    let mut feature = Search::default();
-    file.stream("module data", module.file_offset, module.size, |piece| {
-        hash.update(piece);
-        feature.feed(piece);
-    })?;
-    let md5 = hex::encode(hash.finalize());
-    if !module.is_compressed() {
-        return Ok(ModuleSums { md5_uncompressed: Ok(md5.clone()), md5, el2: feature.found });
+    let mut along = Along::of(module);
+    file.stream("module data", module.file_offset, module.size, |piece| along.feed(piece))?;
+    along.finish(file, module)
+}
+
+/// A module's sum while its bytes come.
+struct Along {
+    hash: Md5,
+    feature: Search,
+}
+
+impl Along {
+    fn of(module: &Module) -> Self {
+        Self { hash: Md5::new(), feature: Search::of(module) }
     }
-    let data = file.part("module data", module.file_offset, module.size)?;
-    let mut feature = Search::default();
-    let md5_uncompressed = unpacked(&data, module.size_uncompressed, &mut feature);
-    Ok(ModuleSums { md5, md5_uncompressed, el2: feature.found })
+
+    fn feed(&mut self, bytes: &[u8]) {
+        self.hash.update(bytes);
+        self.feature.feed(bytes);
+    }
+
+    fn finish(self, file: &ImageFile, module: &Module) -> Result<ModuleSums, ImageError> {
+        let md5 = hex::encode(self.hash.finalize());
+        if !module.is_compressed() {
+            let md5_uncompressed = Ok(md5.clone());
+            return Ok(ModuleSums { md5_uncompressed, md5, el2: self.feature.found });
+        }
+        let data = file.part("module data", module.file_offset, module.size)?;
+        let mut feature = Search::of(module);
+        let md5_uncompressed = unpacked(&data, module.size_uncompressed, &mut feature);
+        Ok(ModuleSums { md5, md5_uncompressed, el2: feature.found })
+    }
 }
 
 impl Module {
@@ -101,13 +172,19 @@ impl Read for PartReader<'_> {
 /// Finds the feature in bytes that come in pieces.
 #[derive(Default)]
 struct Search {
+    /// Only kernels have it.
+    wanted: bool,
     carried: Vec<u8>,
     found: bool,
 }
 
 impl Search {
+    fn of(module: &Module) -> Self {
+        Self { wanted: module.kind == ModuleKind::Kernel, ..Self::default() }
+    }
+
     fn feed(&mut self, piece: &[u8]) {
-        if self.found {
+        if self.found || !self.wanted {
             return;
         }
         // The end of what came before, with the start of this piece, then this piece itself.
@@ -131,10 +208,10 @@ mod tests {
     #[test]
     fn a_feature_across_pieces() {
         for size in 1..12 {
-            let mut search = Search::default();
+            let mut search = Search { wanted: true, ..Search::default() };
             b"mp\0arm:hyp\0fi\0".chunks(size).for_each(|piece| search.feed(piece));
             assert!(search.found, "in pieces of {size}");
-            let mut other = Search::default();
+            let mut other = Search { wanted: true, ..Search::default() };
             b"mp\0arm:hyp2\0fi\0".chunks(size).for_each(|piece| other.feed(piece));
             assert!(!other.found, "in pieces of {size}");
         }

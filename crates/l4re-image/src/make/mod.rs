@@ -2,6 +2,7 @@
 
 mod cause;
 mod error;
+mod old;
 mod process;
 mod request;
 mod run;
@@ -11,8 +12,8 @@ pub use cause::Cause;
 pub use error::{MakeError, MakeFailure};
 pub use process::Cancel;
 pub use request::{MakeRequest, make_argv};
-pub use run::{Made, make, make_unsummed};
-pub(crate) use run::{sound_image, standard_link};
+pub use run::{Made, make};
+pub(crate) use run::{check_headers, standard_link};
 
 #[cfg(test)]
 mod tests;

@@ -7,30 +7,22 @@ use std::os::unix::fs::MetadataExt;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::old::Old;
 use super::process::{self, Cancel};
 use super::watch::Watch;
 use super::{MakeError, MakeFailure, MakeRequest, make_argv};
 use crate::arch::Kind;
-use crate::image::{self, Image, ImageError, Unsummed};
+use crate::image::{self, Image, Inspection};
 
-/// What make made; an image of 200 MiB takes a fifth of a second to sum, which
-/// [`make_unsummed`] leaves to the caller.
+/// What make made.
 #[derive(Clone, Debug)]
-pub struct Made<I = Image> {
+pub struct Made {
     /// The image.
-    pub image: I,
+    pub image: Image,
     /// The link of the standard name (`bootx64.efi`) that leads to it, when make set one.
     pub standard: Option<Utf8PathBuf>,
     /// Whether this run wrote it; `false` when make left a sound image as it was.
     pub fresh: bool,
-}
-
-impl Made<Unsummed> {
-    /// Sums the image's bytes.
-    pub fn sum(self) -> Result<Made, ImageError> {
-        let Self { image, standard, fresh } = self;
-        Ok(Made { image: image.sum()?, standard, fresh })
-    }
 }
 
 /// Builds an image by make and checks the result.
@@ -44,18 +36,10 @@ pub fn make(
     cancel: &Cancel,
     on_output: &mut dyn FnMut(&[u8]),
 ) -> Result<Made, MakeError> {
-    Ok(make_unsummed(request, cancel, on_output)?.sum()?)
-}
-
-/// [`make`] without summing the image.
-pub fn make_unsummed(
-    request: &MakeRequest,
-    cancel: &Cancel,
-    on_output: &mut dyn FnMut(&[u8]),
-) -> Result<Made<Unsummed>, MakeError> {
     request.check()?;
     let expected = request.image_path();
     let before = identity(&expected);
+    let old = Old::keep(&expected);
     let mut watch = Watch::default();
     let status = process::run(&make_argv(request), cancel, &mut |bytes| {
         watch.feed(bytes);
@@ -73,7 +57,9 @@ pub fn make_unsummed(
     if after.is_none() {
         return Err(MakeError::NoImage { path });
     }
-    let image = sound_image(&path, request)?;
+    check_headers(&path, request)?;
+    let image = Image::open(&path)?;
+    old.give_up();
     let standard = standard_link(&image);
     Ok(Made { image, standard, fresh: after != before })
 }
@@ -84,8 +70,12 @@ fn identity(path: &Utf8Path) -> Option<(u64, u64, i64, i64)> {
     Some((data.ino(), data.size(), data.mtime(), data.mtime_nsec()))
 }
 
-/// The image at a path, if it is for the tree's architecture and fails no check of its headers.
-pub(crate) fn sound_image(path: &Utf8Path, request: &MakeRequest) -> Result<Unsummed, MakeError> {
+/// The headers of the image at a path, which must be for the tree's architecture and fail no
+/// check.
+pub(crate) fn check_headers(
+    path: &Utf8Path,
+    request: &MakeRequest,
+) -> Result<Inspection, MakeError> {
     let inspection = image::inspect_headers(path)?;
     let fails = |check| MakeError::Check { path: path.to_owned(), check };
     let tree_arch = request.tree.arch();
@@ -95,12 +85,11 @@ pub(crate) fn sound_image(path: &Utf8Path, request: &MakeRequest) -> Result<Unsu
     if let Some(check) = inspection.failed().next() {
         return Err(fails(check.detail.clone()));
     }
-    let (arch, kind, size) = (inspection.arch, inspection.kind, inspection.size);
-    Ok(Unsummed { path: inspection.path, arch, kind, size })
+    Ok(inspection)
 }
 
 /// The link beside an EFI image by which firmware would find it.
-pub(crate) fn standard_link(image: &Unsummed) -> Option<Utf8PathBuf> {
+pub(crate) fn standard_link(image: &Image) -> Option<Utf8PathBuf> {
     let name = image.arch.efi_name().filter(|_| image.kind == Kind::Efi)?;
     let link = image.path.parent()?.join(name);
     let leads_to = link.canonicalize_utf8().ok()?;

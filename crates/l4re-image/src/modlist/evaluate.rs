@@ -112,6 +112,8 @@ enum Mode {
 struct State {
     mode: Mode,
     found: bool,
+    /// An entry has begun, be it the one asked for or not.
+    past_globals: bool,
     no_defaults: bool,
     modaddr: [Option<String>; 2],
     bootstrap: Listed,
@@ -130,6 +132,7 @@ impl Default for State {
         Self {
             mode: Mode::default(),
             found: false,
+            past_globals: false,
             no_defaults: false,
             modaddr: [None, None],
             bootstrap: Listed::of_default("bootstrap"),
@@ -156,7 +159,8 @@ impl State {
             && line.options.is_empty()
             && let Some(address) = line.rest.split_whitespace().next()
         {
-            return self.modaddr(address).map(|()| true);
+            self.modaddr(address);
+            return Ok(true);
         }
         let command = line.command.to_ascii_lowercase();
         match command.as_str() {
@@ -185,15 +189,13 @@ impl State {
         Ok(true)
     }
 
-    fn modaddr(&mut self, address: &str) -> Result<(), String> {
+    /// Global up to the first entry, then of whatever is being read: a group's, too.
+    fn modaddr(&mut self, address: &str) {
         match self.mode {
-            Mode::Global => self.modaddr[0] = Some(address.to_owned()),
-            Mode::Entry => self.modaddr[1] = Some(address.to_owned()),
-            // A group before the first entry is global to L4Re, but not after it.
-            Mode::Group => return Err("modaddr in a group".to_owned()),
-            Mode::Other => {}
+            _ if !self.past_globals => self.modaddr[0] = Some(address.to_owned()),
+            Mode::Entry | Mode::Group => self.modaddr[1] = Some(address.to_owned()),
+            Mode::Global | Mode::Other => {}
         }
-        Ok(())
     }
 
     fn entry(&mut self, line: &Line<'_>, what: &Evaluation<'_>) -> Result<bool, String> {
@@ -202,6 +204,7 @@ impl State {
         }
         let name = value(line, what)?.unwrap_or_default();
         self.mode = Mode::Other;
+        self.past_globals = true;
         if !name.is_empty() && name.eq_ignore_ascii_case(what.entry) {
             self.mode = Mode::Entry;
             self.found = true;
@@ -282,7 +285,7 @@ impl State {
         if line.has("perl") || line.has("shell") {
             return Err("code".to_owned());
         }
-        if !fits(line, what) {
+        if !line.is_for(what.arch, what.bits) {
             return Ok(());
         }
         let files = expand(line.rest, what.folder).ok_or("a pattern that only Perl can expand")?;
@@ -329,15 +332,9 @@ impl State {
     }
 }
 
-/// Whether a line is for this machine.
-fn fits(line: &Line<'_>, what: &Evaluation<'_>) -> bool {
-    let fits = |name, own| line.alternatives(name).is_none_or(|words| words.contains(&own));
-    fits("arch", what.arch) && fits("bits", what.bits)
-}
-
 /// What the line says, if it is for this machine.
 fn value<'a>(line: &Line<'a>, what: &Evaluation<'_>) -> Result<Option<&'a str>, String> {
-    if !fits(line, what) {
+    if !line.is_for(what.arch, what.bits) {
         return Ok(None);
     }
     match ["perl", "shell", "glob"].into_iter().find(|code| line.has(code)) {

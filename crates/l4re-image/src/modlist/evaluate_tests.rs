@@ -88,7 +88,7 @@ fn what_only_the_real_tools_can() {
     for line in [
         "module[perl] code",
         "module[shell] code",
-        "module[glob] {a,b}.cfg",
+        "module[glob] ~/*.cfg",
         "moe[glob] *.cfg",
         "module-group none",
         "set mode linux",

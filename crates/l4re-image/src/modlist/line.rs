@@ -44,6 +44,12 @@ impl<'a> Line<'a> {
         self.options.iter().rev().find(|(key, _)| *key == name).and_then(|(_, value)| *value)
     }
 
+    /// Whether it is for a machine, by its conditions.
+    pub(crate) fn is_for(&self, arch: &str, bits: &str) -> bool {
+        let fits = |name, own| self.alternatives(name).is_none_or(|words| words.contains(&own));
+        fits("arch", arch) && fits("bits", bits)
+    }
+
     /// The alternatives of `arch=` or `bits=`.
     pub(crate) fn alternatives(&self, name: &str) -> Option<Vec<&'a str>> {
         self.has(name).then(|| {

@@ -100,11 +100,7 @@ fn entry(
         return None;
     }
     let archs = line.alternatives("arch");
-    let bits = line.alternatives("bits");
-    let fits = |words: &Option<Vec<&str>>, own: &str| {
-        words.as_ref().is_none_or(|words| words.contains(&own))
-    };
-    let for_tree = fits(&archs, tree.arch().l4re()) && fits(&bits, &tree.arch().bits().to_string());
+    let for_tree = line.is_for(tree.arch().l4re(), &tree.arch().bits().to_string());
     if !(for_tree || options.all_archs) {
         return None;
     }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::line::Line;
+use super::pattern::expand;
 use crate::tree::TreeError;
 
 /// More files than any list includes.
@@ -38,7 +39,8 @@ impl Source {
         file: &Utf8Path,
         variables: &BTreeMap<&str, String>,
     ) -> Result<Self, TreeError> {
-        let mut reader = Reader { source: Self::default(), variables, stack: Vec::new(), files: 0 };
+        let mut reader =
+            Reader { source: Self::default(), variables, stack: Vec::new(), files: 0, waiting: 0 };
         let text = fs_err::read(file)?;
         reader.file(file, &String::from_utf8_lossy(&text))?;
         Ok(reader.source)
@@ -56,6 +58,8 @@ struct Reader<'a> {
     /// The files that are being read, outermost first.
     stack: Vec<Utf8PathBuf>,
     files: usize,
+    /// Files of the same include that come before another one are being read.
+    waiting: usize,
 }
 
 impl Reader<'_> {
@@ -96,18 +100,27 @@ impl Reader<'_> {
         line: usize,
         parsed: &Line<'_>,
     ) -> Result<(), TreeError> {
-        match self.path_of(parsed) {
-            Some(path) => self.included(file, line, &path),
-            None => {
-                self.source.note_beyond(file, line, "an include that must be evaluated");
-                Ok(())
-            }
+        let variable = |name| self.variables.get(name).map_or("", String::as_str);
+        if !parsed.is_for(variable("ARCH"), variable("BITS")) {
+            return Ok(());
         }
+        let Some(mut paths) = self.paths_of(file, parsed).filter(|_| self.waiting == 0) else {
+            self.source.note_beyond(file, line, "an include that must be evaluated");
+            return Ok(());
+        };
+        let last = paths.pop();
+        // L4Re reads what these include after all of them.
+        self.waiting += 1;
+        for path in &paths {
+            self.included(file, line, path)?;
+        }
+        self.waiting -= 1;
+        last.map_or(Ok(()), |path| self.included(file, line, &path))
     }
 
-    /// The path in an include, `${NAME}` replaced; `None` with conditions, code or patterns,
-    /// which are L4Re's tools' to evaluate.
-    fn path_of(&self, parsed: &Line<'_>) -> Option<String> {
+    /// The paths that an include names, `${NAME}` replaced and patterns expanded; `None` with
+    /// code, which is L4Re's tools' to evaluate.
+    fn paths_of(&self, file: &Utf8Path, parsed: &Line<'_>) -> Option<Vec<String>> {
         let path = match parsed.rest.split_once("${") {
             Some((before, rest)) => {
                 let (name, after) = rest.split_once('}')?;
@@ -115,8 +128,16 @@ impl Reader<'_> {
             }
             None => parsed.rest.to_owned(),
         };
-        let special = |c: char| c.is_whitespace() || "*?{}~\\\"'[$".contains(c);
-        (parsed.options.is_empty() && !path.contains(special)).then_some(path)
+        let special = |c: char| c.is_whitespace() || "~\\\"'$".contains(c);
+        if ["perl", "shell", "glob"].into_iter().any(|code| parsed.has(code))
+            || path.contains(special)
+        {
+            return None;
+        }
+        match path.contains(['*', '?', '{', '}', '[']) {
+            true => expand(&path, file.parent().unwrap_or(Utf8Path::new("."))),
+            false => Some(vec![path]),
+        }
     }
 
     fn included(&mut self, file: &Utf8Path, line: usize, path: &str) -> Result<(), TreeError> {
