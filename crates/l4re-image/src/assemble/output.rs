@@ -15,6 +15,9 @@ use crate::image::{Image, Inspection, Pieces, beside};
 use crate::make::{MakeError, MakeRequest, check_headers};
 use crate::replace::Replacement;
 
+/// More bytes than are summed in the twinkling of an eye.
+const MUCH: u64 = 16 << 20;
+
 /// An image that is to be written.
 pub(super) struct Output<'a> {
     pub(super) request: &'a MakeRequest,
@@ -40,17 +43,20 @@ impl Output<'_> {
         }
         let output = Replacement::of(path).map_err(failed)?;
         let file = output.file();
-        let known = modules.iter().all(|module| module.prepared.md5.is_some());
-        let written = || match known {
-            true => Ok(Ok(())),
-            false => Writer::to(file, Pieces::unsummed()).image(&payload, &frame, modules, true),
+        let unknown = modules.iter().filter(|module| module.prepared.md5.is_none());
+        // While much is summed, it is written: else it can wait, and is read only once.
+        let while_summed = unknown.map(|module| module.prepared.size).sum::<u64>() > MUCH;
+        let written = || match while_summed {
+            false => Ok(Ok(())),
+            true => Writer::to(file, Pieces::unsummed()).image(&payload, &frame, modules, true),
         };
         let (written, sums) = sums::meanwhile(modules, written);
         written.map_err(failed)?.map_err(AssembleError::Unfit)?;
         let sums = sums.map_err(AssembleError::Unfit)?;
         // What is in front of the modules holds their sums: so the image's sum comes after.
         let (payload, frame) = plan(&sums)?;
-        let write = |pieces| Writer::to(file, pieces).image(&payload, &frame, modules, known);
+        let write =
+            |pieces| Writer::to(file, pieces).image(&payload, &frame, modules, !while_summed);
         let (written, sha256) = match sha256 {
             Some(sha256) => (write(Pieces::unsummed()), sha256),
             None => beside(write),
