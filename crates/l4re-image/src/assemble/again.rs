@@ -46,7 +46,7 @@ impl Note {
         let last =
             Last { key: next()?, date: next()?, number: next()?.parse().ok()?, sha256: next()? };
         sweep::used(&self.0);
-        let there = next()? == state(image)?;
+        let there = Some(next()?) == state(image);
         (last.key == key && last.sha256.len() == 64).then_some((last, there))
     }
 
