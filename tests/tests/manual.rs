@@ -114,7 +114,25 @@ fn bash_completes_both_spellings() {
         assert!(output.stdout.contains(line), "{output:?}");
     }
     assert!(output.stdout.contains("cargo l4re twin sta: sta"), "{output:?}");
-    for shell in ["zsh", "fish", "powershell", "elvish"] {
+}
+
+#[test]
+fn fish_and_zsh_complete_both_spellings() {
+    let tree = given("L4RE_TEST_TREE_AMD64");
+    let path = format!("{}:/usr/bin:/bin", given("L4RE_TEST_BINARY").parent().unwrap());
+    let desk = Desk::new().with("PATH", path).with("CARGO_L4RE_TREE_AMD64_BUILD", tree);
+    let script = "cargo-l4re completions fish | source\n\
+        complete -C 'cargo-l4re efii'; complete -C 'cargo l4re efiimage hello-sha'\n";
+    let fish = desk.start_program("/usr/bin/fish".into(), &["--no-config", "-c", script]);
+    let fish = fish.wait(Duration::from_secs(60)).code(0);
+    assert_eq!(fish.stdout, "efiimage\tBuild an EFI image\nhello-shared\n");
+    // Cargo's own completion for zsh calls a plugin's by this name, its own name first.
+    let script = "compdef() { }; _describe() { print -l ${(P)3} }\n\
+        source <(cargo-l4re completions zsh)\n\
+        words=(l4re efiimage hello-sha); CURRENT=3; _cargo-l4re\n";
+    let zsh = desk.start_program("/usr/bin/zsh".into(), &["-f", "-c", script]);
+    zsh.wait(Duration::from_secs(60)).code(0).prints("hello-shared");
+    for shell in ["powershell", "elvish"] {
         desk.l4re(&["completions", shell]).code(0).prints("cargo-l4re");
     }
 }

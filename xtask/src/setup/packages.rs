@@ -17,6 +17,8 @@ const X86_64: [&str; 5] = ["qemu-system-x86", "seabios", "ovmf", "ipxe", "ipxe-q
 const ARM64: [&str; 2] = ["qemu-system-arm", "qemu-efi-aarch64"];
 /// To make the virtual environment of the tests.
 const PYTHON: [&str; 2] = ["python3", "python3-venv"];
+/// Shells whose completions are tested, beside the one that is always there.
+const SHELLS: [&str; 2] = ["fish", "zsh"];
 
 /// To compile a release: C for both of its targets.
 const DIST: [&str; 3] = ["musl-tools", "gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"];
@@ -28,7 +30,7 @@ pub(super) fn wanted(project: &Project, purpose: Purpose) -> Result<Vec<String>>
     }
     let mut wanted: Vec<String> = X86_64.iter().chain(&ARM64).map(|&name| name.into()).collect();
     if purpose != Purpose::Demo {
-        wanted.extend(PYTHON.map(str::to_owned));
+        wanted.extend(PYTHON.iter().chain(&SHELLS).map(|&name| name.to_owned()));
     }
     let list = fs_err::read_to_string(project.demo_source().join("packages.txt"))?;
     for name in listed(&list) {

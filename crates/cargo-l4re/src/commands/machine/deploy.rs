@@ -19,15 +19,22 @@ use crate::instance::{self, Connection, Ending, Launch, Money, Placed, Recipe, S
 use crate::interrupt::Interrupt;
 use crate::source::Source;
 
-/// Arguments of `deploy`.
+/// What a plan is made of.
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub struct Planned {
     #[command(flatten)]
     image: ImageFlags,
     #[command(flatten)]
     machine: MachineFlags,
     #[command(flatten)]
     end: Where,
+}
+
+/// Arguments of `deploy`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    what: Planned,
     /// Spot capacity first, on demand after
     #[arg(long)]
     spot: bool,
@@ -61,9 +68,9 @@ pub struct Arguments {
 /// Runs `deploy`.
 pub fn deploy(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failure> {
     context.with_runtime(|runtime, interrupt| {
-        let source = arguments.image.source(context, interrupt)?;
+        let source = arguments.what.image.source(context, interrupt)?;
         let recipe = recipe(context, arguments, &source)?;
-        let ready = instance::connect(context, arguments.end)?;
+        let ready = instance::connect(context, arguments.what.end)?;
         ready.check_desk(context, source.arch())?;
         runtime.block_on(async {
             let connection = ready.connect().await?;
@@ -78,7 +85,7 @@ pub fn deploy(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failu
 }
 
 fn recipe(context: &Context, arguments: &Arguments, source: &Source) -> Result<Recipe, Failure> {
-    let mut recipe = arguments.machine.recipe(context, source, arguments.image.kind)?;
+    let mut recipe = arguments.what.machine.recipe(context, source, arguments.what.image.kind)?;
     recipe.spot = arguments.spot;
     recipe.adopt = true;
     recipe.zones.clone_from(&arguments.zones);
@@ -198,17 +205,6 @@ fn plan_lines(connection: &Connection, placed: &Placed) -> Vec<String> {
         lines.push(format!("\nUser data:\n{script}"));
     }
     lines
-}
-
-/// What a plan is made of, for a report.
-#[derive(Debug, Args)]
-pub struct Planned {
-    #[command(flatten)]
-    image: ImageFlags,
-    #[command(flatten)]
-    machine: MachineFlags,
-    #[command(flatten)]
-    end: Where,
 }
 
 /// The plan for what a command line names, in lines; `None` when it names nothing.
