@@ -5,7 +5,7 @@
 
 use camino::Utf8PathBuf;
 use clap::Args;
-use l4re_image::{Change, Difference, DiskTable, Inspection, Verdict};
+use l4re_image::{Change, Difference, DiskTable, Inspection, Module, Verdict};
 use serde_json::json;
 
 use super::Context;
@@ -165,12 +165,25 @@ fn show_disk(context: &Context, disk: DiskTable) -> Result<(), Failure> {
 }
 
 fn modules(context: &Context, inspection: &Inspection) -> Result<(), Failure> {
-    let mut table = Table::new(&["TYPE", "SIZE", "NAME", "COMMAND LINE"]);
+    let mut table = Table::new(&["TYPE", "SIZE", "MD5", "COMMAND LINE"]);
     for module in &inspection.modules {
         let size = bytesize::ByteSize::b(module.size).display().iec().to_string();
         let kind = format!("{:?}", module.kind).to_lowercase();
-        table.row([kind, size, module.name.clone(), module.cmdline.clone()]);
+        table.row([kind, size, module.md5.clone(), words(module)]);
     }
     context.shell.result("\nModules")?;
     Ok(context.shell.result(table)?)
+}
+
+/// A module's command line, its name before it where that is another, its attributes behind.
+fn words(module: &Module) -> String {
+    let first = module.cmdline.split_whitespace().next().unwrap_or_default();
+    let mut words = match first == module.name {
+        true => module.cmdline.clone(),
+        false => format!("{}: {}", module.name, module.cmdline),
+    };
+    for attribute in &module.attributes {
+        words += &format!(" [{}={}]", attribute.key, attribute.value);
+    }
+    words
 }
