@@ -219,24 +219,18 @@ impl Cloud {
             let way = in_the_way(&attempt.name, &instance);
             return Err(CloudError::AlreadyRunning(Box::new(way)));
         }
+        self.tell_launched(&instance, true);
         let spot = instance.spot_request.is_some();
-        Ok(self.launched(instance, attempt, true, spot))
+        Ok(Launched { instance, plan: attempt.plan.clone(), adopted: true, spot })
     }
 
-    fn launched(
-        &self,
-        instance: Instance,
-        attempt: &Attempt,
-        adopted: bool,
-        spot: bool,
-    ) -> Launched {
+    fn tell_launched(&self, instance: &Instance, adopted: bool) {
         self.tell(Event::Launched {
             id: instance.id.clone(),
             instance_type: instance.instance_type.clone(),
             zone: instance.zone.clone(),
             adopted,
         });
-        Launched { instance, plan: attempt.plan.clone(), adopted, spot }
     }
 
     /// Looks whether another command has launched under the same name meanwhile.
@@ -247,6 +241,7 @@ impl Cloud {
         prepared: &Prepared,
         options: &LaunchOptions,
     ) -> Result<Launched, CloudError> {
+        self.tell_launched(&instance, false);
         let older = match self.named(&attempt.name).await {
             Ok(named) => named.into_iter().find(|other| other.is_older_rival_of(&instance)),
             Err(error) => {
@@ -256,7 +251,12 @@ impl Cloud {
             }
         };
         match older {
-            None => Ok(self.launched(instance, attempt, false, attempt.spot)),
+            None => Ok(Launched {
+                instance,
+                plan: attempt.plan.clone(),
+                adopted: false,
+                spot: attempt.spot,
+            }),
             Some(older) => {
                 self.terminate(&instance).await?;
                 self.adopt(older, attempt, prepared, options)

@@ -9,12 +9,14 @@ use http_body::{Body, Frame, SizeHint};
 
 /// Cuts an answer's body.
 pub(crate) fn truncate(answer: Response<s3s::Body>, bytes: u64) -> Response<s3s::Body> {
-    answer.map(|body| s3s::Body::http_body_unsync(Truncated { body, left: bytes }))
+    answer.map(|body| s3s::Body::http_body_unsync(Truncated { body, left: bytes, sent: false }))
 }
 
 struct Truncated {
     body: s3s::Body,
     left: u64,
+    /// Whether what comes before the break had a chance to be sent.
+    sent: bool,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +31,13 @@ impl Body for Truncated {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        if self.left == 0 && !self.sent {
+            // An error at once would take along what the server has not flushed yet, and the
+            // client would see a connection that was never used.
+            self.sent = true;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         if self.left == 0 {
             return Poll::Ready(Some(Err(Box::new(BrokenOff))));
         }
