@@ -105,16 +105,23 @@ impl Endpoint {
         match kind.name(&parts, verified.as_deref().unwrap_or_default()) {
             Some(name) => {
                 let refuse = |fault| act(Err(fault));
-                let done = self.act(kind, parts.clone(), verified);
+                let slow = kind.moves_blocks() || name == "ec2:GetConsoleScreenshot";
+                let done = self.act(kind, parts.clone(), verified, slow);
                 meet(&self.twin.faults, &name, refuse, done).await
             }
             None => Ok(act(verified)),
         }
     }
 
-    /// Carries out a call; what moves blocks does not hold the other calls up.
-    async fn act(&self, kind: Kind, parts: Arc<Parts>, body: Result<Bytes, Fault>) -> Answer {
-        if !kind.moves_blocks() {
+    /// Carries out a call; a slow one does not hold the others up.
+    async fn act(
+        &self,
+        kind: Kind,
+        parts: Arc<Parts>,
+        body: Result<Bytes, Fault>,
+        slow: bool,
+    ) -> Answer {
+        if !slow {
             return kind.answer(&self.twin, &parts, body);
         }
         let twin = self.twin.clone();

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{
     attributes, console, images, instance_types, instances, launch, lifecycle, metadata_defaults,
-    network, registration, snapshots, spot_prices, spot_requests, tags, volumes,
+    network, registration, screenshot, snapshots, spot_prices, spot_requests, tags, volumes,
 };
 use crate::fault::Fault;
 use crate::query::{Params, Scope};
@@ -67,6 +67,7 @@ const ACTIONS: &[(&str, DryRun, Action)] = &[
     ("DisableSerialConsoleAccess", DryRun::Before, console::disable_access),
     ("EnableSerialConsoleAccess", DryRun::Before, console::enable_access),
     ("GetConsoleOutput", DryRun::Before, console::output),
+    ("GetConsoleScreenshot", DryRun::Before, screenshot::get),
     ("GetInstanceMetadataDefaults", DryRun::Before, metadata_defaults::get),
     ("GetSerialConsoleAccessStatus", DryRun::Before, console::access_status),
     ("ModifyInstanceAttribute", DryRun::Before, attributes::modify),

@@ -14,6 +14,7 @@ mod metadata_defaults;
 mod network;
 mod pages;
 mod registration;
+mod screenshot;
 mod snapshots;
 mod spot_prices;
 mod spot_requests;

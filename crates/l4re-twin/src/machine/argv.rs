@@ -26,6 +26,8 @@ pub(crate) struct Machine {
     pub(crate) instance_type: String,
     pub(crate) instance_id: String,
     pub(crate) mac: String,
+    /// Whether it has a graphics card, whose screen can be seen.
+    pub(crate) screen: bool,
     /// What DHCP names as boot file.
     pub(crate) boot_file: Option<String>,
     /// Whether anything answers the guest's network card at all.
@@ -83,6 +85,7 @@ pub(crate) fn qemu_argv(machine: &Machine) -> Vec<String> {
         option("gdb", format!("unix:{gdb},server=on,wait=off"));
     }
     smbios(machine, &mut option);
+    screen(machine, &mut option);
     boot(machine, &mut option);
     option("netdev", netdev(machine));
     option("device", network_card(machine));
@@ -125,6 +128,13 @@ fn smbios(machine: &Machine, option: &mut impl FnMut(&str, String)) {
     option("smbios", format!("type=1,manufacturer=Amazon EC2,product={product}"));
     let asset = escaped(&machine.instance_id);
     option("smbios", format!("type=2,manufacturer=Amazon EC2,asset={asset}"));
+}
+
+/// The screen that `GetConsoleScreenshot` shows.
+fn screen(machine: &Machine, option: &mut impl FnMut(&str, String)) {
+    if machine.screen {
+        option("device", "VGA".into());
+    }
 }
 
 fn boot(machine: &Machine, option: &mut impl FnMut(&str, String)) {
@@ -220,6 +230,7 @@ mod tests {
             instance_type: "c7i-flex.large".into(),
             instance_id: "i-0123456789abcdef0".into(),
             mac: "02:00:00:00:00:01".into(),
+            screen: true,
             boot_file: Some("http://169.254.169.254/latest/user-data".into()),
             network: true,
             closed: true,
@@ -259,6 +270,7 @@ mod tests {
         let machine = Machine {
             architecture: Architecture::Arm64,
             virtualization: true,
+            screen: false,
             boot_file: None,
             ..machine()
         };

@@ -17,6 +17,7 @@ use crate::machine::plan::{Prepared, followed_disk, prepare, remove_disks};
 use crate::machine::process::spawn;
 use crate::machine::qmp::{Command, Events, connect};
 use crate::machine::registry::Control;
+use crate::machine::screen::PICTURE;
 use crate::machine::watch::{End, Round, Running, Watch, last_words, until};
 use crate::machine::{Ending, disk};
 use crate::script::{self, Outcome};
@@ -206,6 +207,10 @@ impl Life {
                     None => events_end = true,
                 },
                 control = self.control.recv() => match control {
+                    Some(Control::Photograph) => {
+                        let dir = self.twin.store.instance_dir(&self.id);
+                        watch.photograph(&dir.join(PICTURE)).await;
+                    }
                     Some(control) => {
                         if control == Control::Reboot {
                             self.snapshot();
@@ -230,7 +235,7 @@ impl Life {
         loop {
             match self.control.recv().await {
                 Some(Control::End(ending)) => return ending,
-                Some(Control::Reboot) => {}
+                Some(Control::Reboot | Control::Photograph) => {}
                 None => return Ending::Now,
             }
         }
@@ -259,10 +264,13 @@ impl Life {
 
 /// What the API wants of a machine without QEMU.
 async fn next_round(control: &mut mpsc::UnboundedReceiver<Control>) -> Round {
-    match control.recv().await {
-        Some(Control::Reboot) => Round::Again,
-        Some(Control::End(ending)) => Round::Over(End::Told(ending)),
-        None => Round::Over(End::Told(Ending::Now)),
+    loop {
+        return match control.recv().await {
+            Some(Control::Reboot) => Round::Again,
+            Some(Control::End(ending)) => Round::Over(End::Told(ending)),
+            Some(Control::Photograph) => continue,
+            None => Round::Over(End::Told(Ending::Now)),
+        };
     }
 }
 

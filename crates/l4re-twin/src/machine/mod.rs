@@ -10,9 +10,11 @@ mod plan;
 mod process;
 mod qmp;
 mod registry;
+mod screen;
 mod watch;
 
 pub(crate) use accelerator::Accelerator;
 pub(crate) use life::launch;
 pub use plan::gdb_socket;
 pub(crate) use registry::{Ending, Machines};
+pub(crate) use screen::{Picture, picture};

@@ -55,6 +55,7 @@ pub(crate) fn prepare(
         instance_type: instance.instance_type.clone(),
         instance_id: instance.id.clone(),
         mac: instance.mac.clone(),
+        screen: instance.has_screen(),
         boot_file: (!follow).then(|| USER_DATA.to_owned()),
         network: twin.faults.decide("machine:network").effect != Some(Effect::NoNetwork),
         closed: config.guest_network == GuestNetwork::Closed,

@@ -3,6 +3,7 @@
 
 use std::io;
 
+use camino::Utf8Path;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
@@ -85,6 +86,11 @@ impl Commands {
                 self.execute("chardev-send-break", &json!({ "id": "serial" })).await
             }
         }
+    }
+
+    /// Has a picture of the screen written to a file.
+    pub(crate) async fn photograph(&mut self, file: &Utf8Path) -> io::Result<()> {
+        self.execute("screendump", &json!({ "filename": file })).await
     }
 
     async fn execute(&mut self, name: &str, arguments: &Value) -> io::Result<()> {

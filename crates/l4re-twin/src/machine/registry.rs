@@ -24,6 +24,8 @@ pub(crate) enum Ending {
 pub(crate) enum Control {
     Reboot,
     End(Ending),
+    /// QEMU is to write a picture of the screen.
+    Photograph,
 }
 
 /// The machines that live, by instance.
@@ -62,6 +64,10 @@ impl Machines {
 
     pub(crate) fn reboot(&self, id: &str) {
         self.tell(id, Control::Reboot);
+    }
+
+    pub(crate) fn photograph(&self, id: &str) {
+        self.tell(id, Control::Photograph);
     }
 
     pub(crate) fn end(&self, id: &str, ending: Ending) {

@@ -128,6 +128,8 @@ impl Watch {
                 self.verdict = Some(Round::Over(End::Told(Ending::Asked)));
             }
             Control::End(ending) => self.end(process, Round::Over(End::Told(ending))),
+            // The life knows where the picture goes.
+            Control::Photograph => {}
         }
     }
 
@@ -143,6 +145,13 @@ impl Watch {
     pub(super) fn end(&mut self, process: &Running, verdict: Round) {
         (self.verdict, self.deadline) = (Some(verdict), None);
         process.killer.kill();
+    }
+
+    /// Has QEMU write a picture of the screen.
+    pub(super) async fn photograph(&mut self, file: &camino::Utf8Path) {
+        if let Err(error) = self.commands.photograph(file).await {
+            tracing::warn!("QEMU makes no picture: {error}");
+        }
     }
 
     /// Gives QEMU a command.

@@ -206,3 +206,10 @@ pub(crate) struct Instance {
     pub(crate) monitoring: bool,
     pub(crate) ebs_optimized: bool,
 }
+
+impl Instance {
+    /// Whether it has a screen: on EC2 metal and arm64 have none.
+    pub(crate) fn has_screen(&self) -> bool {
+        self.architecture == Architecture::X86_64 && !self.bare_metal
+    }
+}

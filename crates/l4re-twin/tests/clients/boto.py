@@ -199,7 +199,12 @@ def own_images():
     while text not in ec2.get_console_output(InstanceId=one["InstanceId"], Latest=True).get("Output", ""):
         assert time.monotonic() < deadline, "the disk does not boot"
         time.sleep(0.5)
+    screen = base64.b64decode(ec2.get_console_screenshot(InstanceId=one["InstanceId"])["ImageData"])
+    assert screen.startswith(b"\xff\xd8") and screen.endswith(b"\xff\xd9"), screen[:4]
+    # What the firmware wrote: a black screen of this size is a third of it.
+    assert len(screen) > 9000, len(screen)
     ec2.terminate_instances(InstanceIds=[one["InstanceId"]], SkipOsShutdown=True)
+    assert code_of(ec2.get_console_screenshot, InstanceId=one["InstanceId"]) == "IncorrectInstanceState"
 
 
 def around():
