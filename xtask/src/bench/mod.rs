@@ -7,6 +7,7 @@
 mod boot;
 mod by_hand;
 mod console;
+mod deploy;
 mod http;
 mod image;
 mod large;
@@ -59,6 +60,9 @@ pub(crate) enum Measure {
     Start,
     /// 1 GiB of hostile bytes through `console`, against `grep -E`; its speed and peak memory
     Console,
+    /// `deploy` to the accepted launch and uploads, on the twin with 50 ms added to each
+    /// call, against the aws command line
+    Deploy,
 }
 
 /// What every measure works with.
@@ -113,6 +117,7 @@ fn take(bench: &Bench<'_>, measure: Measure) -> Result<Vec<Outcome>> {
             return Ok(std::iter::once(hello).chain(large::measure(bench)?).collect());
         }
         Measure::Console => return console::measure(bench),
+        Measure::Deploy => return deploy::measure(bench),
         Measure::Make => image::measure_make(bench)?,
         Measure::Run => boot::measure(bench)?,
         Measure::Start => start::measure(bench)?,

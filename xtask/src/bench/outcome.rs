@@ -23,6 +23,17 @@ pub(super) enum Outcome {
     Peak(Peak),
     /// Our speed.
     Rate(Rate),
+    /// A number of ours.
+    Count(Count),
+}
+
+/// Something that is counted.
+#[derive(Clone, Debug)]
+pub(super) struct Count {
+    /// What, and how many are good enough.
+    pub(super) goal: Goal,
+    /// How many there are.
+    pub(super) count: f64,
 }
 
 impl Outcome {
@@ -32,6 +43,7 @@ impl Outcome {
             Self::Ratio(sample) => &sample.goal,
             Self::Peak(peak) => &peak.goal,
             Self::Rate(rate) => &rate.goal,
+            Self::Count(count) => &count.goal,
         }
     }
 
@@ -41,6 +53,7 @@ impl Outcome {
             Self::Ratio(sample) => sample.ratio(),
             Self::Peak(peak) => peak.largest(),
             Self::Rate(rate) => rate.per_second,
+            Self::Count(count) => count.count,
         }
     }
 
@@ -50,6 +63,7 @@ impl Outcome {
             Self::Ratio(sample) => sample.rounds(),
             Self::Peak(peak) => peak.rounds(),
             Self::Rate(rate) => rate.rounds,
+            Self::Count(_) => 1,
         }
     }
 
@@ -71,7 +85,7 @@ impl Outcome {
     fn excess(&self) -> f64 {
         match self {
             Self::Rate(_) => self.goal().target / self.value(),
-            Self::Ratio(_) | Self::Peak(_) => self.value() / self.goal().target,
+            Self::Ratio(_) | Self::Peak(_) | Self::Count(_) => self.value() / self.goal().target,
         }
     }
 }

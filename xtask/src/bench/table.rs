@@ -50,6 +50,9 @@ fn measure(outcome: &Outcome) -> Value {
         Outcome::Rate(rate) => {
             value["ours"] = json!({ "what": goal.ours, "mib_per_s": rate.per_second });
         }
+        Outcome::Count(count) => {
+            value["ours"] = json!({ "what": goal.ours, "count": count.count });
+        }
     }
     value
 }
@@ -75,6 +78,12 @@ fn row(outcome: &Outcome) -> Row {
             NONE.to_owned(),
             NONE.to_owned(),
             format!(">= {} MiB/s", goal.target),
+        ],
+        Outcome::Count(count) => [
+            format!("{} {}", count.count, goal.ours),
+            NONE.to_owned(),
+            NONE.to_owned(),
+            format!("<= {}", goal.target),
         ],
     };
     let tree = goal.tree.map_or(NONE, Tree::name).to_owned();
