@@ -55,6 +55,8 @@ pub struct LaunchOptions {
     pub after_failure: AfterFailure,
     /// Security groups; the VPC's default group, which lets nothing in, if empty.
     pub security_groups: Vec<String>,
+    /// User data, instead of the script that boots the image.
+    pub user_data: Option<String>,
     /// Further tags, on every resource.
     pub tags: Vec<(String, String)>,
     /// Whether to take a live instance of that name for one's own, if the same owner asked for
@@ -111,7 +113,10 @@ pub fn attempts<'a>(
     options: &LaunchOptions,
     now: Timestamp,
 ) -> Result<Vec<Attempt>, CloudError> {
-    let script = script_of(image, object.into(), options)?;
+    let script = match &options.user_data {
+        Some(user_data) => Some(user_data.clone()),
+        None => script_of(image, object.into(), options)?,
+    };
     let tags = launch_tags(
         &TagValues {
             name: &prepared.options.name,

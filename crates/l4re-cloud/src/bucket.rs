@@ -13,8 +13,8 @@ use crate::error::CloudError;
 use crate::event::Event;
 
 /// Objects can be sent again; nothing boots from one that is this old.
-const OBJECT_DAYS: i32 = 30;
-const UNFINISHED_UPLOAD_DAYS: i32 = 1;
+pub(crate) const OBJECT_DAYS: i32 = 30;
+pub(crate) const UNFINISHED_UPLOAD_DAYS: i32 = 1;
 
 /// The only region whose name CreateBucket does not take.
 const NAMELESS_REGION: &str = "us-east-1";

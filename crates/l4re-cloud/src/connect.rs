@@ -7,12 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_sdk_ec2::config::StalledStreamProtectionConfig;
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::config::ResponseChecksumValidation;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::timeout::TimeoutConfig;
 use futures::future::BoxFuture;
+use jiff::Timestamp;
 use tokio::sync::OnceCell;
 
 use crate::chain;
@@ -133,6 +135,10 @@ struct Inner {
     s3_fetch: aws_sdk_s3::Client,
     sts: aws_sdk_sts::Client,
     connect: aws_sdk_ec2instanceconnect::Client,
+    scheduler: aws_sdk_scheduler::Client,
+    pricing: aws_sdk_pricing::Client,
+    quotas: aws_sdk_servicequotas::Client,
+    credentials: Option<SharedCredentialsProvider>,
     region: String,
     endpoint: Option<String>,
     serial: Option<SerialEndpoint>,
@@ -183,6 +189,16 @@ impl Cloud {
                     .retry_classifier(quick)
                     .build(),
             ),
+            scheduler: aws_sdk_scheduler::Client::from_conf(
+                aws_sdk_scheduler::config::Builder::from(&config).retry_classifier(quick).build(),
+            ),
+            pricing: aws_sdk_pricing::Client::from_conf(pricing_config(&config)),
+            quotas: aws_sdk_servicequotas::Client::from_conf(
+                aws_sdk_servicequotas::config::Builder::from(&config)
+                    .retry_classifier(quick)
+                    .build(),
+            ),
+            credentials: config.credentials_provider(),
             region,
             endpoint: config.endpoint_url().map(ToOwned::to_owned),
             serial: options.serial,
@@ -215,6 +231,17 @@ impl Cloud {
         &self.inner.s3
     }
 
+    /// Limits for a call to S3 that carries no object: those of the other services.
+    pub(crate) fn quick_s3(&self) -> aws_sdk_s3::config::Builder {
+        let limits = TimeoutConfig::builder()
+            .connect_timeout(self.timeouts().connect)
+            .read_timeout(self.timeouts().attempt)
+            .operation_attempt_timeout(self.timeouts().attempt)
+            .operation_timeout(self.timeouts().operation)
+            .build();
+        aws_sdk_s3::config::Builder::new().timeout_config(limits)
+    }
+
     /// The client whose presigned URLs guests use.
     pub(crate) fn s3_fetch(&self) -> &aws_sdk_s3::Client {
         &self.inner.s3_fetch
@@ -226,6 +253,24 @@ impl Cloud {
 
     pub(crate) fn instance_connect(&self) -> &aws_sdk_ec2instanceconnect::Client {
         &self.inner.connect
+    }
+
+    pub(crate) fn scheduler(&self) -> &aws_sdk_scheduler::Client {
+        &self.inner.scheduler
+    }
+
+    pub(crate) fn pricing(&self) -> &aws_sdk_pricing::Client {
+        &self.inner.pricing
+    }
+
+    pub(crate) fn quotas(&self) -> &aws_sdk_servicequotas::Client {
+        &self.inner.quotas
+    }
+
+    /// When the credentials end, if they are temporary and say so.
+    pub(crate) async fn credentials_end(&self) -> Option<Timestamp> {
+        let credentials = self.inner.credentials.as_ref()?.provide_credentials().await.ok()?;
+        Timestamp::try_from(credentials.expiry()?).ok()
     }
 
     pub(crate) fn endpoint(&self) -> Option<&str> {
@@ -325,6 +370,20 @@ fn s3_config(config: &SdkConfig, options: &ConnectOptions) -> aws_sdk_s3::Config
         .retry_classifier(NoHopelessRetry)
         .force_path_style(options.endpoint.is_some())
         .build()
+}
+
+/// The price list is served in a few regions only, for all of them.
+fn pricing_config(config: &SdkConfig) -> aws_sdk_pricing::Config {
+    let builder = aws_sdk_pricing::config::Builder::from(config).retry_classifier(NoHopelessRetry);
+    let region = config.region().map_or("", |region| region.as_ref());
+    let serves = match region.split('-').next() {
+        _ if config.endpoint_url().is_some() => return builder.build(),
+        Some("ap") => "ap-south-1",
+        Some("cn") => "cn-northwest-1",
+        Some("eu") => "eu-central-1",
+        _ => "us-east-1",
+    };
+    builder.region(aws_sdk_pricing::config::Region::new(serves)).build()
 }
 
 fn check_url(what: &'static str, url: Option<&str>) -> Result<(), CloudError> {

@@ -178,6 +178,16 @@ pub enum CloudError {
         /// Their ids.
         ids: Vec<String>,
     },
+    /// The image is not of the kind that the machine's iPXE starts.
+    #[error("{id} was started by {firmware}: it boots {boots} images only")]
+    WrongFirmware {
+        /// The instance.
+        id: String,
+        /// Its firmware, as EC2 spells it.
+        firmware: &'static str,
+        /// The kind that it boots.
+        boots: l4re_image::Kind,
+    },
     /// A spot instance that cannot be stopped, only removed.
     #[error("{id} is a one-time spot instance, which cannot be stopped")]
     SpotCannotStop {
@@ -393,6 +403,7 @@ impl CloudError {
             Self::NotFound { .. } => "no-such-instance",
             Self::NoSuchAmi { .. } => "no-such-ami",
             Self::Ambiguous { .. } => "ambiguous-name",
+            Self::WrongFirmware { .. } => "wrong-firmware",
             Self::SpotCannotStop { .. } => "spot-cannot-stop",
             Self::WrongState { .. } => "wrong-state",
             Self::Ended { .. } => "instance-ended",

@@ -39,6 +39,13 @@ pub enum Event {
         /// Since the start.
         elapsed: Duration,
     },
+    /// The store has not answered yet whether the object is there; comes each second.
+    StoreAwaited {
+        /// The object's key.
+        key: String,
+        /// Since it was asked.
+        elapsed: Duration,
+    },
     /// The upload is done, and stored.
     Uploaded {
         /// The object's key.
@@ -111,6 +118,13 @@ pub enum Event {
         zone: Option<String>,
         /// Whether an earlier run of the same command had launched it.
         adopted: bool,
+    },
+    /// AWS itself will terminate the instance then.
+    EndScheduled {
+        /// The instance.
+        id: String,
+        /// When.
+        expires: jiff::Timestamp,
     },
     /// The instance is in another state than before.
     StateChanged {

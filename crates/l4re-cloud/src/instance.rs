@@ -142,6 +142,11 @@ impl Instance {
         })
     }
 
+    /// Whether AWS itself ends it at its expiry.
+    pub fn end_is_scheduled(&self) -> bool {
+        tags::value(&self.tags, tags::SCHEDULE).is_some()
+    }
+
     /// Whether it is another live instance that was launched before `other`. Of two that
     /// compare each other exactly one says so. EC2's clock counts in whole seconds, so within
     /// one the launching machines' clocks decide.

@@ -151,7 +151,11 @@ impl Cloud {
                 other => other,
             }
         };
-        let (answer, ()) = tokio::join!(self.patiently(ask), self.cancel_spot(instance));
+        let (answer, (), ()) = tokio::join!(
+            self.patiently(ask),
+            self.cancel_spot(instance),
+            self.forget_end(instance),
+        );
         Ok(new_state(answer?.terminating_instances()))
     }
 

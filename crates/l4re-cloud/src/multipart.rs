@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use crate::connect::Cloud;
 use crate::error::CloudError;
 use crate::progress::Progress;
-use crate::store::{SUM_METADATA, Target, Written, base64_of_hex, status};
+use crate::store::{EXPIRES_METADATA, SUM_METADATA, Target, Written, base64_of_hex, status};
 
 /// One PutObject is quicker below.
 pub(crate) const MULTIPART_FROM: u64 = 16 << 20;
@@ -138,7 +138,8 @@ impl Cloud {
             .set_expected_bucket_owner(target.owner.clone())
             .content_type("application/octet-stream")
             .checksum_algorithm(ChecksumAlgorithm::Sha256)
-            .metadata(SUM_METADATA, &image.sha256);
+            .metadata(SUM_METADATA, &image.sha256)
+            .metadata(EXPIRES_METADATA, target.expires.to_string());
         let answer = self
             .call(CALL, request.send())
             .await

@@ -1,8 +1,15 @@
-//! What a machine costs, from a table that is dated and says so.
+//! What a machine costs: from AWS's price list, else from a table that is dated and says so.
 //!
-//! Invariant: pure. Source: the EC2 price list for Linux on demand in us-east-1.
+//! Invariant: every price says where it comes from. On demand, Linux, shared tenancy (which
+//! metal is listed under, too). Source of the table: the EC2 price list of us-east-1.
 
 use std::time::Duration;
+
+use jiff::civil::Date;
+use serde_json::Value;
+
+use crate::connect::Cloud;
+use crate::error::CloudError;
 
 /// When the table was made.
 pub const PRICES_AS_OF: &str = "2026-07";
@@ -30,13 +37,25 @@ const TABLE: [(&str, f64); 13] = [
     ("t4g.nano", 0.0042),
 ];
 
+/// Where a price comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PriceSource {
+    /// AWS's price list, as it was on that day.
+    PriceList(Date),
+    /// The table of this crate; `exact_region` unless it is us-east-1's as an estimate.
+    Table {
+        /// Whether it is for the region that was asked.
+        exact_region: bool,
+    },
+}
+
 /// A price.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Price {
     /// US dollars per hour.
     pub per_hour: f64,
-    /// Whether it is for the region that was asked, or us-east-1's as an estimate.
-    pub exact_region: bool,
+    /// Where it comes from.
+    pub source: PriceSource,
 }
 
 impl Price {
@@ -46,10 +65,54 @@ impl Price {
     }
 }
 
-/// The price of a type on demand; `None` if the table lacks it.
+/// The table's price of a type on demand; `None` if the table lacks it.
 pub fn price(instance_type: &str, region: &str) -> Option<Price> {
     let (_, per_hour) = TABLE.iter().find(|(name, _)| *name == instance_type)?;
-    Some(Price { per_hour: *per_hour, exact_region: region == PRICES_REGION })
+    let source = PriceSource::Table { exact_region: region == PRICES_REGION };
+    Some(Price { per_hour: *per_hour, source })
+}
+
+impl Cloud {
+    /// Asks AWS's price list for a type in this region; `None` if it lists none.
+    pub async fn listed_price(&self, instance_type: &str) -> Result<Option<f64>, CloudError> {
+        const CALL: &str = "pricing:GetProducts";
+        let filter = |field: &str, value: &str| {
+            aws_sdk_pricing::types::Filter::builder()
+                .r#type(aws_sdk_pricing::types::FilterType::TermMatch)
+                .field(field)
+                .value(value)
+                .build()
+                .map_err(|error| CloudError::BadAnswer { call: CALL, cause: error.to_string() })
+        };
+        let request = self
+            .pricing()
+            .get_products()
+            .service_code("AmazonEC2")
+            .format_version("aws_v1")
+            .filters(filter("instanceType", instance_type)?)
+            .filters(filter("regionCode", self.region())?)
+            .filters(filter("operatingSystem", "Linux")?)
+            .filters(filter("tenancy", "Shared")?)
+            .filters(filter("preInstalledSw", "NA")?)
+            .filters(filter("capacitystatus", "Used")?);
+        let answer = self.call(CALL, request.send()).await?;
+        Ok(answer.price_list().iter().find_map(|product| on_demand(product)))
+    }
+}
+
+/// US dollars per hour on demand, of a product as the price list writes it: JSON in a string.
+fn on_demand(product: &str) -> Option<f64> {
+    let product: Value = serde_json::from_str(product).ok()?;
+    let terms = product.pointer("/terms/OnDemand")?.as_object()?;
+    let dimensions = terms.values().filter_map(|term| term.get("priceDimensions")?.as_object());
+    let hourly = dimensions.flat_map(|all| all.values()).filter(|dimension| {
+        dimension.get("unit").and_then(Value::as_str).is_some_and(|unit| unit == "Hrs")
+    });
+    let price = |dimension: &Value| {
+        let text = dimension.pointer("/pricePerUnit/USD")?.as_str()?;
+        text.parse::<f64>().ok().filter(|price| price.is_finite() && *price > 0.0)
+    };
+    hourly.into_iter().find_map(price)
 }
 
 #[cfg(test)]
@@ -59,15 +122,36 @@ mod tests {
     #[test]
     fn prices() {
         let metal = price("m7g.metal", "us-east-1").unwrap();
-        assert!((metal.per_hour - 2.611).abs() < 1e-9 && metal.exact_region);
-        assert!(!price("m7g.metal", "eu-central-1").unwrap().exact_region);
+        assert!((metal.per_hour - 2.611).abs() < 1e-9);
+        assert_eq!(metal.source, PriceSource::Table { exact_region: true });
+        let far = price("m7g.metal", "eu-central-1").unwrap();
+        assert_eq!(far.source, PriceSource::Table { exact_region: false });
         assert_eq!(price("x9.huge", "us-east-1"), None);
     }
 
     #[test]
     fn a_start_costs_a_minute() {
-        let price = Price { per_hour: 3600.0, exact_region: true };
+        let price = Price { per_hour: 3600.0, source: PriceSource::Table { exact_region: true } };
         assert!((price.spent(Duration::from_secs(1)) - 60.0).abs() < 1e-9);
         assert!((price.spent(Duration::from_secs(90)) - 90.0).abs() < 1e-9);
+    }
+
+    /// A product of the price list, shortened.
+    const PRODUCT: &str = r#"{"product":{"productFamily":"Compute Instance (bare metal)",
+        "attributes":{"instanceType":"m7g.metal","regionCode":"eu-central-1"},"sku":"S"},
+        "serviceCode":"AmazonEC2","terms":{"OnDemand":{"S.J":{"priceDimensions":{"S.J.6":
+        {"unit":"Hrs","endRange":"Inf","beginRange":"0","pricePerUnit":{"USD":"3.1261000000"}}},
+        "offerTermCode":"J"}}},"version":"20261101000000"}"#;
+
+    #[test]
+    fn a_product_of_the_price_list_is_read() {
+        assert_eq!(on_demand(PRODUCT), Some(3.1261));
+        // What is reserved costs nothing per hour, and nonsense is no price.
+        assert_eq!(on_demand(&PRODUCT.replace("3.1261000000", "0.0000000000")), None);
+        assert_eq!(on_demand(&PRODUCT.replace("3.1261000000", "NaN")), None);
+        assert_eq!(on_demand(&PRODUCT.replace("Hrs", "Quantity")), None);
+        for broken in ["", "{}", "[1]", "{\"terms\":{\"OnDemand\":[]}}"] {
+            assert_eq!(on_demand(broken), None, "{broken}");
+        }
     }
 }

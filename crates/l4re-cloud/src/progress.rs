@@ -71,6 +71,21 @@ impl Progress {
     }
 }
 
+/// Awaits what moves no bytes of its own, and tells each second that it is waited for.
+pub(crate) async fn told<T>(cloud: &Cloud, key: &str, work: impl Future<Output = T>) -> T {
+    let start = Instant::now();
+    let mut work = std::pin::pin!(work);
+    loop {
+        tokio::select! {
+            done = &mut work => return done,
+            () = tokio::time::sleep(2 * TICK) => {
+                let (key, elapsed) = (key.to_owned(), start.elapsed());
+                cloud.tell(Event::StoreAwaited { key, elapsed });
+            }
+        }
+    }
+}
+
 struct CountedBody {
     rest: Bytes,
     sent: Arc<AtomicU64>,

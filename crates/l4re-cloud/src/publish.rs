@@ -49,7 +49,7 @@ pub struct Object {
     pub key: String,
     /// The presigned GET for guests: a secret.
     pub url: String,
-    /// When the URL ends, as far as it was signed for; temporary credentials end it sooner.
+    /// When the URL ends: what it was signed for, or the end of temporary credentials.
     pub expires: Timestamp,
     /// SHA-256 of the content, lower-case hexadecimal, if known.
     pub sha256: Option<String>,
@@ -82,6 +82,19 @@ impl Object {
     }
 }
 
+impl PublishOptions {
+    /// For how long a URL is signed.
+    pub(crate) fn signed_for(&self) -> Duration {
+        self.valid_for.clamp(SHORTEST_SIGNATURE, LONGEST_SIGNATURE)
+    }
+}
+
+fn from_now(time: Duration) -> Timestamp {
+    Timestamp::now()
+        .checked_add(SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX))
+        .unwrap_or(Timestamp::MAX)
+}
+
 /// S3 signs for no longer.
 const LONGEST_SIGNATURE: Duration = Duration::from_secs(7 * 24 * 3600);
 const SHORTEST_SIGNATURE: Duration = Duration::from_secs(60);
@@ -96,6 +109,11 @@ impl Cloud {
         let target = self.target(image, options).await?;
         let reused = match self.stored(&target, image).await? {
             Stored::Same => true,
+            // Where it cannot be copied it is sent again.
+            Stored::Expired => match self.renew(&target, image).await {
+                Ok(()) => true,
+                Err(_) => self.send_making_bucket(&target, image, options, false).await?,
+            },
             Stored::Absent => self.send_making_bucket(&target, image, options, true).await?,
             Stored::Other => self.send_making_bucket(&target, image, options, false).await?,
         };
@@ -117,13 +135,18 @@ impl Cloud {
     }
 
     /// A bucket with a name that anyone could have taken must belong to the account.
-    async fn target(&self, image: &Image, options: &PublishOptions) -> Result<Target, CloudError> {
+    pub(crate) async fn target(
+        &self,
+        image: &Image,
+        options: &PublishOptions,
+    ) -> Result<Target, CloudError> {
         let key = format!("l4re/{}/{}", image.sha256, file_name(image.arch, image.kind));
+        let expires = from_now(options.signed_for());
         match &options.bucket {
-            Some(bucket) => Ok(Target { bucket: bucket.clone(), key, owner: None }),
+            Some(bucket) => Ok(Target { bucket: bucket.clone(), key, owner: None, expires }),
             None => {
                 let owner = Some(self.identity().await?.account);
-                Ok(Target { bucket: self.default_bucket().await?, key, owner })
+                Ok(Target { bucket: self.default_bucket().await?, key, owner, expires })
             }
         }
     }
@@ -144,6 +167,21 @@ impl Cloud {
         }
     }
 
+    /// A presigned GET for guests, as long as the options say.
+    pub(crate) async fn signed_url(
+        &self,
+        bucket: &str,
+        key: &str,
+        options: &PublishOptions,
+    ) -> Result<String, CloudError> {
+        const CALL: &str = "s3:GetObject (signing)";
+        let signing = PresigningConfig::expires_in(options.signed_for())
+            .map_err(|error| CloudError::BadAnswer { call: CALL, cause: error.to_string() })?;
+        let request = self.s3_fetch().get_object().bucket(bucket).key(key);
+        let signed = self.call(CALL, request.presigned(signing)).await?.uri().to_owned();
+        Ok(if options.https { signed } else { plain_http(signed) })
+    }
+
     async fn object(
         &self,
         target: Target,
@@ -151,21 +189,14 @@ impl Cloud {
         options: &PublishOptions,
         reused: bool,
     ) -> Result<Object, CloudError> {
-        let valid_for = options.valid_for.clamp(SHORTEST_SIGNATURE, LONGEST_SIGNATURE);
-        let bad = |cause: String| CloudError::BadAnswer { call: "s3:GetObject (signing)", cause };
-        let signing =
-            PresigningConfig::expires_in(valid_for).map_err(|error| bad(error.to_string()))?;
-        let request = self.s3_fetch().get_object().bucket(&target.bucket).key(&target.key);
-        let signed =
-            self.call("s3:GetObject (signing)", request.presigned(signing)).await?.uri().to_owned();
-        let expires = Timestamp::now()
-            .checked_add(SignedDuration::try_from(valid_for).unwrap_or(SignedDuration::MAX))
-            .unwrap_or(Timestamp::MAX);
+        let url = self.signed_url(&target.bucket, &target.key, options).await?;
+        let expires = from_now(options.signed_for());
+        let session = self.credentials_end().await;
         Ok(Object {
-            url: if options.https { signed } else { plain_http(signed) },
+            url,
             bucket: target.bucket,
             key: target.key,
-            expires,
+            expires: session.map_or(expires, |session| session.min(expires)),
             sha256: Some(image.sha256.clone()),
             reused,
         })

@@ -42,6 +42,8 @@ pub struct ScriptOptions {
     pub sha256: Option<String>,
     /// Bytes of the image, if known; only printed.
     pub size: Option<u64>,
+    /// A word that marks this boot on the console, so that it is told from an earlier one.
+    pub mark: Option<String>,
     /// The image's command line; iPXE expands `${…}` in it.
     pub command_line: Option<String>,
     /// Attempts at the download, 1 to 12; the pauses between them double from 1 s.
@@ -58,6 +60,7 @@ impl ScriptOptions {
             name: name.into(),
             sha256: None,
             size: None,
+            mark: None,
             command_line: None,
             attempts: 8,
             after_failure: AfterFailure::Reboot,
@@ -96,12 +99,20 @@ macro_rules! line {
     }};
 }
 
+/// What the console shows when the script with this mark begins.
+pub(crate) fn start_mark(mark: &str) -> String {
+    format!("l4re: start deploy={mark}")
+}
+
 /// Each mark fits into 80 columns, at which SeaBIOS breaks lines: so the machine has a line
 /// of its own, and so has the sum, for which only a line without a stage has room.
 fn start(text: &mut String, options: &ScriptOptions) {
     let sum = options.sha256.as_deref().unwrap_or("unknown");
     let size = options.size.map_or_else(|| "unknown".to_owned(), |size| size.to_string());
     line!(text, "#!ipxe");
+    if let Some(mark) = &options.mark {
+        line!(text, "echo {}", start_mark(mark));
+    }
     line!(text, "echo l4re: start ipxe=${{version}}");
     line!(text, "echo l4re: start machine=${{product}} platform=${{platform}} arch=${{buildarch}}");
     line!(text, "echo l4re: start size={size}");
@@ -195,24 +206,34 @@ fn failed(text: &mut String, options: &ScriptOptions) {
     }
 }
 
-fn check(options: &ScriptOptions) -> Result<(), CloudError> {
-    let refuse = |field, reason: &str| Err(CloudError::Script { field, reason: reason.to_owned() });
-    let url = &options.url;
+pub(crate) fn check_url(url: &str) -> Result<(), CloudError> {
+    let refuse = |reason: &str| {
+        Err(CloudError::Script { field: "the image's URL", reason: reason.to_owned() })
+    };
     if !(url.starts_with("http://") || url.starts_with("https://")) {
-        return refuse("the image's URL", "it is neither http nor https");
+        return refuse("it is neither http nor https");
     }
     if !url.bytes().all(|b| b.is_ascii_graphic()) || url.contains("${") {
-        return refuse("the image's URL", "it has white space, `${` or characters beyond ASCII");
+        return refuse("it has white space, `${` or characters beyond ASCII");
     }
     let authority = url.split("//").nth(1).and_then(|rest| rest.split('/').next());
     if authority.is_some_and(|a| a.contains('@')) {
-        return refuse("the image's URL", "it holds a user name, which the console would show");
+        return refuse("it holds a user name, which the console would show");
     }
+    Ok(())
+}
+
+fn check(options: &ScriptOptions) -> Result<(), CloudError> {
+    let refuse = |field, reason: &str| Err(CloudError::Script { field, reason: reason.to_owned() });
+    check_url(&options.url)?;
     if !options.name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
         || options.name.is_empty()
         || options.name.starts_with('-')
     {
         return refuse("the image's name", "only letters, digits, `.`, `_` and `-` may be in it");
+    }
+    if options.mark.as_ref().is_some_and(|m| m.bytes().any(|b| !b.is_ascii_alphanumeric())) {
+        return refuse("the mark", "only letters and digits may be in it");
     }
     if let Some(sum) = &options.sha256
         && (sum.len() != 64 || !sum.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))

@@ -5,21 +5,25 @@
 
 use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
-use aws_sdk_s3::types::ChecksumMode;
+use aws_sdk_s3::types::{ChecksumMode, MetadataDirective};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use jiff::Timestamp;
 use l4re_image::Image;
 
 use crate::connect::Cloud;
 use crate::error::CloudError;
 use crate::event::Event;
 use crate::multipart::{self, MULTIPART_FROM};
-use crate::progress::Progress;
+use crate::progress::{Progress, told};
 
 /// The object's own metadata, since a multipart upload has no SHA-256 of the whole.
 pub(crate) const SUM_METADATA: &str = "l4re-sha256";
+
+/// Until when the object is wanted, for `gc`.
+pub(crate) const EXPIRES_METADATA: &str = "l4re-expires";
 
 /// S3 answers 409 while another conditional write of the same key is under way.
 const CONFLICT_ATTEMPTS: u32 = 5;
@@ -30,6 +34,8 @@ pub(crate) struct Target {
     pub(crate) key: String,
     /// The account that must own the bucket.
     pub(crate) owner: Option<String>,
+    /// Until when the object is wanted.
+    pub(crate) expires: Timestamp,
 }
 
 /// What lies under a key.
@@ -39,6 +45,8 @@ pub(crate) enum Stored {
     Absent,
     /// The image.
     Same,
+    /// The image, which nobody wants any longer: `gc` may take it at any time.
+    Expired,
     /// Something else: a half-made or foreign object.
     Other,
 }
@@ -57,17 +65,19 @@ impl Cloud {
         target: &Target,
         image: &Image,
     ) -> Result<Stored, CloudError> {
-        let answer = self
+        let ask = self
             .s3()
             .head_object()
             .bucket(&target.bucket)
             .key(&target.key)
             .checksum_mode(ChecksumMode::Enabled)
             .set_expected_bucket_owner(target.owner.clone())
-            .send()
-            .await;
+            .customize()
+            .config_override(self.quick_s3())
+            .send();
+        let answer = told(self, &target.key, ask).await;
         let error = match answer {
-            Ok(head) => return Ok(compare(&head, image)),
+            Ok(head) => return Ok(compare(&head, image, Timestamp::now())),
             Err(error) => error,
         };
         if let Some(actual) = elsewhere(&error, self.region()) {
@@ -149,6 +159,7 @@ impl Cloud {
                 .content_length(image.size.cast_signed())
                 .checksum_sha256(base64_of_hex(&image.sha256))
                 .metadata(SUM_METADATA, &image.sha256)
+                .metadata(EXPIRES_METADATA, target.expires.to_string())
                 .body(progress.body(bytes.clone()))
                 .send()
                 .await;
@@ -164,6 +175,22 @@ impl Cloud {
                 }
             }
         }
+    }
+
+    /// Has the store copy the object onto itself with a new expiry: nothing is sent.
+    pub(crate) async fn renew(&self, target: &Target, image: &Image) -> Result<(), CloudError> {
+        let request = self
+            .s3()
+            .copy_object()
+            .bucket(&target.bucket)
+            .key(&target.key)
+            .copy_source(format!("{}/{}", target.bucket, target.key))
+            .set_expected_bucket_owner(target.owner.clone())
+            .metadata_directive(MetadataDirective::Replace)
+            .content_type("application/octet-stream")
+            .metadata(SUM_METADATA, &image.sha256)
+            .metadata(EXPIRES_METADATA, target.expires.to_string());
+        self.call("s3:CopyObject", request.send()).await.map(drop)
     }
 
     /// Names the bucket in the errors that are about it.
@@ -201,7 +228,7 @@ impl Cloud {
 }
 
 /// The object is the image if its size and what is known of its sum agree.
-fn compare(head: &HeadObjectOutput, image: &Image) -> Stored {
+fn compare(head: &HeadObjectOutput, image: &Image, now: Timestamp) -> Stored {
     let size = head.content_length().is_none_or(|size| size.cast_unsigned() == image.size);
     let noted = head.metadata().and_then(|metadata| metadata.get(SUM_METADATA));
     // The checksum of an object in parts is no sum of the whole. Such a checksum ends in
@@ -214,7 +241,13 @@ fn compare(head: &HeadObjectOutput, image: &Image) -> Stored {
         (None, Some(noted)) => *noted == image.sha256,
         (None, None) => true,
     };
-    if size && sum { Stored::Same } else { Stored::Other }
+    let expires = head.metadata().and_then(|metadata| metadata.get(EXPIRES_METADATA));
+    let expires: Option<Timestamp> = expires.and_then(|time| time.parse().ok());
+    match size && sum {
+        true if expires.is_some_and(|expires| expires <= now) => Stored::Expired,
+        true => Stored::Same,
+        false => Stored::Other,
+    }
 }
 
 /// The region that S3 says the bucket is in, if it is another one.
@@ -256,7 +289,13 @@ mod tests {
 
     #[test]
     fn an_object_of_another_size_or_sum_is_another() {
+        let now: Timestamp = "2026-11-01T12:00:00Z".parse().unwrap();
+        let compare = |head: &HeadObjectOutput, image: &Image| super::compare(head, image, now);
         let head = HeadObjectOutput::builder().content_length(5);
+        let until = |time| head.clone().metadata(EXPIRES_METADATA, time).build();
+        assert_eq!(compare(&until("2026-11-01T12:00:01Z"), &image()), Stored::Same);
+        assert_eq!(compare(&until("2026-11-01T12:00:00Z"), &image()), Stored::Expired);
+        assert_eq!(compare(&until("nonsense"), &image()), Stored::Same);
         assert_eq!(compare(&head.clone().build(), &image()), Stored::Same);
         assert_eq!(compare(&head.clone().content_length(4).build(), &image()), Stored::Other);
         let sum = base64_of_hex(&image().sha256);

@@ -20,6 +20,10 @@ pub(crate) const IMAGE: &str = "l4re:image";
 /// What was asked for besides the image: see [`crate::attempt::attempts`]. A launch that asks
 /// for the same is the same launch, repeated.
 pub(crate) const LAUNCH: &str = "l4re:launch";
+/// The bucket and the key, with `/` between, of the script that a parked machine waits for.
+pub(crate) const NEXT: &str = "l4re:next";
+/// Says that a schedule ends the instance at its expiry.
+pub(crate) const SCHEDULE: &str = "l4re:schedule";
 /// What starts from an AMI: `ipxe` or `image`.
 pub(crate) const ROLE: &str = "l4re:role";
 /// An iPXE, which fetches an image.

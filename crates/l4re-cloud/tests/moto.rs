@@ -15,9 +15,9 @@ use std::time::{Duration, Instant};
 use camino::Utf8PathBuf;
 use camino_tempfile::{NamedUtf8TempFile, Utf8TempDir};
 use l4re_cloud::{
-    AmiFacts, Chain, Cloud, CloudError, ConnectOptions, Endpoint, ImageFacts, InstanceFilter,
-    InstanceState, InstanceTypeFacts, LaunchOptions, PlanOptions, PrepareOptions, PublishOptions,
-    Timeouts, best_kind, plan,
+    AmiFacts, Chain, Cloud, CloudError, ConnectOptions, Endpoint, GcOptions, ImageFacts, Instance,
+    InstanceFilter, InstanceState, InstanceTypeFacts, LaunchOptions, LeftoverKind, PlanOptions,
+    PrepareOptions, PublishOptions, Timeouts, best_kind, plan,
 };
 use l4re_image::{Arch, Image, Kind};
 use sha2::{Digest, Sha256};
@@ -237,6 +237,110 @@ async fn check_life(cloud: &Cloud, id: &str, image: &Image) {
     assert!(cloud.list(&InstanceFilter::default()).await.unwrap().is_empty());
 }
 
+/// moto's EC2, for what the client itself never makes.
+fn raw_ec2(moto: &Moto) -> aws_sdk_ec2::Client {
+    let keys = aws_sdk_ec2::config::Credentials::new("a", "b", None, None, "test");
+    let config = aws_sdk_ec2::Config::builder()
+        .behavior_version_latest()
+        .region(aws_sdk_ec2::config::Region::new(REGION))
+        .credentials_provider(keys)
+        .endpoint_url(&moto.url)
+        .build();
+    aws_sdk_ec2::Client::from_conf(config)
+}
+
+/// A volume and its snapshot that expired long ago, and a volume that is somebody else's.
+async fn litter(moto: &Moto) -> [String; 2] {
+    use aws_sdk_ec2::types::{ResourceType, Tag, TagSpecification};
+    let ec2 = raw_ec2(moto);
+    let tags = |resource| {
+        let pairs = [("l4re:name", "old"), ("l4re:expires", "2026-01-01T00:00:00Z")];
+        let tags = pairs.map(|(key, value)| Tag::builder().key(key).value(value).build());
+        TagSpecification::builder().resource_type(resource).set_tags(Some(tags.to_vec())).build()
+    };
+    let zone = format!("{REGION}a");
+    let volume = ec2.create_volume().availability_zone(&zone).size(1);
+    volume.clone().send().await.unwrap();
+    let ours = volume.tag_specifications(tags(ResourceType::Volume)).send().await.unwrap();
+    let volume = ours.volume_id.unwrap();
+    let snapshot = ec2.create_snapshot().volume_id(&volume);
+    let snapshot = snapshot.tag_specifications(tags(ResourceType::Snapshot)).send().await.unwrap();
+    [volume, snapshot.snapshot_id.unwrap()]
+}
+
+async fn launch_until(cloud: &Cloud, name: &str, image: &Image, expires: &str) -> Instance {
+    let options = PrepareOptions {
+        name: name.into(),
+        types: vec!["m7g.metal".into()],
+        ..PrepareOptions::default()
+    };
+    let making = PublishOptions { make_bucket: true, ..PublishOptions::default() };
+    let (prepared, object) =
+        tokio::try_join!(cloud.prepare(&options), cloud.publish(image, &making)).unwrap();
+    let launch = LaunchOptions {
+        expires: expires.parse().ok(),
+        tags: vec![l4re_cloud::schedule_tag()],
+        ..LaunchOptions::default()
+    };
+    let facts = ImageFacts::from(image);
+    cloud.launch(&prepared, &facts, &object, &launch).await.unwrap().instance
+}
+
+/// Kinds and ids of what has expired at a time.
+async fn expired(cloud: &Cloud, at: &str) -> Vec<(LeftoverKind, String)> {
+    let found = cloud.leftovers(&GcOptions::default(), at.parse().unwrap()).await.unwrap();
+    found.into_iter().map(|leftover| (leftover.kind, leftover.id)).collect()
+}
+
+#[tokio::test]
+async fn what_is_past_its_expiry_goes_and_nothing_else() {
+    let Some(moto) = Moto::start() else { return };
+    let cloud = moto.connect().await;
+    let (_file, image) = image(1000, Arch::Arm64, Kind::Efi);
+    let old = launch_until(&cloud, "old", &image, "2026-01-01T00:00:00Z").await;
+    let young = launch_until(&cloud, "young", &image, "2030-01-01T00:00:00Z").await;
+    let [volume, snapshot] = litter(&moto).await;
+    let role = "arn:aws:iam::123456789012:role/l4re-expiry";
+    let end = "2029-01-01T00:00:00Z".parse().unwrap();
+    for _ in 0..2 {
+        // The second time it is there, and set anew.
+        cloud.schedule_end(&old, end, role).await.unwrap();
+    }
+    let stranger = Instance { id: "i-0123456789abcdef0".into(), ..young.clone() };
+    cloud.schedule_end(&stranger, end, role).await.unwrap();
+    assert!(cloud.schedule_end(&old, end, "l4re-expiry").await.is_err());
+
+    // By then the object's own time is over, too; but `young` boots from it.
+    let later = "2029-06-01T00:00:00Z";
+    let orphan = format!("l4re-{}", stranger.id);
+    let mut wanted = vec![
+        (LeftoverKind::Instance, old.id.clone()),
+        (LeftoverKind::Schedule, orphan),
+        (LeftoverKind::Snapshot, snapshot),
+        (LeftoverKind::Volume, volume),
+    ];
+    assert_eq!(expired(&cloud, later).await, wanted);
+    let mine = GcOptions { owner: Some("nobody".into()), ..GcOptions::default() };
+    assert!(cloud.leftovers(&mine, later.parse().unwrap()).await.unwrap().is_empty());
+    for leftover in cloud.leftovers(&GcOptions::default(), later.parse().unwrap()).await.unwrap() {
+        cloud.collect(&leftover).await.unwrap();
+        // Somebody else may have been quicker.
+        cloud.collect(&leftover).await.unwrap();
+    }
+    assert_eq!(expired(&cloud, later).await, []);
+
+    cloud.terminate(&young).await.unwrap();
+    let object = format!("l4re/{}/bootaa64.efi", image.sha256);
+    wanted = vec![(LeftoverKind::Object, object)];
+    assert_eq!(expired(&cloud, later).await, wanted);
+    // Who wants it again renews it, without sending it.
+    assert_eq!(expired(&cloud, "2026-01-01T00:00:00Z").await, []);
+    for leftover in cloud.leftovers(&GcOptions::default(), later.parse().unwrap()).await.unwrap() {
+        cloud.collect(&leftover).await.unwrap();
+    }
+    assert_eq!(expired(&cloud, later).await, []);
+}
+
 #[tokio::test]
 async fn unknown_types_are_left_out_and_none_is_an_error() {
     let Some(moto) = Moto::start() else { return };
@@ -254,14 +358,7 @@ async fn unknown_types_are_left_out_and_none_is_an_error() {
 
 /// All types that moto has, through the client.
 async fn whole_table(moto: &Moto, cloud: &Cloud) -> Vec<InstanceTypeFacts> {
-    let keys = aws_sdk_ec2::config::Credentials::new("a", "b", None, None, "test");
-    let config = aws_sdk_ec2::Config::builder()
-        .behavior_version_latest()
-        .region(aws_sdk_ec2::config::Region::new(REGION))
-        .credentials_provider(keys)
-        .endpoint_url(&moto.url)
-        .build();
-    let pages = aws_sdk_ec2::Client::from_conf(config)
+    let pages = raw_ec2(moto)
         .describe_instance_types()
         .into_paginator()
         .items()

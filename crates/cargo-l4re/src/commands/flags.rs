@@ -39,7 +39,7 @@ impl ImageFlags {
 }
 
 /// Kinds by the suffix of their files.
-fn kinds() -> impl TypedValueParser<Value = Kind> {
+pub fn kinds() -> impl TypedValueParser<Value = Kind> {
     let kinds = [Kind::Efi, Kind::Elf];
     let named = move |name: String| kinds.into_iter().find(|kind| kind.suffix() == name);
     let parser = PossibleValuesParser::new(kinds.map(Kind::suffix));

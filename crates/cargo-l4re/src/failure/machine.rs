@@ -8,7 +8,7 @@ use l4re_console::log::LogError;
 use l4re_console::verdict::Verdict;
 use l4re_twin::TwinError;
 
-use super::{Failure, INTERRUPTED, code};
+use super::{Failure, INTERRUPTED, code, count};
 
 /// Why something with a machine failed, EC2's or the desk's.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +34,12 @@ pub enum MachineFailure {
         arch: String,
         /// What is missing.
         missing: Vec<l4re_twin::Finding>,
+    },
+    /// `doctor` found what will not work.
+    #[error("{} found", count(*.problems, "problem"))]
+    Unwell {
+        /// How many.
+        problems: usize,
     },
     /// The console's end is not a good one. It was told already.
     #[error("{}", sentence(.verdict))]
@@ -64,9 +70,11 @@ impl MachineFailure {
     pub(super) fn exit_code(&self) -> u8 {
         match self {
             Self::Pattern(_) => code::USAGE,
-            Self::Cloud(_) | Self::Twin(_) | Self::TwinStart { .. } | Self::DeskLacks { .. } => {
-                code::CLOUD
-            }
+            Self::Cloud(_)
+            | Self::Twin(_)
+            | Self::TwinStart { .. }
+            | Self::DeskLacks { .. }
+            | Self::Unwell { .. } => code::CLOUD,
             Self::Verdict { verdict, .. } => verdict_code(verdict),
             Self::Log(_) | Self::Record(_) => code::UNEXPECTED,
         }
@@ -180,6 +188,9 @@ fn cloud(error: &CloudError, flag: &str) -> Vec<String> {
         }
         CloudError::SpotCannotStop { name, .. } => {
             return vec![format!("`cargo l4re rm{flag} {name}` ends it")];
+        }
+        CloudError::WrongFirmware { boots, .. } => {
+            return vec![format!("`--kind {}` builds that", boots.to_string().to_lowercase())];
         }
         CloudError::NotOffered { .. } => "name others with `--type TYPE`, or use another region",
         CloudError::Quota { .. } => {

@@ -12,7 +12,7 @@ use l4re_console::follow::{self, ControlHandle, Event, FollowOptions, Observer, 
 use l4re_console::log::RawLog;
 use l4re_console::phase::{ImageInfo, Start};
 use l4re_console::sanitise::{Sanitiser, without_sequences};
-use l4re_console::transport::{BoxFuture, Notice, Transport};
+use l4re_console::transport::{BoxFuture, Notice, Since, Transport};
 use l4re_console::verdict::Verdict;
 use serde_json::json;
 
@@ -33,7 +33,7 @@ use crate::terminal::Attached;
 const RUNNING_LIMIT: Duration = Duration::from_secs(20 * 60);
 
 /// What to watch a console for.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Attachment {
     /// What must come, in order.
     pub expect: Vec<String>,
@@ -47,6 +47,8 @@ pub struct Attachment {
     pub start: Start,
     /// Whether a panic or a reboot loop ends it.
     pub end_on_fault: bool,
+    /// What the console shows where it begins to count: what came before is another boot's.
+    pub since: Option<String>,
     /// Where the raw log goes, if not to the usual folder.
     pub log: Option<Utf8PathBuf>,
     /// How it is shown and recorded.
@@ -100,8 +102,9 @@ pub async fn attach(
     attachment.show.tell_debugger(context, &instance.id)?;
     let name = default_name(instance.name.as_deref().unwrap_or_default());
     let log = log_file::open(context, &format!("{name}-{}", instance.id), &attachment)?;
+    let since = attachment.since.as_deref().unwrap_or_default();
     let console = Console {
-        transport: Box::new(transport(context, connection, instance)?),
+        transport: Box::new(Since::new(transport(context, connection, instance)?, since)),
         title: instance.name.clone().unwrap_or_else(|| instance.id.clone()),
         log_path: log.path().to_owned(),
         log: Some(log),

@@ -1,14 +1,16 @@
 //! The connection: to AWS by the SDK's own chain, or to the twin by its status file.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use camino::Utf8PathBuf;
 use clap::Args;
 use l4re_cloud::{Cloud, ConnectOptions, Endpoint, SerialEndpoint};
 use l4re_image::Arch;
 use l4re_twin::Status;
 
-use super::narrate;
+use super::{Prices, narrate};
 use crate::commands::{Context, machine::twin};
 use crate::failure::{Failure, MachineFailure};
 
@@ -30,6 +32,8 @@ pub struct Connection {
     pub cloud: Cloud,
     /// Whether it is the twin.
     pub local: bool,
+    /// What machines cost there.
+    pub prices: Arc<Prices>,
 }
 
 /// Settles on the end; starts the twin if it is meant and does not run.
@@ -76,7 +80,7 @@ fn settled(context: &Context, twin: Option<Status>) -> Ready {
             fingerprints: vec![status.serial_console_fingerprint],
         });
     }
-    Ready { options, local }
+    Ready { options, local, cache: context.environment.cache_dir() }
 }
 
 /// A connection that is settled and not yet made.
@@ -84,13 +88,15 @@ fn settled(context: &Context, twin: Option<Status>) -> Ready {
 pub struct Ready {
     options: ConnectOptions,
     local: bool,
+    cache: Option<Utf8PathBuf>,
 }
 
 impl Ready {
     /// Makes the connection.
     pub async fn connect(self) -> Result<Connection, Failure> {
         let cloud = Cloud::connect(self.options).await?;
-        Ok(Connection { cloud, local: self.local })
+        let prices = Arc::new(Prices::read(&cloud, self.local, self.cache.as_deref()));
+        Ok(Connection { cloud, local: self.local, prices })
     }
 
     /// Says what the desk lacks for instances of an architecture, before anything is built.

@@ -11,8 +11,8 @@ use std::time::Duration;
 use futures::future::{MaybeDone, TryMaybeDone, maybe_done, try_maybe_done};
 use jiff::Timestamp;
 use l4re_cloud::{
-    Attempt, Boot, Chain, CloudError, ImageFacts, LaunchOptions, Launched, Market, Object,
-    PlanOptions, PrepareOptions, Prepared, PublishOptions,
+    Attempt, Boot, Chain, CloudError, ImageFacts, Instance, LaunchOptions, Launched, Market,
+    Object, PlanOptions, PlannedCall, PrepareOptions, Prepared, PublishOptions,
 };
 use l4re_image::{Arch, Cancel, Image, Kind};
 
@@ -22,6 +22,9 @@ use crate::commands::Context;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::source::Source;
+
+/// Limit for the price list, which is asked while the image is built.
+const PRICE_LIMIT: Duration = Duration::from_secs(10);
 
 /// What is to be launched, from flags and settings.
 #[derive(Debug, Clone)]
@@ -36,6 +39,8 @@ pub struct Recipe {
     pub ttl: Duration,
     /// Spot capacity.
     pub spot: bool,
+    /// Whether metal may be launched without asking.
+    pub yes: bool,
     /// Bucket, if one is set.
     pub bucket: Option<String>,
     /// Whether to make the bucket.
@@ -72,8 +77,10 @@ pub struct Uploaded {
 pub struct Placed {
     /// The image.
     pub image: Image,
-    /// The calls, in the order in which they would be tried.
+    /// The launches, in the order in which they would be tried.
     pub attempts: Vec<Attempt>,
+    /// The calls if all goes well, in order.
+    pub calls: Vec<PlannedCall>,
 }
 
 /// Builds or takes the image, uploads it, and launches it.
@@ -84,6 +91,7 @@ pub async fn launch(
     recipe: &Recipe,
     interrupt: &Interrupt,
 ) -> Result<Launch, Failure> {
+    let asking = ask_prices(connection, recipe);
     let options = launch_options(context, recipe)?;
     let lookups = lookups(connection, recipe, &options, interrupt);
     let mut lookups = pin!(try_maybe_done(lookups));
@@ -110,6 +118,9 @@ pub async fn launch(
     for warning in &plan.warnings {
         context.shell.warn(warning);
     }
+    if plan.metal && !recipe.yes {
+        confirm(context, connection, &plan.instance_type, interrupt).await?;
+    }
     let object = match plan.chain {
         Chain::Disk => None,
         _ => {
@@ -122,7 +133,70 @@ pub async fn launch(
     }
     // Not cancelled by Ctrl-C: a call that is under way may launch a machine all the same.
     let launched = connection.cloud.launch(&prepared, &facts, object.as_ref(), &options).await?;
+    schedule_end(context, connection, &launched.instance, options.expires).await;
+    // Long since answered, or not worth a wait: the table serves.
+    asking.abort();
     Ok(Launch { launched, image })
+}
+
+/// Asks for prices on the side.
+pub(super) fn ask_prices(connection: &Connection, recipe: &Recipe) -> tokio::task::JoinHandle<()> {
+    let (connection, types) = (connection.clone(), recipe.types.clone());
+    tokio::spawn(async move {
+        connection.prices.ask(&connection.cloud, &types, PRICE_LIMIT).await;
+    })
+}
+
+/// Asks a person whether a metal machine is meant. Where nobody can be asked it goes on: who
+/// calls without a terminal has said what is wanted.
+pub(super) async fn confirm(
+    context: &Arc<Context>,
+    connection: &Connection,
+    instance_type: &str,
+    interrupt: &Interrupt,
+) -> Result<(), Failure> {
+    if connection.local || !context.shell.can_ask() {
+        return Ok(());
+    }
+    let cost = match connection.prices.of(instance_type) {
+        Some(money) => format!("costs {money}"),
+        None => "is a metal machine of unknown price".to_owned(),
+    };
+    let question = format!("{instance_type} {cost}. Launch it?");
+    let shell = context.shell.clone();
+    let asked = tokio::task::spawn_blocking(move || shell.confirm(&question));
+    let yes = tokio::select! {
+        answer = asked => answer.map_err(std::io::Error::other)??,
+        () = interrupt.asked() => false,
+    };
+    if yes {
+        return Ok(());
+    }
+    context.shell.status("Left", "nothing was launched");
+    Err(Failure::Interrupted)
+}
+
+/// Has AWS end the instance where a role for that is set. Without, the machine runs on all the
+/// same, and `gc` ends it.
+pub(super) async fn schedule_end(
+    context: &Context,
+    connection: &Connection,
+    instance: &Instance,
+    expires: Option<Timestamp>,
+) {
+    let (Some(role), Some(expires)) = (scheduler_role(context), instance.expires.or(expires))
+    else {
+        return;
+    };
+    if let Err(error) = connection.cloud.schedule_end(instance, expires, role).await {
+        let name = instance.name.as_deref().unwrap_or(&instance.id);
+        let text = format!("AWS will not end {name} by itself at its expiry: {error}");
+        context.shell.warn(text);
+    }
+}
+
+fn scheduler_role(context: &Context) -> Option<&str> {
+    context.settings.find(|layer| layer.scheduler_role.as_deref())
 }
 
 /// What [`launch`] would do: nothing is uploaded and nothing is launched.
@@ -143,9 +217,20 @@ pub async fn dry_run(
         prepared.amis.push(ami::to_be_made(&image));
     }
     let publishing = publish_options(context, connection, recipe);
-    let object = connection.cloud.object_for(&image, &publishing).await?;
+    let cloud = &connection.cloud;
+    let object = cloud.object_for(&image, &publishing).await?;
     let attempts = l4re_cloud::attempts(&prepared, &facts, &object, &options, Timestamp::now())?;
-    Ok(Placed { image, attempts })
+    let mut calls = Vec::new();
+    if let Some(first) = attempts.first() {
+        match first.plan.chain {
+            Chain::Disk => calls.extend(cloud.planned_disk(&image)),
+            _ => calls.extend(cloud.planned_upload(&image, &publishing).await?),
+        }
+        calls.push(cloud.planned_launch(first));
+        calls.extend(cloud.planned_end(first, scheduler_role(context)));
+    }
+    connection.prices.ask(cloud, &recipe.types, PRICE_LIMIT).await;
+    Ok(Placed { image, attempts, calls })
 }
 
 /// Builds or takes the image and uploads it.
@@ -162,7 +247,7 @@ pub async fn upload(
     Ok(Uploaded { image, object })
 }
 
-async fn publish(
+pub(super) async fn publish(
     context: &Context,
     connection: &Connection,
     recipe: &Recipe,
@@ -177,7 +262,7 @@ async fn publish(
 }
 
 /// Looks everything up, and refuses a name that is taken.
-async fn lookups(
+pub(super) async fn lookups(
     connection: &Connection,
     recipe: &Recipe,
     launch: &LaunchOptions,
@@ -248,7 +333,7 @@ where
 }
 
 /// Builds on a thread that may wait. Dropped (because a lookup failed), it ends make.
-async fn build(
+pub(super) async fn build(
     context: &Arc<Context>,
     source: &Source,
     kind: Kind,
@@ -273,7 +358,7 @@ impl Drop for CancelOnDrop {
 
 /// What the plan depends on. Whether the kernel wants EL2 is in the image itself, and counts
 /// on arm64 only.
-fn facts(image: &Image) -> Result<ImageFacts, Failure> {
+pub(super) fn facts(image: &Image) -> Result<ImageFacts, Failure> {
     let wants_el2 = match image.arch {
         Arch::Arm64 => l4re_image::wants_el2(&image.path)?,
         _ => None,
@@ -281,7 +366,11 @@ fn facts(image: &Image) -> Result<ImageFacts, Failure> {
     Ok(ImageFacts { wants_el2, ..ImageFacts::from(image) })
 }
 
-fn publish_options(context: &Context, connection: &Connection, recipe: &Recipe) -> PublishOptions {
+pub(super) fn publish_options(
+    context: &Context,
+    connection: &Connection,
+    recipe: &Recipe,
+) -> PublishOptions {
     PublishOptions {
         bucket: recipe.bucket.clone(),
         // On the desk a bucket costs nothing and nobody else sees it.
@@ -291,7 +380,7 @@ fn publish_options(context: &Context, connection: &Connection, recipe: &Recipe) 
     }
 }
 
-fn launch_options(context: &Context, recipe: &Recipe) -> Result<LaunchOptions, Failure> {
+pub(super) fn launch_options(context: &Context, recipe: &Recipe) -> Result<LaunchOptions, Failure> {
     let too_long = |_| Failure::Usage("the time to live is longer than time itself".to_owned());
     let expires = Timestamp::now().checked_add(recipe.ttl).map_err(too_long)?;
     let owner = context.settings.find(|layer| layer.owner.clone());
@@ -302,11 +391,12 @@ fn launch_options(context: &Context, recipe: &Recipe) -> Result<LaunchOptions, F
         plan: recipe.plan.clone(),
         command_line: recipe.command_line.clone(),
         adopt: recipe.adopt,
+        tags: scheduler_role(context).map(|_| l4re_cloud::schedule_tag()).into_iter().collect(),
         ..LaunchOptions::default()
     })
 }
 
-fn chain_sentence(chain: Chain, instance_type: &str, ami: &str) -> String {
+pub(super) fn chain_sentence(chain: Chain, instance_type: &str, ami: &str) -> String {
     let how = match chain {
         Chain::OfficialEfi | Chain::OwnEfi => "UEFI, iPXE, EFI image",
         Chain::Disk => "UEFI, EFI image from its disk",

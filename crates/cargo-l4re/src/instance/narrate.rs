@@ -42,6 +42,10 @@ impl Narrator {
                 self.tell_upload();
                 self.sent(sent);
             }
+            Event::StoreAwaited { key, elapsed } => {
+                let waited = elapsed.as_secs();
+                shell.status("Waiting", format_args!("for the store, {waited} s ({key})"));
+            }
             Event::Uploaded { key, size, elapsed } => {
                 self.tell_upload();
                 put(&self.upload, None);
@@ -53,16 +57,9 @@ impl Narrator {
                 shell.status("Unchanged", format_args!("{key} is there already"));
                 self.json("upload", json!({ "key": key, "reused": true }));
             }
-            Event::BucketMade { bucket } => {
-                shell.status("Made", format_args!("bucket {bucket}"));
-            }
             Event::Launching { instance_type, zone, spot } => {
                 let place = place(zone, spot);
                 shell.status("Launching", format_args!("{instance_type}{place}"));
-            }
-            Event::NoCapacity { instance_type, zone, code } => {
-                let place = place(zone, false);
-                shell.warn(format_args!("{instance_type}{place}: {code}; trying the next"));
             }
             Event::Launched { id, instance_type, zone, adopted } => {
                 let verb = if adopted { "Found" } else { "Launched" };
@@ -74,6 +71,10 @@ impl Narrator {
                     }),
                 );
             }
+            Event::EndScheduled { id, expires } => {
+                let expires = expires.strftime("%Y-%m-%d %H:%M:%S UTC");
+                shell.status("Scheduled", format_args!("AWS terminates {id} at {expires}"));
+            }
             Event::StateChanged { id, state, elapsed } => self.state(&id, state, elapsed),
             Event::Waiting { id, state, .. } => {
                 if let Ok(mut slot) = self.waiting.lock() {
@@ -81,9 +82,6 @@ impl Narrator {
                         shell.progress().waiting("Waiting", format!("{id} is {state}"))
                     });
                 }
-            }
-            Event::Unknown { call, effect } => {
-                shell.detail("Unknown", format_args!("{call} is not supported here: {effect}"));
             }
             Event::Warning { text } => shell.warn(text),
             other => self.ami(other),
@@ -106,6 +104,17 @@ impl Narrator {
                 put(&self.waiting, None);
                 put(&self.upload, None);
                 self.shell.status("Made", format_args!("{id} ({name})"));
+            }
+            Event::BucketMade { bucket } => {
+                self.shell.status("Made", format_args!("bucket {bucket}"));
+            }
+            Event::NoCapacity { instance_type, zone, code } => {
+                let place = place(zone, false);
+                self.shell.warn(format_args!("{instance_type}{place}: {code}; trying the next"));
+            }
+            Event::Unknown { call, effect } => {
+                self.shell
+                    .detail("Unknown", format_args!("{call} is not supported here: {effect}"));
             }
             _ => {}
         }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use l4re_cloud::{Instance, price};
+use jiff::Timestamp;
+use l4re_cloud::Instance;
 
 use super::attach::Ending;
 use super::connect::Connection;
@@ -32,36 +33,17 @@ fn seconds(time: Duration) -> String {
     format!("{:.2} s", time.as_secs_f64())
 }
 
-/// What an instance costs.
-#[derive(Debug, Clone, Copy)]
-pub struct Money {
-    /// US dollars per hour.
-    pub per_hour: f64,
-    exact: bool,
-}
-
-impl Money {
-    /// The price of a type in a region; nothing on the desk costs anything.
-    pub fn of(instance_type: &str, region: &str, local: bool) -> Option<Self> {
-        let price = price(instance_type, region).filter(|_| !local)?;
-        Some(Self { per_hour: price.per_hour, exact: price.exact_region })
-    }
-}
-
-impl std::fmt::Display for Money {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let about = if self.exact { "" } else { "about " };
-        write!(f, "{about}{:.3} $/h (list of {})", self.per_hour, l4re_cloud::PRICES_AS_OF)
-    }
-}
-
 /// How to get back to an instance that runs on, and what that costs.
 pub fn ready_again(context: &Context, connection: &Connection, instance: &Instance) {
-    let (region, local) = (connection.cloud.region(), connection.local);
+    let local = connection.local;
     let name = instance.name.as_deref().unwrap_or(&instance.id);
     let flag = if local { " --local" } else { "" };
-    let cost = match Money::of(&instance.instance_type, region, local) {
-        Some(money) => format!(", at {money}"),
+    let cost = match connection.prices.of(&instance.instance_type) {
+        Some(money) => {
+            let spent = money.spent(instance, Timestamp::now());
+            let spent = spent.map(|spent| format!(", {spent:.2} $ so far")).unwrap_or_default();
+            format!(", at {money}{spent}")
+        }
         None => String::new(),
     };
     let until = match instance.expires {

@@ -23,6 +23,10 @@ pub struct Layer {
     /// Time after which an instance has expired: `2h`, `45m`, `1d`.
     #[schemars(extend("x-default" = Span(defaults::TTL).to_string()))]
     pub ttl: Option<Span>,
+    /// ARN of a role as which AWS itself terminates an instance at its expiry, by a schedule of
+    /// EventBridge Scheduler: it must trust `scheduler.amazonaws.com` and may
+    /// `ec2:TerminateInstances`. Without it: `cargo l4re gc` has to be called.
+    pub scheduler_role: Option<String>,
     /// Who the instance belongs to. Without it: the user's name.
     pub owner: Option<String>,
     /// Whether commands talk to the twin instead of AWS, as with `--local`.

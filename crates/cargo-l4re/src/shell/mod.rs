@@ -6,6 +6,8 @@
 
 mod diagnostic;
 mod progress;
+#[cfg(feature = "cloud")]
+mod prompt;
 mod table;
 mod words;
 

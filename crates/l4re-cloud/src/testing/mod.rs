@@ -9,3 +9,4 @@ mod server;
 mod uploads;
 
 pub(crate) use facts::{ami, image, machine, machines, prepared};
+pub(crate) use server::connect;

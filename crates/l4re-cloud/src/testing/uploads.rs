@@ -166,6 +166,42 @@ async fn an_upload_that_stalls_ends_and_was_not_silent() {
 }
 
 #[tokio::test]
+async fn a_store_that_never_answers_ends_and_was_not_silent() {
+    let server = Server::start(|_, _| Reply::Hang).await;
+    let (_file, image) = image(10);
+    let (cloud, told) = server.connect_telling().await;
+    let start = std::time::Instant::now();
+    let error = cloud.publish(&image, &options()).await.unwrap_err();
+    assert_eq!(error.code(), "timed-out", "{error}");
+    assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
+    let told = told.lock().unwrap();
+    let waits = told.iter().filter(|event| matches!(event, Event::StoreAwaited { .. })).count();
+    assert!(waits as u64 >= start.elapsed().as_secs().saturating_sub(1), "{waits}");
+    assert!(waits > 0);
+}
+
+#[tokio::test]
+async fn an_image_whose_time_is_over_is_renewed_and_not_sent() {
+    let (_file, image) = image(0);
+    let sum: &'static str = Box::leak(image.sha256.clone().into_boxed_str());
+    let over = "2026-01-01T00:00:00Z";
+    let headers: &'static [(&str, &str)] =
+        Box::leak(Box::new([("x-amz-meta-l4re-sha256", sum), ("x-amz-meta-l4re-expires", over)]));
+    let server = Server::start(move |asked, _| match asked.method.as_str() {
+        "HEAD" => Reply::Say(200, headers, String::new()),
+        _ => Reply::Say(200, &[], "<CopyObjectResult/>".to_owned()),
+    })
+    .await;
+    let object = server.connect().await.publish(&image, &options()).await.unwrap();
+    assert!(object.reused);
+    let asked = server.asked();
+    assert_eq!(asked[1].method, "PUT");
+    assert!(asked[1].headers["x-amz-copy-source"].starts_with("pics/l4re/"));
+    assert_eq!(asked[1].headers["x-amz-metadata-directive"], "REPLACE");
+    assert!(asked[1].headers["x-amz-meta-l4re-expires"].as_str() > over);
+}
+
+#[tokio::test]
 async fn a_file_that_changed_is_not_uploaded() {
     let server = Server::start(|asked, _| store(asked)).await;
     let (file, image) = image(10);

@@ -11,6 +11,7 @@ mod overlap;
 mod polled;
 mod replay;
 mod serial_ssh;
+mod since;
 mod socket;
 mod ssh_key;
 
@@ -21,5 +22,6 @@ pub use merge::{Merged, Merger};
 pub use polled::{PollError, Polled, Snapshots};
 pub use replay::Replay;
 pub use serial_ssh::{SerialOptions, SerialSsh, SerialTarget};
+pub use since::Since;
 pub use socket::SocketConsole;
 pub use ssh_key::Key;

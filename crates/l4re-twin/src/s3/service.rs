@@ -12,7 +12,7 @@ use crate::s3::listing::list;
 use crate::s3::objects::Condition;
 use crate::s3::settings::default_encryption;
 use crate::s3::transfer::signed;
-use crate::s3::{Objects, Uploads};
+use crate::s3::{Header, Objects, Uploads};
 use crate::sigv4::Credentials;
 
 /// The service behind the wire.
@@ -211,6 +211,13 @@ impl S3 for Store {
         std::fs::hard_link(from, self.objects.data(&input.bucket, &object.data))
             .map_err(S3Error::internal_error)?;
         object.key = input.key;
+        if input.metadata_directive.as_ref().is_some_and(|how| how.as_str() == "REPLACE") {
+            object.header = Header {
+                content_type: input.content_type,
+                metadata: input.metadata.unwrap_or_default().into_iter().collect(),
+                ..Header::default()
+            };
+        }
         object.modified = std::time::SystemTime::now();
         self.objects.commit(&input.bucket, &object, &Condition::None)?;
         Ok(S3Response::new(CopyObjectOutput {

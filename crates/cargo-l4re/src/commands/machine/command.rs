@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use clap::Subcommand;
 
-use super::{ami, console, deploy, power, ps, run, runner, script, twin, upload};
+use super::{ami, console, deploy, doctor, gc, park, power, ps, run, runner, script, twin, upload};
 use crate::commands::Context;
 use crate::environment::Environment;
 use crate::failure::Failure;
@@ -19,6 +19,8 @@ pub enum Command {
     Runner(runner::Arguments),
     /// Build, upload, launch on EC2 (or the twin), show the console
     Deploy(Box<deploy::Arguments>),
+    /// Launch a machine that waits in iPXE for its image (`deploy --on NAME`)
+    Park(park::Arguments),
     /// Show the console of an instance and type into it
     Console(console::Arguments),
     /// List instances
@@ -33,6 +35,10 @@ pub enum Command {
     Rm(power::Arguments),
     /// AMIs of this account: build, list, rm
     Ami(ami::Arguments),
+    /// Remove what is past its expiry: instances, images, snapshots, volumes, schedules, objects
+    Gc(gc::Arguments),
+    /// Say what will not work, before it costs anything
+    Doctor(doctor::Arguments),
     /// Upload an image and print its presigned URL
     Upload(upload::Arguments),
     /// Print the iPXE script that boots an image
@@ -66,6 +72,7 @@ impl Command {
             Self::Run(arguments) => run::run(context, arguments),
             Self::Runner(arguments) => runner::runner(context, arguments),
             Self::Deploy(arguments) => deploy::deploy(context, arguments),
+            Self::Park(arguments) => park::park(context, arguments),
             Self::Console(arguments) => console::console(context, arguments),
             Self::Ps(arguments) => ps::ps(context, arguments),
             Self::Stop(arguments) => power::power(context, arguments, power::Action::Stop),
@@ -73,6 +80,8 @@ impl Command {
             Self::Reboot(arguments) => power::power(context, arguments, power::Action::Reboot),
             Self::Rm(arguments) => power::power(context, arguments, power::Action::Remove),
             Self::Ami(arguments) => ami::ami(context, arguments),
+            Self::Gc(arguments) => gc::gc(context, arguments),
+            Self::Doctor(arguments) => doctor::doctor(context, arguments),
             Self::Upload(arguments) => upload::upload(context, arguments),
             Self::Script(arguments) => script::script(context, arguments),
             Self::Twin(arguments) => twin::twin(context, arguments),

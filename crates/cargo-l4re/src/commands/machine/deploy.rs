@@ -3,19 +3,23 @@
 //! The instance runs on after the command unless `--rm` is given; its tags say until when.
 //! Ctrl-C detaches and says how to get back and what it costs.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Args;
-use l4re_cloud::Attempt;
+use clap_complete::engine::ArgValueCompleter;
+use l4re_cloud::{Attempt, Instance, PlannedCall};
 use l4re_console::escape::Leaving;
+use l4re_image::Image;
 use serde_json::json;
 
 use super::flags::{JudgeFlags, MachineFlags};
 use crate::commands::Context;
 use crate::commands::flags::ImageFlags;
+use crate::complete;
 use crate::failure::Failure;
-use crate::instance::{self, Connection, Ending, Launch, Money, Placed, Recipe, Show, Where};
+use crate::instance::{self, Connection, Ending, Placed, Recipe, Show, Where};
 use crate::interrupt::Interrupt;
 use crate::source::Source;
 
@@ -35,6 +39,10 @@ pub struct Planned {
 pub struct Arguments {
     #[command(flatten)]
     what: Planned,
+    /// Boot it on an instance that exists instead of launching one
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::instances),
+        conflicts_with_all = ["metal", "types", "name", "ttl", "spot", "yes", "dry_run"])]
+    on: Option<String>,
     /// Spot capacity first, on demand after
     #[arg(long)]
     spot: bool,
@@ -56,6 +64,9 @@ pub struct Arguments {
     /// Terminate the instance at the end
     #[arg(long)]
     rm: bool,
+    /// Launch metal machines without asking
+    #[arg(short, long)]
+    yes: bool,
     /// Say what would be done, and do nothing that changes anything
     #[arg(long)]
     dry_run: bool,
@@ -91,6 +102,7 @@ fn recipe(context: &Context, arguments: &Arguments, source: &Source) -> Result<R
     recipe.zones.clone_from(&arguments.zones);
     recipe.subnet.clone_from(&arguments.subnet);
     recipe.make_bucket = arguments.make_bucket;
+    recipe.yes = arguments.yes;
     recipe.bucket = arguments.bucket.clone().or(recipe.bucket);
     Ok(recipe)
 }
@@ -103,7 +115,9 @@ async fn to_console(
     recipe: &Recipe,
     interrupt: &Interrupt,
 ) -> Result<(), Failure> {
-    let metal = recipe.types.iter().any(|name| instance::is_metal(name));
+    // What is no expression must be said before anything is built; so the machine that takes
+    // longest counts for the limit.
+    let metal = arguments.on.is_some() || recipe.types.iter().any(|name| instance::is_metal(name));
     let mut attachment = arguments.judge.attachment(context, source.entry(), metal)?;
     arguments.show.check(context, connection.local)?;
     attachment.show = arguments.show.clone();
@@ -111,10 +125,21 @@ async fn to_console(
         attachment.leaving = Leaving::Ends;
     }
     let begin = Instant::now();
-    let launch = instance::launch(context, connection, source, recipe, interrupt).await?;
-    let told = report(context, connection, &launch);
-    attachment.image = instance::expected_of(&launch.image).ok();
-    let machine = &launch.launched.instance;
+    let (machine, image) = match &arguments.on {
+        Some(name) => {
+            let redeploy = instance::redeploy(context, connection, source, recipe, name, interrupt);
+            let (redeployed, image) = redeploy.await?;
+            attachment.since = Some(redeployed.mark);
+            (redeployed.instance, image)
+        }
+        None => {
+            let launch = instance::launch(context, connection, source, recipe, interrupt).await?;
+            (launch.launched.instance, launch.image)
+        }
+    };
+    let machine = &machine;
+    attachment.image = instance::expected_of(&image).ok();
+    let told = report(context, connection, machine, &image);
     if arguments.detach {
         instance::ready_again(context, connection, machine);
         return told;
@@ -140,17 +165,22 @@ async fn to_console(
 }
 
 /// The accepted launch, for programs.
-fn report(context: &Context, connection: &Connection, launch: &Launch) -> Result<(), Failure> {
-    let machine = &launch.launched.instance;
-    let money = Money::of(&machine.instance_type, connection.cloud.region(), connection.local);
+fn report(
+    context: &Context,
+    connection: &Connection,
+    machine: &Instance,
+    image: &Image,
+) -> Result<(), Failure> {
+    let money = connection.prices.of(&machine.instance_type);
     let message = json!({
         "id": machine.id,
         "name": machine.name,
         "type": machine.instance_type,
         "zone": machine.zone,
         "expires": machine.expires,
-        "image": launch.image.sha256,
-        "dollars_per_hour": money.map(|money| money.per_hour),
+        "image": image.sha256,
+        "dollars_per_hour": money.map(|money| money.per_hour()),
+        "price_source": money.map(|money| money.source()),
     });
     Ok(context.shell.json("launched", &message)?)
 }
@@ -166,45 +196,59 @@ async fn rehearse(
     let placed = instance::dry_run(context, connection, source, recipe, interrupt).await?;
     let shell = &context.shell;
     shell.status("Image", crate::build::describe(&placed.image));
-    for line in plan_lines(connection, &placed) {
+    for line in plan_lines(connection, recipe, &placed) {
         shell.result(line)?;
     }
     let Some(first) = placed.attempts.first() else { return Ok(()) };
     let script = instance::masked_script(&first.user_data);
+    let money = connection.prices.of(&first.plan.instance_type);
+    let call = |call: &PlannedCall| {
+        let parameters = call.parameters.iter().map(|(key, value)| (key.clone(), value.clone()));
+        json!({ "name": call.name, "parameters": parameters.collect::<BTreeMap<_, _>>() })
+    };
     let message = json!({
         "types": placed.attempts.iter().map(|a| &a.plan.instance_type).collect::<Vec<_>>(),
         "ami": first.plan.ami.id,
+        "calls": placed.calls.iter().map(call).collect::<Vec<_>>(),
         "tags": first.tags,
         "user_data": script,
+        "dollars_per_hour": money.map(|money| money.per_hour()),
+        "price_source": money.map(|money| money.source()),
     });
     Ok(shell.json("plan", &message)?)
 }
 
-/// The calls in the order in which they would be tried, with tags and user data.
-fn plan_lines(connection: &Connection, placed: &Placed) -> Vec<String> {
-    let region = connection.cloud.region();
-    let mut lines = Vec::new();
+/// The plan for people: machines, calls, tags, user data, cost.
+fn plan_lines(connection: &Connection, recipe: &Recipe, placed: &Placed) -> Vec<String> {
+    let Some(first) = placed.attempts.first() else { return Vec::new() };
+    let mut lines = vec!["Machines, tried in turn:".to_owned()];
     for (at, attempt) in placed.attempts.iter().enumerate() {
-        let Attempt { plan, place, spot, .. } = attempt;
-        let zone = place.zone.as_deref().unwrap_or("any zone");
-        let market = if *spot { ", spot" } else { "" };
-        let cost = Money::of(&plan.instance_type, region, connection.local)
-            .map(|money| format!(", {money}"))
-            .unwrap_or_default();
-        lines.push(format!(
-            "{}. RunInstances {} in {zone}{market}{cost}: {} ({})",
-            at + 1,
-            plan.instance_type,
-            plan.ami.id,
-            plan.ami.name,
-        ));
+        lines.push(format!("{:>3}. {}", at + 1, machine_line(connection, attempt)));
     }
-    if let Some(first) = placed.attempts.first() {
-        lines.extend(first.tags.iter().map(|(key, value)| format!("   tag {key} = {value}")));
-        let script = instance::masked_script(&first.user_data);
-        lines.push(format!("\nUser data:\n{script}"));
+    lines.push("\nCalls, in order:".to_owned());
+    for call in &placed.calls {
+        lines.push(format!("   {}", call.name));
+        let parameters = call.parameters.iter();
+        lines.extend(parameters.map(|(key, value)| format!("      {key} = {value}")));
+    }
+    lines.push("\nTags:".to_owned());
+    lines.extend(first.tags.iter().map(|(key, value)| format!("   {key} = {value}")));
+    lines.push(format!("\nUser data:\n{}", instance::masked_script(&first.user_data)));
+    if let Some(money) = connection.prices.of(&first.plan.instance_type) {
+        let most = money.per_hour() * recipe.ttl.as_secs_f64() / 3600.0;
+        lines.push(format!("\nCost: {money}; {most:.2} $ until its expiry"));
     }
     lines
+}
+
+fn machine_line(connection: &Connection, attempt: &Attempt) -> String {
+    let Attempt { plan, place, spot, .. } = attempt;
+    let zone = place.zone.as_deref().unwrap_or("any zone");
+    let market = if *spot { ", spot" } else { "" };
+    let cost = connection.prices.of(&plan.instance_type);
+    let cost = cost.map(|money| format!(", {money}")).unwrap_or_default();
+    let ami = &plan.ami;
+    format!("{} in {zone}{market}{cost}: {} ({})", plan.instance_type, ami.id, ami.name)
 }
 
 /// The plan for what a command line names, in lines; `None` when it names nothing.
@@ -220,7 +264,7 @@ pub fn planned(context: &Arc<Context>, words: &Planned) -> Result<Option<Vec<Str
             let connection = ready.connect().await?;
             let placed =
                 instance::dry_run(context, &connection, &source, &recipe, interrupt).await?;
-            Ok(Some(plan_lines(&connection, &placed)))
+            Ok(Some(plan_lines(&connection, &recipe, &placed)))
         })
     })
 }

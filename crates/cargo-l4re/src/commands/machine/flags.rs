@@ -6,15 +6,13 @@ use camino::Utf8PathBuf;
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use l4re_cloud::{Boot, PlanOptions};
-use l4re_console::escape::Leaving;
 use l4re_console::expect::Expectations;
-use l4re_console::phase::Start;
-use l4re_image::Kind;
+use l4re_image::{Arch, Kind};
 
 use crate::commands::Context;
 use crate::complete;
 use crate::failure::Failure;
-use crate::instance::{self, Attachment, Recipe, Show};
+use crate::instance::{self, Attachment, Recipe};
 use crate::settings::Span;
 use crate::source::Source;
 
@@ -83,16 +81,14 @@ impl MachineFlags {
             [] => context.settings.machine(arch, self.metal),
             types => types.to_vec(),
         };
-        if types.is_empty() {
-            let text = format!("EC2 has no {arch} machines; this image can run elsewhere only");
-            return Err(Failure::Usage(text));
-        }
+        let types = some_types(types, arch)?;
         Ok(Recipe {
             name: self.name.clone().unwrap_or_else(|| source.name()),
             types,
             kind,
             ttl: self.ttl.map_or_else(|| context.settings.ttl(), |span| span.0),
             spot: false,
+            yes: false,
             bucket: context.settings.bucket().map(str::to_owned),
             make_bucket: false,
             command_line: self.command_line.clone(),
@@ -102,6 +98,20 @@ impl MachineFlags {
             subnet: None,
         })
     }
+}
+
+/// Refuses an architecture that EC2 has no machines of.
+pub fn some_types(types: Vec<String>, arch: Arch) -> Result<Vec<String>, Failure> {
+    if types.is_empty() {
+        let text = format!("EC2 has no {arch} machines; this image can run elsewhere only");
+        return Err(Failure::Usage(text));
+    }
+    Ok(types)
+}
+
+/// The limit for what a machine is to show, where none is set.
+pub fn limit(metal: bool) -> Duration {
+    if metal { METAL_LIMIT } else { VIRTUAL_LIMIT }
 }
 
 impl JudgeFlags {
@@ -119,7 +129,7 @@ impl JudgeFlags {
         };
         let expect = or_set(&self.expect, set.map(|entry| &entry.expect));
         let fail_on = or_set(&self.fail_on, set.map(|entry| &entry.fail_on));
-        let limit = if metal { METAL_LIMIT } else { VIRTUAL_LIMIT };
+        let limit = limit(metal);
         // What is no expression must be said before anything is built.
         Expectations::new(&expect, &fail_on)?;
         instance::check_log(context, self.log.as_deref())?;
@@ -129,12 +139,9 @@ impl JudgeFlags {
             idle_timeout: self.idle_timeout.map(|span| span.0),
             expect,
             fail_on,
-            start: Start::Boot,
             end_on_fault: true,
             log: self.log.clone(),
-            show: Show::default(),
-            leaving: Leaving::default(),
-            image: None,
+            ..Attachment::default()
         })
     }
 }

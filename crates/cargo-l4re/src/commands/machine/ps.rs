@@ -1,6 +1,8 @@
 //! `cargo l4re ps`: the instances that carry our tags, from any machine.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
@@ -11,6 +13,9 @@ use crate::commands::Context;
 use crate::failure::Failure;
 use crate::instance::{self, Money, Where};
 use crate::shell::Table;
+
+/// How long prices may be waited for; a table serves without them.
+const PRICE_LIMIT: Duration = Duration::from_secs(2);
 
 /// Arguments of `ps`.
 #[derive(Debug, Args)]
@@ -33,29 +38,38 @@ pub fn ps(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failure> 
         dead: arguments.all,
         ..InstanceFilter::default()
     };
-    let (machines, region, local) = context.with_runtime(|runtime, _| {
+    let (machines, prices) = context.with_runtime(|runtime, _| {
         runtime.block_on(async {
             let connection = ready.connect().await?;
             let machines = connection.cloud.list(&filter).await?;
-            Ok((machines, connection.cloud.region().to_owned(), connection.local))
+            let types: Vec<_> = machines.iter().map(|m| m.instance_type.clone()).collect();
+            connection.prices.ask(&connection.cloud, &types, PRICE_LIMIT).await;
+            Ok((machines, connection.prices))
         })
     })?;
     let now = Timestamp::now();
-    let headings = ["NAME", "STATE", "TYPE", "ZONE", "AGE", "EXPIRES", "$/H", "OWNER", "ID"];
+    let headings =
+        ["NAME", "STATE", "TYPE", "ZONE", "AGE", "EXPIRES", "$/H", "SPENT", "OWNER", "ID"];
+    let mut sources = BTreeSet::new();
     let mut table = Table::new(&headings);
     for machine in &machines {
-        let money = Money::of(&machine.instance_type, &region, local);
-        context.shell.json("instance", &message(machine, money))?;
+        let money = prices.of(&machine.instance_type);
+        context.shell.json("instance", &message(machine, money, now))?;
         table.row(row(machine, money, now));
+        sources.extend(money.map(|money| money.source()));
     }
     match machines.is_empty() {
         true => context.shell.status("None", "no instances"),
         false => context.shell.result(table)?,
     }
+    for source in sources {
+        let of = "on demand; SPENT counts from the last start";
+        context.shell.status("Prices", format_args!("{source}, {of}"));
+    }
     Ok(())
 }
 
-fn row(machine: &Instance, money: Option<Money>, now: Timestamp) -> [String; 9] {
+fn row(machine: &Instance, money: Option<Money>, now: Timestamp) -> [String; 10] {
     let dash = || "-".to_owned();
     let text = |value: &Option<String>| value.clone().unwrap_or_else(dash);
     let since = machine.created.or(machine.launched);
@@ -66,10 +80,15 @@ fn row(machine: &Instance, money: Option<Money>, now: Timestamp) -> [String; 9] 
         text(&machine.zone),
         since.map_or_else(dash, |since| coarse(now.duration_since(since))),
         machine.expires.map_or_else(dash, |expires| until(expires.duration_since(now))),
-        money.map_or_else(dash, |money| format!("{:.3}", money.per_hour)),
+        money.map_or_else(dash, |money| format!("{:.3}", money.per_hour())),
+        spent(machine, money, now).map_or_else(dash, |spent| format!("{spent:.2}")),
         text(&machine.owner),
         machine.id.clone(),
     ]
+}
+
+fn spent(machine: &Instance, money: Option<Money>, now: Timestamp) -> Option<f64> {
+    money.and_then(|money| money.spent(machine, now))
 }
 
 fn until(left: SignedDuration) -> String {
@@ -80,7 +99,7 @@ fn until(left: SignedDuration) -> String {
 }
 
 /// A time in its two largest units: `2h05m`, `3m12s`, `9s`.
-fn coarse(time: SignedDuration) -> String {
+pub fn coarse(time: SignedDuration) -> String {
     let seconds = time.as_secs().unsigned_abs();
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
     match (days, hours, minutes) {
@@ -91,7 +110,7 @@ fn coarse(time: SignedDuration) -> String {
     }
 }
 
-fn message(machine: &Instance, money: Option<Money>) -> serde_json::Value {
+fn message(machine: &Instance, money: Option<Money>, now: Timestamp) -> serde_json::Value {
     json!({
         "id": machine.id,
         "name": machine.name,
@@ -108,7 +127,10 @@ fn message(machine: &Instance, money: Option<Money>) -> serde_json::Value {
         "public_ip": machine.public_ip,
         "private_ip": machine.private_ip,
         "spot": machine.spot_request.is_some(),
-        "dollars_per_hour": money.map(|money| money.per_hour),
+        "end_is_scheduled": machine.end_is_scheduled(),
+        "dollars_per_hour": money.map(|money| money.per_hour()),
+        "dollars_spent": spent(machine, money, now),
+        "price_source": money.map(|money| money.source()),
     })
 }
 
