@@ -44,6 +44,10 @@ const OURS: &[&str] = &[
     "ec2-instance-connect:SendSerialConsoleSSHPublicKey",
 ];
 
+/// What makes an AMI. Its blocks go into a snapshot that has just been made with our tags.
+const AMIS: &[&str] =
+    &["ebs:CompleteSnapshot", "ebs:PutSnapshotBlock", "ebs:StartSnapshot", "ec2:RegisterImage"];
+
 const OBJECTS: &[&str] =
     &["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:PutObject"];
 
@@ -71,6 +75,7 @@ pub fn policy(options: &PolicyOptions) -> Value {
             "Sid": "Launch", "Effect": "Allow", "Resource": "*",
             "Action": ["ec2:RunInstances", "ec2:CancelSpotInstanceRequests"],
         }),
+        json!({ "Sid": "Amis", "Effect": "Allow", "Action": AMIS, "Resource": "*" }),
         json!({
             "Sid": "TagWhatIsMade", "Effect": "Allow", "Action": "ec2:CreateTags", "Resource": "*",
             "Condition": { "Null": { "ec2:CreateAction": "false" } },
