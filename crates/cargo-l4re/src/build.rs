@@ -7,7 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use clap::Args;
 use l4re_image::{
     Arch, AssembleError, AssembleOptions, BuildTree, Cancel, Entry, Image, Inspection, KernelTree,
-    Kind, ListOptions, Made, MakeRequest, Stamp,
+    Kind, ListOptions, Made, MakeError, MakeRequest, Package, Stamp,
 };
 
 use crate::commands::Context;
@@ -49,6 +49,11 @@ impl Workplace {
             platform: set.platform.filter(|_| named),
             tree,
         })
+    }
+
+    /// The kernel's build tree, if one is named.
+    pub fn kernel(&self) -> Option<&Utf8Path> {
+        self.kernel.as_deref()
     }
 
     /// How entries are listed when these variables are given to make.
@@ -237,6 +242,31 @@ fn make(
 ) -> Result<Made, Failure> {
     let shell = &context.shell;
     shell.detail("Running", crate::shell::words(&l4re_image::make_argv(request)));
+    ended_by(interrupt, cancel, || {
+        l4re_image::make(request, cancel, &mut |bytes| shell.passthrough(bytes))
+    })
+}
+
+/// Builds a package of the tree by make.
+pub fn package(
+    context: &Context,
+    package: &Package,
+    cancel: &Cancel,
+    interrupt: &Interrupt,
+) -> Result<(), Failure> {
+    let shell = &context.shell;
+    shell.status("Making", &package.objects);
+    ended_by(interrupt, cancel, || {
+        l4re_image::make_package(package, cancel, &mut |bytes| shell.passthrough(bytes))
+    })
+}
+
+/// Runs what `cancel` ends, which Ctrl-C then does.
+fn ended_by<T>(
+    interrupt: &Interrupt,
+    cancel: &Cancel,
+    run: impl FnOnce() -> Result<T, MakeError>,
+) -> Result<T, Failure> {
     let on_interrupt = tokio::spawn({
         let (interrupt, cancel) = (interrupt.clone(), cancel.clone());
         async move {
@@ -244,9 +274,9 @@ fn make(
             cancel.cancel();
         }
     });
-    let made = l4re_image::make(request, cancel, &mut |bytes| shell.passthrough(bytes));
+    let result = run();
     on_interrupt.abort();
-    made.map_err(
+    result.map_err(
         |error| {
             if interrupt.is_asked() { Failure::Interrupted } else { Failure::Make(error) }
         },

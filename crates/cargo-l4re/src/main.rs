@@ -31,6 +31,8 @@ mod shell;
 mod source;
 mod target;
 mod terminal;
+#[cfg(feature = "cloud")]
+mod watch;
 
 fn main() -> std::process::ExitCode {
     commands::main()

@@ -24,7 +24,9 @@ pub use image::{
     Attribute, Change, Check, CheckName, Difference, ExtractError, Image, ImageError, ImageInfo,
     Inspection, Module, ModuleKind, Verdict, diff, extract, inspect, inspect_headers, wants_el2,
 };
-pub use make::{Cancel, Cause, Made, MakeError, MakeFailure, MakeRequest, make, make_argv};
+pub use make::{
+    Cancel, Cause, Made, MakeError, MakeFailure, MakeRequest, make, make_argv, make_package,
+};
 pub use modlist::{Entry, ListOptions};
 pub use nearest::nearest;
-pub use tree::{BuildTree, KernelTree, TreeError};
+pub use tree::{BuildTree, KernelTree, Package, TreeError};

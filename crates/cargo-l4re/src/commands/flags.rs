@@ -14,7 +14,7 @@ use crate::source::Source;
 use crate::target::Words;
 
 /// What to run.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct ImageFlags {
     /// Entry, image file or URL, and variables that go through to make
     #[arg(value_name = "ENTRY|IMAGE|URL|VAR=value", add = ArgValueCompleter::new(complete::targets))]

@@ -28,7 +28,7 @@ use crate::complete;
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
-use crate::settings::{Settings, Sources};
+use crate::settings::{Settings, SettingsError, Sources};
 use crate::shell::{Diagnostic, Options, Shell, Verbosity};
 
 /// What every command works with.
@@ -61,6 +61,14 @@ impl Context {
         };
         runtime.shutdown_background();
         result
+    }
+
+    /// The same with its settings read again.
+    pub fn again(&self) -> Result<Arc<Self>, Failure> {
+        let (environment, global) = (self.environment.clone(), self.global.clone());
+        let settings = read_settings(&environment, &global)?;
+        let (shell, local) = (self.shell.clone(), self.local.clone());
+        Ok(Arc::new(Self { environment, settings, shell, global, local }))
     }
 
     /// The folder for downloads.
@@ -108,13 +116,7 @@ fn carry_out(
     if let Some(done) = without_settings(&command, &environment, shell) {
         return done;
     }
-    let sources = Sources {
-        config: &global.config,
-        manifest: global.manifest_path.as_deref(),
-        package: global.package.as_deref(),
-        arch: global.arch,
-    };
-    let (mut settings, problem) = match Settings::read(&environment, &sources) {
+    let (mut settings, problem) = match read_settings(&environment, &global) {
         Ok(settings) => (settings, None),
         // What is wrong with them is then just what is to be reported.
         Err(error) if matches!(command, Command::Report(_)) => (Settings::default(), Some(error)),
@@ -140,6 +142,19 @@ fn carry_out(
         // These are carried out already.
         Command::Completions(_) | Command::Man(_) | Command::Help(_) => Ok(()),
     }
+}
+
+fn read_settings(
+    environment: &Environment,
+    global: &Global,
+) -> Result<Settings, SettingsError> {
+    let sources = Sources {
+        config: &global.config,
+        manifest: global.manifest_path.as_deref(),
+        package: global.package.as_deref(),
+        arch: global.arch,
+    };
+    Settings::read(environment, &sources)
 }
 
 /// Carries out what must work also where settings are wrong.

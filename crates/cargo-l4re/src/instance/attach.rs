@@ -1,7 +1,7 @@
 //! The console of an instance on the user's terminal, to a verdict.
 
 use std::io::{ErrorKind, Read};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
@@ -234,10 +234,17 @@ fn put_out(shell: &Shell, safe: &[u8]) -> std::io::Result<()> {
     shell.console(&plain)
 }
 
-/// Hands typed bytes to the console. The thread waits in a read that nothing can end, so it
-/// ends with the process.
+/// Who gets what is typed: the console that was attached last.
+static TYPED_TO: Mutex<Option<ControlHandle>> = Mutex::new(None);
+
+/// Hands typed bytes to the console. The thread waits in a read that nothing can end, so
+/// there is one for all consoles, and it ends with the process.
 fn forward_keys(handle: ControlHandle) {
     if !crate::terminal::may_read() {
+        return;
+    }
+    let typed_to = || TYPED_TO.lock().unwrap_or_else(PoisonError::into_inner);
+    if typed_to().replace(handle).is_some() {
         return;
     }
     std::thread::spawn(move || {
@@ -246,7 +253,9 @@ fn forward_keys(handle: ControlHandle) {
             if count == 0 {
                 return;
             }
-            handle.typed(buffer[..count].to_vec());
+            if let Some(handle) = &*typed_to() {
+                handle.typed(buffer[..count].to_vec());
+            }
         }
     });
 }

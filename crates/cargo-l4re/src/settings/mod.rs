@@ -94,6 +94,17 @@ impl Settings {
         Ok(settings)
     }
 
+    /// The folders of the files that have settings. A file that is not there yet, but would
+    /// have some, lies in one of them most likely.
+    pub fn folders(&self) -> impl Iterator<Item = Utf8PathBuf> {
+        self.sources.iter().filter_map(|source| match &source.origin {
+            Origin::CommandLine | Origin::Environment => None,
+            Origin::File(path) | Origin::Package(path) | Origin::Workspace(path) => {
+                path.parent().map(Utf8Path::to_owned)
+            }
+        })
+    }
+
     /// Declares an entry, as the command line means it.
     pub fn declare(&mut self, entry: Entry) {
         let layer = Layer { entry: vec![entry], ..Layer::default() };

@@ -3,6 +3,7 @@
 mod cause;
 mod error;
 mod old;
+mod package;
 mod process;
 mod request;
 mod run;
@@ -10,6 +11,7 @@ mod watch;
 
 pub use cause::Cause;
 pub use error::{MakeError, MakeFailure};
+pub use package::make_package;
 pub use process::Cancel;
 pub use request::{MakeRequest, make_argv};
 pub use run::{Made, make};

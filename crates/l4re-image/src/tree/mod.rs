@@ -3,10 +3,12 @@
 mod build;
 mod error;
 mod kernel;
+mod package;
 
 pub use build::BuildTree;
 pub use error::TreeError;
 pub use kernel::KernelTree;
+pub use package::Package;
 
 #[cfg(test)]
 pub(crate) mod sample;

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use clap::Subcommand;
 
-use super::{ami, console, deploy, doctor, gc, park, power, ps, run, runner, script, twin, upload};
+use super::{
+    ami, console, deploy, doctor, gc, park, power, ps, run, runner, script, twin, upload, watch,
+};
 use crate::commands::Context;
 use crate::environment::Environment;
 use crate::failure::Failure;
@@ -15,6 +17,8 @@ use crate::settings::Settings;
 pub enum Command {
     /// Run on the desk: build, boot on the twin, show the console, stop at the end
     Run(run::Arguments),
+    /// Build and boot again at every change, on the desk or on a machine that waits
+    Watch(watch::Arguments),
     /// Run a program on the desk: Cargo's `runner`
     Runner(runner::Arguments),
     /// Build, upload, launch on EC2 (or the twin), show the console
@@ -70,6 +74,7 @@ impl Command {
     pub fn carry_out(&self, context: &Arc<Context>) -> Result<(), Failure> {
         match self {
             Self::Run(arguments) => run::run(context, arguments),
+            Self::Watch(arguments) => watch::watch(context, arguments),
             Self::Runner(arguments) => runner::runner(context, arguments),
             Self::Deploy(arguments) => deploy::deploy(context, arguments),
             Self::Park(arguments) => park::park(context, arguments),

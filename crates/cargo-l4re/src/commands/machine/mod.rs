@@ -16,5 +16,6 @@ mod runner;
 mod script;
 pub mod twin;
 mod upload;
+mod watch;
 
 pub use self::command::Command;
