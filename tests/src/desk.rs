@@ -67,6 +67,18 @@ impl Desk {
         tree
     }
 
+    /// A build tree of its own, built, with sources of its own in `sources`.
+    pub fn tree_with_sources(&self) -> Utf8PathBuf {
+        let (tree, sources) = (self.dir().join("tree"), self.dir().join("sources"));
+        let shared = given("L4RE_TEST_TREE_AMD64").join("source").canonicalize_utf8().unwrap();
+        duct::cmd!("cp", "-r", shared, &sources).run().unwrap();
+        let lay_out = duct::cmd!("make", "-s", "-C", &sources, format!("B={tree}"), "T=amd64");
+        for make in [lay_out, duct::cmd!("make", "-s", "-C", &tree)] {
+            make.stdout_null().stderr_null().run().unwrap();
+        }
+        tree
+    }
+
     /// The image of `hello` from `tree` with a bit of its first module flipped.
     pub fn image_with_a_wrong_sum(&self, tree: &str) -> Utf8PathBuf {
         let path = self.l4re(&["efiimage", "hello", "--tree", tree]).code(0).stdout;

@@ -73,7 +73,7 @@ pub fn watch(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failur
                 up: None,
                 parked: None,
                 image: None,
-                number: 0,
+                launched: 0,
             };
             let result = rounds.run().await;
             let removed = rounds.remove_all().await;
@@ -96,7 +96,8 @@ struct Rounds<'a> {
     parked: Option<Instance>,
     /// The newest image.
     image: Option<Image>,
-    number: u32,
+    /// Machines that were launched so far: each has a name of its own.
+    launched: u32,
 }
 
 impl<'a> Rounds<'a> {
@@ -106,7 +107,6 @@ impl<'a> Rounds<'a> {
         let mut console: Option<Console<'a>> = None;
         let mut changed = BTreeSet::new();
         loop {
-            self.number += 1;
             let begin = Instant::now();
             self.context.shell.status("Building", self.source.name());
             let built = self.while_shown(&mut console, self.build(&changed)).await;
@@ -239,7 +239,8 @@ impl<'a> Rounds<'a> {
             }
             // The next image finds firmware and iPXE behind it.
             let parking = self.parking();
-            let parked = instance::park(&self.context, self.connection, &parking, self.interrupt);
+            let context = self.context.clone();
+            let parked = instance::park(&context, self.connection, &parking, self.interrupt);
             self.parked = Some(self.while_shown(console, parked).await?.instance);
         }
         Ok(())
@@ -257,8 +258,9 @@ impl<'a> Rounds<'a> {
         Ok(parked.unwrap_or_default())
     }
 
-    fn parking(&self) -> Parking {
-        let name = format!("{}-{}", self.recipe.name, self.number);
+    fn parking(&mut self) -> Parking {
+        self.launched += 1;
+        let name = format!("{}-{}", self.recipe.name, self.launched);
         Parking {
             recipe: Recipe { name, ..self.recipe.clone() },
             arch: Some(self.source.arch()),
@@ -269,7 +271,7 @@ impl<'a> Rounds<'a> {
     /// A rule between two runs in the same terminal.
     fn rule(&self) {
         let shell = &self.context.shell;
-        if self.number > 1 && shell.stdout_is_terminal() {
+        if self.launched > 1 && shell.stdout_is_terminal() {
             shell.status("", "─".repeat(usize::from(shell.width()).saturating_sub(14)));
         }
     }
