@@ -19,7 +19,7 @@ use crate::error::CloudError;
 use crate::event::Event;
 use crate::instance::Instance;
 use crate::launch::Launched;
-use crate::parked::parked_script;
+use crate::parked::{LONGEST_PAUSE, parked_script};
 use crate::plan::ImageFacts;
 use crate::prepare::Prepared;
 use crate::publish::{Object, PublishOptions};
@@ -35,6 +35,8 @@ pub struct ParkOptions {
     pub kind: Option<Kind>,
     /// Where the machine looks for its image, and for how long.
     pub publish: PublishOptions,
+    /// Whether it looks every second, and not every five.
+    pub eager: bool,
     /// The rest.
     pub launch: LaunchOptions,
 }
@@ -85,7 +87,8 @@ impl Cloud {
         let url = self.signed_url(&slot.bucket, &slot.key, &options.publish).await?;
         self.warn_of_session(waits).await;
         let mut launch = options.launch.clone();
-        launch.user_data = Some(parked_script(&url, waits)?);
+        launch.user_data =
+            Some(parked_script(&url, waits, if options.eager { 1 } else { LONGEST_PAUSE })?);
         launch.tags.push(slot.tag());
         let object = Object::at_url(url, None);
         self.launch(prepared, &options.image(prepared), Some(&object), &launch).await

@@ -47,6 +47,8 @@ pub async fn park(
         arch,
         kind: parking.kind,
         publish: publish_options(context, connection, recipe),
+        // On the desk nobody counts requests.
+        eager: connection.local,
         launch,
     };
     let plan = prepared.plan(&options.image(&prepared), &options.launch.plan);
