@@ -144,10 +144,7 @@ fn carry_out(
     }
 }
 
-fn read_settings(
-    environment: &Environment,
-    global: &Global,
-) -> Result<Settings, SettingsError> {
+fn read_settings(environment: &Environment, global: &Global) -> Result<Settings, SettingsError> {
     let sources = Sources {
         config: &global.config,
         manifest: global.manifest_path.as_deref(),
