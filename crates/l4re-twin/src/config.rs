@@ -116,8 +116,6 @@ pub struct Firmware {
     /// The directory with the virtio network card's ROM, `efi-virtio.rom`, which holds iPXE
     /// for BIOS too; package `ipxe-qemu`.
     pub ipxe_roms: Utf8PathBuf,
-    /// Ties QEMU's life to the daemon's, package `util-linux`.
-    pub setpriv: Utf8PathBuf,
 }
 
 impl Default for Firmware {
@@ -131,7 +129,6 @@ impl Default for Firmware {
             aavmf_vars: "/usr/share/AAVMF/AAVMF_VARS.fd".into(),
             ipxe_efi: "/usr/lib/ipxe/ipxe.efi".into(),
             ipxe_roms: "/usr/lib/ipxe/qemu".into(),
-            setpriv: "/usr/bin/setpriv".into(),
         }
     }
 }

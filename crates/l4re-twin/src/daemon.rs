@@ -13,7 +13,7 @@ use crate::console::{SerialServer, host_key};
 use crate::endpoint::Endpoint;
 use crate::faults::Faults;
 use crate::guest::{Guests, Preface, Tokens};
-use crate::machine::{Accelerator, Machines};
+use crate::machine::{self, Accelerator, Machines};
 use crate::s3::{Objects, endpoint};
 use crate::scheduler::{self, Schedules};
 use crate::state::{Account, Store, files, random_hex};
@@ -35,6 +35,7 @@ pub async fn serve(
     let _ = fs_err::remove_file(Status::path(&config.dir));
     let daemon = Daemon::open(config).await?;
     let mut tasks = daemon.listen();
+    daemon.resume();
     daemon.publish().await?;
     tokio::select! {
         () = shutdown => {}
@@ -102,7 +103,7 @@ impl Daemon {
             guests: Guests {
                 twin: twin.clone(),
                 s3,
-                tokens: Arc::new(Tokens::default()),
+                tokens: Arc::new(Tokens::new(&twin.credentials.secret_access_key)),
                 secret: preface.secret.into(),
             },
             listeners,
@@ -127,6 +128,15 @@ impl Daemon {
         tasks.spawn(accept(self.listeners.guests.clone(), serve));
         tasks.spawn(scheduler::run(self.twin.clone()));
         tasks
+    }
+
+    /// Takes over the machines of a daemon that was killed.
+    fn resume(&self) {
+        let state = self.twin.store.lock();
+        let alive = state.instances.values().filter(|instance| instance.state.is_alive());
+        let ids: Vec<String> = alive.map(|instance| instance.id.clone()).collect();
+        drop(state);
+        ids.iter().for_each(|id| machine::resume(&self.twin, id));
     }
 
     /// Says where everything is, now that it is there.

@@ -47,10 +47,8 @@ pub fn doctor(config: &Config) -> Vec<Finding> {
 /// What is missing for one way to boot.
 pub(crate) fn missing_for(config: &Config, chain: Chain) -> Vec<Finding> {
     let files = &config.firmware;
-    let own = "setpriv, which ends QEMU with the daemon,";
     let rom = files.ipxe_roms.join("efi-virtio.rom");
-    let mut needed: Vec<(&'static str, &Utf8Path, Option<&'static str>, &'static str)> =
-        vec![(own, &files.setpriv, Some("util-linux"), "")];
+    let mut needed: Vec<(&'static str, &Utf8Path, Option<&'static str>, &'static str)> = Vec::new();
     let x86 = "x86_64";
     let arm = "arm64";
     match chain {

@@ -10,11 +10,10 @@ use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
+use crate::connection;
 use crate::fault::Fault;
 use crate::faults::{Dropped, meet};
 use crate::s3::S3Endpoint;
@@ -41,18 +40,8 @@ impl Endpoint {
     /// Serves one connection until the client has enough of it.
     pub(crate) async fn serve(self, stream: TcpStream) {
         let _ = stream.set_nodelay(true);
-        let service = service_fn(move |request| {
-            let endpoint = self.clone();
-            async move { endpoint.answer(request).await }
-        });
-        let result = hyper::server::conn::http1::Builder::new()
-            .timer(TokioTimer::new())
-            .half_close(true)
-            .serve_connection(TokioIo::new(stream), service)
-            .await;
-        if let Err(error) = result {
-            tracing::debug!("a client's connection broke: {error}");
-        }
+        let answer = |request| self.answer(request);
+        connection::serve(stream, answer).await;
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Result<Answer, Dropped> {

@@ -51,7 +51,6 @@ impl TestTwin {
             aavmf_vars: file.clone(),
             ipxe_efi: file,
             ipxe_roms: roms,
-            setpriv: "/usr/bin/setpriv".into(),
         };
         fs_err::create_dir(&config.dir).unwrap();
         change(&mut config);
@@ -59,8 +58,9 @@ impl TestTwin {
         Self { twin: daemon.twin.clone(), _tasks: daemon.listen(), daemon, config, _dir: dir }
     }
 
-    /// The same state directory read by another daemon, as after a kill.
+    /// The same state directory read by another daemon, after this one's end.
     pub(crate) async fn reopen(&mut self) {
+        self.twin.machines.end_all().await;
         self.daemon = Daemon::open(self.config.clone()).await.unwrap();
         self.twin = self.daemon.twin.clone();
     }

@@ -6,7 +6,7 @@ use fs_err as fs;
 
 use crate::TwinError;
 use crate::s3::Objects;
-use crate::state::{Instance, InstanceState, files};
+use crate::state::{InstanceState, resting};
 use crate::status::Lock;
 
 /// Frees it; how many bytes that were. A running twin is refused: it keeps house itself.
@@ -19,12 +19,9 @@ pub fn gc(dir: &Utf8Path) -> Result<u64, TwinError> {
     // Opening the store clears it.
     Objects::open(&dir.join("s3"))?;
     remove(&dir.join("disks"))?;
-    let instances = dir.join("instances");
-    for entry in entries(&instances)? {
-        let record = entry.join("record.json");
-        let instance = files::read_json::<Instance>(&record)?;
+    for (dir, instance) in resting(dir)? {
         if instance.is_none_or(|instance| instance.state == InstanceState::Terminated) {
-            remove(&entry)?;
+            remove(&dir)?;
         }
     }
     Ok(before.saturating_sub(size(dir)?))

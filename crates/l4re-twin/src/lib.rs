@@ -2,10 +2,12 @@
 //! metadata service and a serial console on loopback that boot their instances in QEMU.
 //!
 //! Invariants: it listens on 127.0.0.1 only, checks the signature of each request, shares
-//! no code with the client crates, and leaves no QEMU process behind when it ends.
+//! no code with the client crates, and leaves no QEMU process behind when it ends; the
+//! machines of a daemon that is killed go on, and the next daemon adopts them.
 
 mod config;
 mod connect;
+mod connection;
 mod console;
 mod daemon;
 mod doctor;

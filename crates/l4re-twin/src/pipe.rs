@@ -6,10 +6,16 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpStream};
+use std::time::{Duration, Instant};
 
 use camino::Utf8Path;
 
 use crate::guest::Preface;
+
+/// How long a guest's connection waits for a daemon.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often it is looked for.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Bridges stdin and stdout to the daemon until the daemon has closed its side. `args` are
 /// those that the daemon appended to [`crate::Config::pipe_command`].
@@ -17,9 +23,7 @@ pub fn pipe(args: &[String]) -> io::Result<()> {
     let [file, instance, service] = args else {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "FILE INSTANCE SERVICE expected"));
     };
-    let bytes = fs_err::read(Utf8Path::new(file))?;
-    let preface: Preface = serde_json::from_slice(&bytes)?;
-    let mut daemon = TcpStream::connect((Ipv4Addr::LOCALHOST, preface.port))?;
+    let (mut daemon, preface) = reach(Utf8Path::new(file))?;
     daemon.set_nodelay(true)?;
     daemon.write_all(preface.line(instance, service).as_bytes())?;
     let mut to_daemon = daemon.try_clone()?;
@@ -32,6 +36,21 @@ pub fn pipe(args: &[String]) -> io::Result<()> {
     // QEMU gives one socket as both; its end is passed on before the process is gone.
     let _ = rustix::net::shutdown(io::stdout(), rustix::net::Shutdown::Write);
     result
+}
+
+/// The daemon, or the next one: a guest's connection may come while there is none.
+fn reach(file: &Utf8Path) -> io::Result<(TcpStream, Preface)> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let reached = fs_err::read(file).and_then(|bytes| {
+            let preface: Preface = serde_json::from_slice(&bytes)?;
+            Ok((TcpStream::connect((Ipv4Addr::LOCALHOST, preface.port))?, preface))
+        });
+        match reached {
+            Err(_) if Instant::now() < deadline => std::thread::sleep(LOOK),
+            reached => return reached,
+        }
+    }
 }
 
 /// Copies and passes on at once what came.

@@ -216,7 +216,8 @@ fn canonical_path(path: &str) -> String {
     if path.is_empty() { "/".to_owned() } else { utf8_percent_encode(path, KEPT).to_string() }
 }
 
-fn keyed(key: &[u8], data: &[u8]) -> Vec<u8> {
+/// HMAC-SHA256.
+pub(crate) fn keyed(key: &[u8], data: &[u8]) -> Vec<u8> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key)
         .unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
     mac.update(data);

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
-use crate::TwinError;
-use crate::state::files;
+use crate::state::{end_resting, files, resting};
+use crate::{TwinError, machine};
 
 /// Where the daemon takes the request to end.
 pub(crate) const STOP_PATH: &str = "/_l4re-twin/stop";
@@ -65,14 +65,15 @@ pub fn status(dir: &Utf8Path) -> Result<Option<Status>, TwinError> {
     files::read_json(&Status::path(dir))
 }
 
-/// Asks the daemon to end and waits until it has, no longer than `limit`. `false`: none ran.
+/// Asks the daemon to end and waits until it has, no longer than `limit`. Machines that a
+/// killed daemon left are ended, too. `false`: nothing ran.
 pub fn stop(dir: &Utf8Path, limit: Duration) -> Result<bool, TwinError> {
     let deadline = Instant::now() + limit;
     // A daemon that is still starting has not said yet where it can be asked.
     let status = loop {
         match status(dir)? {
             Some(status) => break status,
-            None if !is_held(dir)? => return Ok(false),
+            None if !is_held(dir)? => return end_left(dir),
             None if Instant::now() >= deadline => {
                 return Err(TwinError::NotStopped { pid: 0, detail: "it is not ready".to_owned() });
             }
@@ -90,6 +91,22 @@ pub fn stop(dir: &Utf8Path, limit: Duration) -> Result<bool, TwinError> {
         std::thread::sleep(Duration::from_millis(20));
     }
     Ok(true)
+}
+
+/// Ends the machines that a killed daemon left, and says so in their records.
+fn end_left(dir: &Utf8Path) -> Result<bool, TwinError> {
+    if !dir.is_dir() {
+        return Ok(false);
+    }
+    let _lock = Lock::take(dir)?;
+    let mut ended = machine::end_left(&machine::probe_dir(dir));
+    for (dir, instance) in resting(dir)? {
+        ended |= machine::end_left(&dir);
+        if let Some(instance) = instance.filter(|instance| instance.state.is_alive()) {
+            end_resting(&dir, instance)?;
+        }
+    }
+    Ok(ended)
 }
 
 fn ask_to_end(status: &Status) -> io::Result<()> {

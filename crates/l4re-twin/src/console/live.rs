@@ -36,19 +36,36 @@ pub(crate) struct Console {
 impl Console {
     /// Begins a console with an empty log.
     pub(crate) fn create(dir: &Utf8Path) -> io::Result<Arc<Self>> {
-        Ok(Arc::new(Self {
-            log: Mutex::new(ConsoleLog::create(dir)?),
+        Ok(Self::with(ConsoleLog::create(dir)?))
+    }
+
+    /// Goes on with the log of a console that another daemon began.
+    pub(crate) fn reopen(dir: &Utf8Path) -> io::Result<Arc<Self>> {
+        Ok(Self::with(ConsoleLog::reopen(dir)?))
+    }
+
+    fn with(log: ConsoleLog) -> Arc<Self> {
+        Arc::new(Self {
+            log: Mutex::new(log),
             live: broadcast::Sender::new(BACKLOG),
             input: Mutex::new(None),
             session: Mutex::new(false),
             ended: watch::Sender::new(false),
-        }))
+        })
     }
 
-    /// What the guest, or the twin in its place, printed.
+    /// What the twin prints in the guest's place.
     pub(crate) fn print(&self, bytes: &[u8]) {
         if let Err(error) = lock(&self.log).append(bytes) {
             tracing::error!("cannot write a console's log: {error}");
+        }
+        self.show(bytes);
+    }
+
+    /// What the guest printed, which QEMU has written in the log already.
+    pub(crate) fn show(&self, bytes: &[u8]) {
+        if let Err(error) = lock(&self.log).keep_bounded(bytes.len()) {
+            tracing::error!("cannot shorten a console's log: {error}");
         }
         // No session is no error.
         let _ = self.live.send(Bytes::copy_from_slice(bytes));

@@ -1,43 +1,69 @@
-//! The console's log on disk. Invariant: bounded; what had to go is marked where it went,
-//! and the end is always there, since the API answers with it.
+//! The console's log on disk, which QEMU writes, so that nothing is lost while no daemon is
+//! there. Invariant: bounded; what had to go is marked where it went, and the end is always
+//! there, since the API answers with it.
 
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::FileExt as _;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
+use rustix::fs::FallocateFlags;
 
 use crate::state::files;
 
 /// The most that a log takes on disk.
 const LIMIT: u64 = 16 * 1024 * 1024;
 /// What stays of the beginning and of the end when a log grows too large.
-const HEAD: usize = 4 * 1024 * 1024;
-const TAIL: usize = 8 * 1024 * 1024;
+const HEAD: u64 = 4 * 1024 * 1024;
+const TAIL: u64 = 8 * 1024 * 1024;
+/// After so much more its size on disk is looked at again.
+const LOOK: u64 = 1024 * 1024;
+/// What file systems free at once.
+const BLOCK: u64 = 64 * 1024;
 /// What the API shows.
 const SHOWN: u64 = 64 * 1024;
+
+/// The log's file in an instance's directory: QEMU appends to it, too.
+pub(crate) const LOG: &str = "console.log";
 
 /// The log of one instance.
 #[derive(Debug)]
 pub(crate) struct ConsoleLog {
-    dir: Utf8PathBuf,
     file: fs::File,
-    length: u64,
+    /// How much came since its size was looked at.
+    unseen: u64,
 }
 
 impl ConsoleLog {
     /// Begins a new log in an instance's directory.
     pub(crate) fn create(dir: &Utf8Path) -> io::Result<Self> {
-        let file = fs::File::create(Self::path(dir))?;
+        fs::write(Self::path(dir), [])?;
         let _ = fs::remove_file(Self::snapshot_path(dir));
-        Ok(Self { dir: dir.to_owned(), file, length: 0 })
+        Self::reopen(dir)
     }
 
-    /// Adds what the guest printed.
+    /// Goes on with the log that is there.
+    pub(crate) fn reopen(dir: &Utf8Path) -> io::Result<Self> {
+        let path = Self::path(dir);
+        let open = std::fs::OpenOptions::new().create(true).append(true).open(&path)?;
+        Ok(Self { file: fs::File::from_parts(open, path.into_std_path_buf()), unseen: LOOK })
+    }
+
+    /// Adds what the twin says itself.
     pub(crate) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes)?;
-        self.length += bytes.len() as u64;
-        if self.length > LIMIT {
-            self.cut()?;
+        self.file.write_all(bytes)
+    }
+
+    /// Frees the middle of a log that has grown too large by so much that came.
+    pub(crate) fn keep_bounded(&mut self, came: usize) -> io::Result<()> {
+        self.unseen += came as u64;
+        if self.unseen < LOOK {
+            return Ok(());
+        }
+        self.unseen = 0;
+        let metadata = self.file.metadata()?;
+        if std::os::unix::fs::MetadataExt::blocks(&metadata) * 512 > LIMIT {
+            self.cut(metadata.len())?;
         }
         Ok(())
     }
@@ -57,23 +83,19 @@ impl ConsoleLog {
         read_end(&Self::snapshot_path(dir))
     }
 
-    fn cut(&mut self) -> io::Result<()> {
-        let path = Self::path(&self.dir);
-        let whole = fs::read(&path)?;
-        let gone = whole.len() - HEAD - TAIL;
+    /// Whoever appends meanwhile is not disturbed: a hole has the size of what was there.
+    fn cut(&self, length: u64) -> io::Result<()> {
+        let gone = length.saturating_sub(HEAD + TAIL) / BLOCK * BLOCK;
+        let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        // Not the one that appends, which could not write in the middle.
+        let file = fs::OpenOptions::new().write(true).open(self.file.path())?;
+        rustix::fs::fallocate(file.file(), hole, HEAD, gone)?;
         let mark = format!("\r\n[l4re-twin: {gone} bytes of the console were cut here]\r\n");
-        let tail = &whole[whole.len() - TAIL..];
-        files::write(&path, &[&whole[..HEAD], mark.as_bytes(), tail].concat())?;
-        self.file = fs::File::from_parts(
-            std::fs::OpenOptions::new().append(true).open(&path)?,
-            path.as_std_path().to_owned(),
-        );
-        self.length = self.file.metadata()?.len();
-        Ok(())
+        file.file().write_all_at(mark.as_bytes(), HEAD)
     }
 
     fn path(dir: &Utf8Path) -> Utf8PathBuf {
-        dir.join("console.log")
+        dir.join(LOG)
     }
 
     fn snapshot_path(dir: &Utf8Path) -> Utf8PathBuf {
@@ -117,13 +139,16 @@ mod tests {
         let dir = camino_tempfile::tempdir().unwrap();
         let mut log = ConsoleLog::create(dir.path()).unwrap();
         log.append(b"first line\n").unwrap();
-        for _ in 0..20 {
+        for _ in 0..40 {
             log.append(&vec![b'x'; 1024 * 1024]).unwrap();
+            log.keep_bounded(1024 * 1024).unwrap();
         }
         log.append(b"last line\n").unwrap();
-        let whole = fs::read(ConsoleLog::path(dir.path())).unwrap();
-        assert!(whole.len() as u64 <= LIMIT);
-        assert!(whole.starts_with(b"first line\n") && whole.ends_with(b"last line\n"));
+        let path = ConsoleLog::path(dir.path());
+        let blocks = std::os::unix::fs::MetadataExt::blocks(&fs::metadata(&path).unwrap());
+        assert!(blocks * 512 <= LIMIT + LOOK, "{blocks} blocks");
+        let whole = fs::read(path).unwrap();
+        assert!(whole.starts_with(b"first line\n") && whole.ends_with(b"xlast line\n"));
         let text = String::from_utf8(whole).unwrap();
         assert!(text.contains("bytes of the console were cut here"));
     }

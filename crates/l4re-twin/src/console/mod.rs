@@ -5,5 +5,5 @@ mod log;
 mod ssh;
 
 pub(crate) use live::{Console, Input};
-pub(crate) use log::ConsoleLog;
+pub(crate) use log::{ConsoleLog, LOG};
 pub(crate) use ssh::{SerialServer, host_key};

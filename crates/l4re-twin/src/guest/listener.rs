@@ -6,21 +6,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Request;
+use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
 use crate::endpoint::{object_store, s3_refusal};
-use crate::faults::meet;
+use crate::faults::{Dropped, meet};
 use crate::guest::{Tokens, metadata};
 use crate::s3::S3Endpoint;
 use crate::sigv4;
 use crate::twin::Twin;
-use crate::{Config, TwinError};
+use crate::{Config, TwinError, connection};
 
 /// Guest address of the metadata service.
 const METADATA: &str = "169.254.169.254:80";
@@ -87,32 +85,26 @@ impl Guests {
             tracing::warn!("a connection without the daemon's secret was closed");
             return;
         };
-        let service = service_fn(move |request: Request<Incoming>| {
-            let (guests, instance) = (self.clone(), instance.clone());
-            async move {
-                let faults = &guests.twin.faults;
-                match service {
-                    Service::Metadata => {
-                        let act = async {
-                            metadata::answer(&guests.twin, &guests.tokens, &instance, &request)
-                        };
-                        meet(faults, "guest:metadata", s3_refusal, act).await
-                    }
-                    Service::Objects => {
-                        let name = format!("guest:{}", request.method());
-                        let act = object_store(&guests.s3, request);
-                        meet(faults, &name, s3_refusal, act).await
-                    }
-                }
+        let answer = |request| self.answer(service, &instance, request);
+        connection::serve(stream, answer).await;
+    }
+
+    async fn answer(
+        &self,
+        service: Service,
+        instance: &str,
+        request: Request<Incoming>,
+    ) -> Result<Response<s3s::Body>, Dropped> {
+        let faults = &self.twin.faults;
+        match service {
+            Service::Metadata => {
+                let act = async { metadata::answer(&self.twin, &self.tokens, instance, &request) };
+                meet(faults, "guest:metadata", s3_refusal, act).await
             }
-        });
-        let result = hyper::server::conn::http1::Builder::new()
-            .timer(TokioTimer::new())
-            .half_close(true)
-            .serve_connection(TokioIo::new(stream), service)
-            .await;
-        if let Err(error) = result {
-            tracing::debug!("a guest's connection broke: {error}");
+            Service::Objects => {
+                let name = format!("guest:{}", request.method());
+                meet(faults, &name, s3_refusal, object_store(&self.s3, request)).await
+            }
         }
     }
 

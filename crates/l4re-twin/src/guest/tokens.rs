@@ -1,42 +1,59 @@
 //! Session tokens of the metadata service, version 2: each of one instance and one life.
+//!
+//! Invariant: nothing is kept. A token carries its end and a MAC over it and its instance, so
+//! that it is good for the next daemon, too, and no guest can make or change one.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::state::random_hex;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE;
+
+use crate::sigv4;
 
 /// EC2's longest life of a token, in seconds.
 pub(crate) const MAX_SECONDS: u64 = 21_600;
-/// An instance that asks for more has its oldest forgotten.
-const MAX_TOKENS: usize = 1024;
+/// What the MAC is made for, and nothing else with the same key.
+const PURPOSE: &[u8] = b"l4re-twin metadata token";
 
-/// The tokens that are out.
-#[derive(Debug, Default)]
-pub(crate) struct Tokens(Mutex<HashMap<String, (String, Instant)>>);
+/// Makes tokens and knows its own.
+#[derive(Debug, Clone)]
+pub(crate) struct Tokens {
+    key: Vec<u8>,
+}
 
 impl Tokens {
+    /// With the account's secret.
+    pub(crate) fn new(secret: &str) -> Self {
+        Self { key: sigv4::keyed(secret.as_bytes(), PURPOSE) }
+    }
+
     /// A new token.
     pub(crate) fn issue(&self, instance: &str, seconds: u64) -> String {
-        let now = Instant::now();
-        let mut tokens = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        tokens.retain(|_, (_, until)| *until > now);
-        if tokens.len() >= MAX_TOKENS
-            && let Some(oldest) =
-                tokens.iter().min_by_key(|(_, (_, until))| *until).map(|(token, _)| token.clone())
-        {
-            tokens.remove(&oldest);
-        }
-        let token = format!("AQAEA{}==", random_hex(48));
-        tokens.insert(token.clone(), (instance.to_owned(), now + Duration::from_secs(seconds)));
-        token
+        self.make(instance, now().saturating_add(Duration::from_secs(seconds)).as_secs())
     }
 
     /// Whether a token is good for an instance.
     pub(crate) fn is_good(&self, instance: &str, token: &str) -> bool {
-        let tokens = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        tokens.get(token).is_some_and(|(owner, until)| owner == instance && *until > Instant::now())
+        let end = URL_SAFE.decode(token).ok().and_then(|bytes| {
+            let (end, _) = bytes.split_first_chunk()?;
+            Some(u64::from_be_bytes(*end))
+        });
+        end.is_some_and(|end| {
+            end > now().as_secs()
+                && sigv4::same(self.make(instance, end).as_bytes(), token.as_bytes())
+        })
     }
+
+    fn make(&self, instance: &str, end: u64) -> String {
+        let mut bytes = end.to_be_bytes().to_vec();
+        let mac = sigv4::keyed(&self.key, &[&bytes, instance.as_bytes()].concat());
+        bytes.extend(mac);
+        URL_SAFE.encode(bytes)
+    }
+}
+
+fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -44,11 +61,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens_are_of_one_instance_and_end() {
-        let tokens = Tokens::default();
+    fn tokens_are_of_one_instance_and_end_and_the_next_daemon_knows_them() {
+        let tokens = Tokens::new("secret");
         let token = tokens.issue("i-1", 60);
         assert!(tokens.is_good("i-1", &token) && !tokens.is_good("i-2", &token));
-        let dead = tokens.issue("i-1", 0);
-        assert!(!tokens.is_good("i-1", &dead));
+        assert!(Tokens::new("secret").is_good("i-1", &token));
+        assert!(!Tokens::new("another").is_good("i-1", &token));
+        assert!(!tokens.is_good("i-1", &tokens.issue("i-1", 0)));
+        for bad in ["", "x", "AAAA", &token[..token.len() - 4], &format!("{token}AAAA")] {
+            assert!(!tokens.is_good("i-1", bad), "{bad}");
+        }
     }
 }

@@ -7,8 +7,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::OnceCell;
 
-use crate::machine::argv::escaped;
-use crate::machine::process::spawn;
+use crate::machine::argv::{escaped, talk};
+use crate::machine::process::{end_left, spawn};
 use crate::machine::qmp::connect;
 use crate::{Accel, Config, Firmware};
 
@@ -75,21 +75,26 @@ impl Accelerator {
 
 fn probe_argv(firmware: &Firmware) -> Vec<String> {
     let words = "-no-user-config -nodefaults -display none -machine q35 -accel kvm -cpu host \
-                 -m 128M -chardev socket,id=qmp,fd=0 -mon chardev=qmp,mode=control \
-                 -chardev socket,id=serial,fd=1 -serial chardev:serial";
+                 -m 128M";
     let flash =
         format!("if=pflash,unit=0,format=raw,readonly=on,file={}", escaped(&firmware.ovmf_code));
-    [firmware.setpriv.as_str(), "--pdeathsig", "KILL", "--", firmware.qemu_x86_64.as_str()]
+    let mut argv: Vec<String> = [firmware.qemu_x86_64.as_str()]
         .into_iter()
         .chain(words.split_whitespace())
         .chain(["-drive", &flash])
         .map(str::to_owned)
-        .collect()
+        .collect();
+    talk(&mut |name, value| argv.extend([format!("-{name}"), value]));
+    argv
 }
 
 /// Whether UEFI comes as far as its console.
 async fn run_probe(firmware: &Firmware, dir: &Utf8Path) -> std::io::Result<bool> {
-    let mut process = spawn(probe_argv(firmware), &dir.join("kvm-probe.log")).await?;
+    let dir = probe_dir(dir);
+    fs_err::create_dir_all(&dir)?;
+    // A daemon that was killed in the middle of its own may have left it.
+    end_left(&dir);
+    let mut process = spawn(probe_argv(firmware), &dir).await?;
     let (mut events, _commands) = connect(process.qmp).await?;
     let mut first = [0];
     let works = tokio::select! {
@@ -99,6 +104,12 @@ async fn run_probe(firmware: &Firmware, dir: &Utf8Path) -> std::io::Result<bool>
         () = tokio::time::sleep(PROBE) => false,
     };
     process.killer.kill();
-    let _ = process.exit.await;
+    let _ = process.exit.readable().await;
+    let _ = fs_err::remove_dir_all(&dir);
     Ok(works)
+}
+
+/// Where the probe runs.
+pub(crate) fn probe_dir(state_dir: &Utf8Path) -> Utf8PathBuf {
+    state_dir.join("kvm-probe")
 }

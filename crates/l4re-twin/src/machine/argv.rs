@@ -1,8 +1,9 @@
 //! QEMU's command line. Pure: everything that it depends on is in [`Machine`].
 //!
 //! Invariant: no default device, no network boot by firmware, no menu: the firmware goes
-//! straight to the one thing that is there to be booted. The guest's serial port is file
-//! descriptor 1, QEMU's own monitor (QMP) is file descriptor 0.
+//! straight to the one thing that is there to be booted. File descriptor 1 listens for the
+//! guest's serial port, file descriptor 0 for QEMU's own monitor (QMP); QEMU runs in the
+//! instance's directory, and goes on when its clients leave.
 
 use camino::Utf8PathBuf;
 
@@ -11,8 +12,6 @@ use crate::state::Architecture;
 /// What a machine consists of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Machine {
-    /// Ties QEMU to the thread that starts it.
-    pub(crate) setpriv: Utf8PathBuf,
     pub(crate) qemu: Utf8PathBuf,
     /// Where QEMU waits for a debugger.
     pub(crate) gdb: Option<Utf8PathBuf>,
@@ -59,15 +58,8 @@ pub(crate) struct Disk {
 
 /// The whole command line.
 pub(crate) fn qemu_argv(machine: &Machine) -> Vec<String> {
-    let mut argv: Vec<String> = vec![
-        machine.setpriv.to_string(),
-        "--pdeathsig".into(),
-        "KILL".into(),
-        "--".into(),
-        machine.qemu.to_string(),
-        "-no-user-config".into(),
-        "-nodefaults".into(),
-    ];
+    let mut argv: Vec<String> =
+        vec![machine.qemu.to_string(), "-no-user-config".into(), "-nodefaults".into()];
     let mut option = |name: &str, value: String| argv.extend([format!("-{name}"), value]);
     option("display", "none".into());
     option("machine", machine_type(machine));
@@ -75,11 +67,7 @@ pub(crate) fn qemu_argv(machine: &Machine) -> Vec<String> {
     option("cpu", cpu(machine));
     option("smp", machine.vcpus.to_string());
     option("m", format!("{}M", machine.memory_mib));
-    // A socket, so that writing to it never holds the guest up for long.
-    option("chardev", "socket,id=qmp,fd=0".into());
-    option("mon", "chardev=qmp,mode=control".into());
-    option("chardev", "socket,id=serial,fd=1".into());
-    option("serial", "chardev:serial".into());
+    talk(&mut option);
     // Nothing is slower for it until a debugger comes.
     if let Some(gdb) = &machine.gdb {
         option("gdb", format!("unix:{gdb},server=on,wait=off"));
@@ -89,10 +77,27 @@ pub(crate) fn qemu_argv(machine: &Machine) -> Vec<String> {
     boot(machine, &mut option);
     option("netdev", netdev(machine));
     option("device", network_card(machine));
-    // A reset ends QEMU, and a new one takes over: slirp would keep a reset guest's old
-    // connections, and an iPXE that picks their ports again never gets through.
-    argv.push("-no-reboot".into());
+    // A new QEMU takes over after a reset: slirp would keep a reset guest's old connections,
+    // and an iPXE that picks their ports again never gets through. QEMU stands still until
+    // it is ended, so that a daemon which comes later still learns what happened.
+    option("action", "reboot=shutdown,shutdown=pause".into());
+    option("trace", SHUTDOWN_TRACE.into());
     argv
+}
+
+/// What QEMU writes in its log when its guest switches itself off, and not for a reset.
+pub(super) const SHUTDOWN_TRACE: &str = "qemu_system_shutdown_request";
+
+/// Monitor, serial port and process id, as the next daemon finds them, too.
+pub(super) fn talk(option: &mut impl FnMut(&str, String)) {
+    option("chardev", "socket,id=qmp,fd=0,server=on,wait=off".into());
+    option("mon", "chardev=qmp,mode=control".into());
+    // QEMU writes the log itself: no output is lost while no daemon is there.
+    let log = crate::console::LOG;
+    let serial = format!("socket,id=serial,fd=1,server=on,wait=on,logfile={log},logappend=on");
+    option("chardev", serial);
+    option("serial", "chardev:serial".into());
+    option("pidfile", crate::machine::process::PID_FILE.into());
 }
 
 fn machine_type(machine: &Machine) -> String {
@@ -214,7 +219,6 @@ mod tests {
 
     fn machine() -> Machine {
         Machine {
-            setpriv: "/usr/bin/setpriv".into(),
             qemu: "/usr/bin/qemu-system-x86_64".into(),
             gdb: Some("/state/gdb.sock".into()),
             architecture: Architecture::X86_64,

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use crate::console::{Console, ConsoleLog, Input};
 use crate::machine::argv::qemu_argv;
 use crate::machine::plan::{Prepared, followed_disk, prepare, remove_disks};
-use crate::machine::process::spawn;
+use crate::machine::process::{Process, adopt, forget, spawn, was_left};
 use crate::machine::qmp::{Command, Events, connect};
 use crate::machine::registry::Control;
 use crate::machine::screen::PICTURE;
@@ -34,9 +34,31 @@ pub(crate) fn launch(twin: &Arc<Twin>, id: &str) {
         Ok(console) => console,
         Err(error) => return conclude(&twin.store, id, &End::Died(error.to_string()), || {}),
     };
+    live(twin, id, console, Start::Anew);
+}
+
+/// Goes on with the machine of an instance that lived when an earlier daemon was killed: its
+/// QEMU is adopted if it is there, and what had not been started is started.
+pub(crate) fn resume(twin: &Arc<Twin>, id: &str) {
+    let dir = twin.store.instance_dir(id);
+    match Console::reopen(&dir) {
+        Ok(console) => live(twin, id, console, Start::Found),
+        Err(error) => conclude(&twin.store, id, &End::Died(error.to_string()), || {}),
+    }
+}
+
+fn live(twin: &Arc<Twin>, id: &str, console: Arc<Console>, start: Start) {
     let control = twin.machines.add(id, console.clone());
     let life = Life { twin: twin.clone(), id: id.to_owned(), console, control };
-    tokio::spawn(life.run());
+    tokio::spawn(life.run(start));
+}
+
+/// How a machine's life begins for this daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Start {
+    Anew,
+    /// An earlier daemon began it.
+    Found,
 }
 
 struct Life {
@@ -47,8 +69,8 @@ struct Life {
 }
 
 impl Life {
-    async fn run(mut self) {
-        let end = self.live().await;
+    async fn run(mut self, start: Start) {
+        let end = self.live(start).await;
         tracing::info!(instance = self.id, "the machine ended: {end:?}");
         self.console.end();
         self.snapshot();
@@ -63,16 +85,45 @@ impl Life {
         }
     }
 
-    async fn live(&mut self) -> End {
-        if let Some(end) = self.pend().await {
-            return end;
-        }
+    async fn live(&mut self, start: Start) -> End {
+        let mut round = match start {
+            Start::Anew => self.pend().await.map_or(Ok(Round::Again), |end| Ok(Round::Over(end))),
+            Start::Found => self.go_on().await,
+        };
         loop {
-            match self.boot().await {
-                Ok(Round::Again) => {}
+            match round {
+                Ok(Round::Again) => round = self.boot().await,
                 Ok(Round::Over(end)) => return end,
                 Err(error) => return End::Died(error.to_string()),
             }
+        }
+    }
+
+    /// Takes over from a daemon that was killed.
+    async fn go_on(&mut self) -> io::Result<Round> {
+        let dir = self.twin.store.instance_dir(&self.id);
+        let process = adopt(&dir).await?;
+        let state = self.instance().map(|instance| instance.state);
+        match process {
+            // Somebody wanted its end already, and it is due.
+            process if !matches!(state, Some(InstanceState::Pending | InstanceState::Running)) => {
+                if let Some(process) = process {
+                    process.killer.kill();
+                    let _ = process.exit.readable().await;
+                }
+                forget(&dir);
+                Ok(Round::Over(End::Told(Ending::Now)))
+            }
+            Some(process) => {
+                tracing::info!(instance = self.id, "the machine is adopted");
+                self.attend(process, Start::Found).await
+            }
+            None if was_left(&dir) => {
+                forget(&dir);
+                let said = last_words(&dir);
+                Ok(Round::Over(End::Died(format!("{said}; no twin was there then"))))
+            }
+            None => Ok(Round::Again),
         }
     }
 
@@ -146,19 +197,27 @@ impl Life {
     async fn start(&mut self, prepared: &Prepared) -> io::Result<Round> {
         let argv = qemu_argv(&prepared.machine);
         tracing::info!(instance = self.id, "{}", argv.join(" "));
-        let log = self.twin.store.instance_dir(&self.id).join("qemu.log");
-        let process = spawn(argv, &log).await?;
+        let process = spawn(argv, &self.twin.store.instance_dir(&self.id)).await?;
+        self.attend(process, Start::Anew).await
+    }
+
+    /// Is there for a QEMU until it has ended.
+    async fn attend(&mut self, process: Process, start: Start) -> io::Result<Round> {
+        let dir = self.twin.store.instance_dir(&self.id);
         self.mark_running();
         let (serial, to_guest) = process.serial.into_split();
         let (breaks, mut break_requests) = mpsc::channel(4);
         let (input, typed) = mpsc::channel(64);
         tokio::spawn(type_to_guest(typed, to_guest, breaks));
         self.console.connect_input(Some(input.clone()));
-        let mut running = Running::new(serial, process.killer, process.exit);
+        let mut running = Running { serial, killer: process.killer, exit: process.exit };
         let round = match connect(process.qmp).await {
             Ok((mut events, commands)) => {
                 let graceful = self.twin.config.timing.graceful;
-                let mut watch = Watch::new(prepared, graceful, commands, input);
+                let mut watch = Watch::new(dir.clone(), process.kvm, graceful, commands, input);
+                if start == Start::Found {
+                    watch.give(Command::Status).await;
+                }
                 self.watch(&mut running, &mut events, &mut break_requests, &mut watch).await
             }
             // Gone before it could be spoken to: what it said itself is the reason.
@@ -168,7 +227,8 @@ impl Life {
             running.killer.kill();
             running.ended().await;
         }
-        Ok(round.unwrap_or_else(|| Round::Over(End::Died(last_words(&log)))))
+        forget(&dir);
+        Ok(round.unwrap_or_else(|| Round::Over(End::Died(last_words(&dir)))))
     }
 
     /// Carries the guest's output until QEMU has ended; says why if it was meant to.
@@ -189,7 +249,7 @@ impl Life {
             tokio::select! {
                 read = process.serial.read(&mut buffer) => match read {
                     Ok(count) if count > 0 => {
-                        self.console.print(&buffer[..count]);
+                        self.console.show(&buffer[..count]);
                         watch.answer_banner(&buffer[..count]);
                     }
                     // QEMU's end of the socket is closed by its end and by nothing else. What

@@ -13,8 +13,9 @@ mod registry;
 mod screen;
 mod watch;
 
-pub(crate) use accelerator::Accelerator;
-pub(crate) use life::launch;
+pub(crate) use accelerator::{Accelerator, probe_dir};
+pub(crate) use life::{launch, resume};
 pub use plan::gdb_socket;
+pub(crate) use process::end_left;
 pub(crate) use registry::{Ending, Machines};
 pub(crate) use screen::{Picture, picture};

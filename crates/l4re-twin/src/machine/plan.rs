@@ -42,7 +42,6 @@ pub(crate) fn prepare(
         Architecture::Arm64 => &config.firmware.qemu_aarch64,
     };
     let machine = Machine {
-        setpriv: config.firmware.setpriv.clone(),
         qemu: qemu.clone(),
         gdb: gdb_socket(&twin.config.dir, &instance.id),
         architecture: instance.architecture,

@@ -1,80 +1,216 @@
-//! A QEMU process. Invariant: it ends with the daemon, however the daemon ends. The thread
-//! that starts it waits for it, since the kernel ties the child's death signal to that
-//! thread's life, not to the process's.
+//! A QEMU process, started or found again.
+//!
+//! Invariant: it outlives a daemon that is killed, so that the next one finds it by the two
+//! sockets and the process id in its directory; a daemon that ends by itself ends it.
 
 use std::io;
-use std::os::unix::net::UnixStream as StdUnixStream;
-use std::process::ExitStatus;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt as _;
 use std::sync::Arc;
+use std::time::Duration;
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::net::UnixStream;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
-/// A QEMU that was started.
+/// The file with QEMU's process id, which QEMU writes itself.
+pub(crate) const PID_FILE: &str = "qemu.pid";
+/// What QEMU says itself.
+const LOG: &str = "qemu.log";
+const MONITOR: &str = "monitor.sock";
+const SERIAL: &str = "serial.sock";
+
+/// How long a QEMU that was just started may take to write its process id.
+const PID_LIMIT: Duration = Duration::from_secs(5);
+
+/// A QEMU that lives.
 #[derive(Debug)]
 pub(crate) struct Process {
     /// The guest's serial port.
     pub(crate) serial: UnixStream,
     /// QEMU's monitor.
     pub(crate) qmp: UnixStream,
-    /// Resolves when it has ended.
-    pub(crate) exit: oneshot::Receiver<io::Result<ExitStatus>>,
+    /// Becomes readable when it has ended.
+    pub(crate) exit: AsyncFd<Arc<OwnedFd>>,
     /// Ends it at once.
     pub(crate) killer: Killer,
+    /// Whether it runs its guest by KVM.
+    pub(crate) kvm: bool,
 }
 
 /// Ends a process, now or when dropped.
 #[derive(Debug)]
-pub(crate) struct Killer(Arc<duct::Handle>);
+pub(crate) struct Killer(Arc<OwnedFd>);
 
 impl Killer {
     pub(crate) fn kill(&self) {
-        if let Err(error) = self.0.kill() {
-            tracing::warn!("cannot end a QEMU process: {error}");
+        match pidfd_send_signal(&self.0, Signal::KILL) {
+            Ok(()) | Err(rustix::io::Errno::SRCH) => {}
+            Err(error) => tracing::warn!("cannot end a QEMU process: {error}"),
         }
     }
 }
 
 impl Drop for Killer {
     fn drop(&mut self) {
-        let _ = self.0.kill();
+        let _ = pidfd_send_signal(&self.0, Signal::KILL);
     }
 }
 
-/// Starts QEMU; what it says itself goes to `log`.
-pub(crate) async fn spawn(argv: Vec<String>, log: &Utf8Path) -> io::Result<Process> {
-    let (serial, serial_child) = StdUnixStream::pair()?;
-    let (qmp, qmp_child) = StdUnixStream::pair()?;
+/// Where QEMU says what it has to say itself.
+pub(crate) fn log_path(dir: &Utf8Path) -> Utf8PathBuf {
+    dir.join(LOG)
+}
+
+/// Starts QEMU in its directory. Its sockets are there, and this daemon is their first
+/// client, before it runs: nothing that it says is missed.
+pub(crate) async fn spawn(argv: Vec<String>, dir: &Utf8Path) -> io::Result<Process> {
+    forget(dir);
+    let (monitor, serial) = (bind(dir, MONITOR)?, bind(dir, SERIAL)?);
+    let (qmp_client, serial_client) = (connect(dir, MONITOR)?, connect(dir, SERIAL)?);
+    let kvm = uses_kvm(argv.iter().map(String::as_str));
+    let pidfd = start(argv, dir, monitor, serial).await?;
+    process(pidfd, qmp_client, serial_client, kvm)
+}
+
+/// The QEMU that an earlier daemon left in a directory, if it still lives.
+pub(crate) async fn adopt(dir: &Utf8Path) -> io::Result<Option<Process>> {
+    let (Ok(qmp), Ok(serial)) = (connect(dir, MONITOR), connect(dir, SERIAL)) else {
+        return Ok(None);
+    };
+    // Its sockets listen from before its start; its id comes a moment later.
+    let deadline = Instant::now() + PID_LIMIT;
+    let (pidfd, kvm) = loop {
+        match find(dir) {
+            Some(found) => break found,
+            None if Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            None => return Err(io::Error::other(format!("{dir}: QEMU lives without its id"))),
+        }
+    };
+    process(Arc::new(pidfd), qmp, serial, kvm).map(Some)
+}
+
+/// Whether a QEMU was started here and nobody has seen its end.
+pub(crate) fn was_left(dir: &Utf8Path) -> bool {
+    dir.join(SERIAL).exists()
+}
+
+/// Removes what tells of a QEMU that has ended.
+pub(crate) fn forget(dir: &Utf8Path) {
+    for name in [SERIAL, MONITOR, PID_FILE] {
+        // QEMU removes its own when it ends by itself.
+        let _ = fs_err::remove_file(dir.join(name));
+    }
+}
+
+/// Ends the QEMU of a directory, if one lives there, and waits until it has. Blocking.
+pub(crate) fn end_left(dir: &Utf8Path) -> bool {
+    let Some((pidfd, _)) = find(dir) else { return false };
+    if pidfd_send_signal(&pidfd, Signal::KILL).is_err() {
+        return false;
+    }
+    // Its directory is its own: when nobody listens there any more, it is gone.
+    let deadline = std::time::Instant::now() + PID_LIMIT;
+    while connect(dir, MONITOR).is_ok() && std::time::Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    true
+}
+
+/// The process that the directory names, if it is a QEMU and this directory's.
+fn find(dir: &Utf8Path) -> Option<(OwnedFd, bool)> {
+    let pid: i32 = fs_err::read_to_string(dir.join(PID_FILE)).ok()?.trim().parse().ok()?;
+    // Opened before it is looked at: an id may be another process's by now.
+    let pidfd = pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
+    let same = std::fs::read_link(format!("/proc/{pid}/cwd")).ok()?
+        == dir.canonicalize_utf8().ok()?.as_std_path();
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let line = String::from_utf8_lossy(&line).into_owned();
+    let words: Vec<&str> = line.split('\0').collect();
+    (same && words.contains(&PID_FILE)).then(|| (pidfd, uses_kvm(words.into_iter())))
+}
+
+fn uses_kvm<'a>(mut argv: impl Iterator<Item = &'a str>) -> bool {
+    argv.any(|word| word == "-accel") && argv.next() == Some("kvm")
+}
+
+async fn start(
+    argv: Vec<String>,
+    dir: &Utf8Path,
+    monitor: UnixListener,
+    serial: UnixListener,
+) -> io::Result<Arc<OwnedFd>> {
     let (started, start) = oneshot::channel();
-    let (ended, exit) = oneshot::channel();
-    let log = log.to_owned();
+    let dir = dir.to_owned();
     std::thread::Builder::new().name("qemu".to_owned()).spawn(move || {
         let handle = duct::cmd(&argv[0], &argv[1..])
-            .stdin_file(qmp_child)
-            .stdout_file(serial_child)
-            .stderr_path(log)
+            .dir(&dir)
+            .stdin_file(monitor)
+            .stdout_file(serial)
+            .stderr_path(log_path(&dir))
+            // Nobody's Ctrl-C is meant for it.
+            .before_spawn(|command| {
+                command.process_group(0);
+                Ok(())
+            })
             .unchecked()
-            .start()
-            .map(Arc::new);
+            .start();
         match handle {
             Err(error) => {
                 let _ = started.send(Err(error));
             }
             Ok(handle) => {
-                let _ = started.send(Ok(handle.clone()));
-                let _ = ended.send(handle.wait().map(|output| output.status));
+                // Not waited for yet, so the id is still its own.
+                let pid = handle.pids().first().and_then(|pid| i32::try_from(*pid).ok());
+                let pidfd = pid
+                    .and_then(Pid::from_raw)
+                    .ok_or_else(|| io::Error::other("a process without an id"))
+                    .and_then(|pid| Ok(pidfd_open(pid, PidfdFlags::empty())?));
+                let _ = started.send(pidfd.map(Arc::new));
+                let _ = handle.wait();
             }
         }
     })?;
-    let handle = start.await.map_err(io::Error::other)??;
-    let killer = Killer(handle);
-    serial.set_nonblocking(true)?;
+    start.await.map_err(io::Error::other)?
+}
+
+fn process(
+    pidfd: Arc<OwnedFd>,
+    qmp: std::os::unix::net::UnixStream,
+    serial: std::os::unix::net::UnixStream,
+    kvm: bool,
+) -> io::Result<Process> {
+    let killer = Killer(pidfd.clone());
     qmp.set_nonblocking(true)?;
-    Ok(Process {
-        serial: UnixStream::from_std(serial)?,
-        qmp: UnixStream::from_std(qmp)?,
-        exit,
-        killer,
-    })
+    serial.set_nonblocking(true)?;
+    #[expect(deprecated, reason = "an owned descriptor stays what it is; its successor is unsafe")]
+    let exit = AsyncFd::with_interest(pidfd, Interest::READABLE)?;
+    let (serial, qmp) = (UnixStream::from_std(serial)?, UnixStream::from_std(qmp)?);
+    Ok(Process { serial, qmp, exit, killer, kvm })
+}
+
+fn bind(dir: &Utf8Path, name: &str) -> io::Result<UnixListener> {
+    let (_open, path) = short(dir, name)?;
+    UnixListener::bind(path)
+}
+
+fn connect(dir: &Utf8Path, name: &str) -> io::Result<std::os::unix::net::UnixStream> {
+    let (_open, path) = short(dir, name)?;
+    std::os::unix::net::UnixStream::connect(path)
+}
+
+/// A socket's address has room for 107 bytes, which a state directory may well exceed: the
+/// open directory has a short name too.
+fn short(dir: &Utf8Path, name: &str) -> io::Result<(std::fs::File, String)> {
+    use std::os::fd::AsRawFd as _;
+    let open = std::fs::File::open(dir)?;
+    let path = format!("/proc/self/fd/{}/{name}", open.as_raw_fd());
+    Ok((open, path))
 }

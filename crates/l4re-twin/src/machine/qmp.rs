@@ -13,12 +13,14 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 /// What QEMU reports of a guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// QEMU ends because the guest reset itself.
+    /// QEMU stands still because the guest reset itself.
     ShutdownByReset,
     /// The guest switched itself off.
     ShutdownByGuest,
     /// The guest's processor cannot go on.
     Stopped,
+    /// The answer to [`Command::Status`] is that the guest has ended, by reset or shutdown.
+    Ended,
 }
 
 /// The commands that the twin gives.
@@ -26,6 +28,7 @@ pub(crate) enum Event {
 pub(crate) enum Command {
     PowerButton,
     SerialBreak,
+    Status,
 }
 
 /// QEMU's side that talks.
@@ -41,6 +44,8 @@ struct Message {
     event: Option<String>,
     #[serde(default)]
     data: Value,
+    #[serde(rename = "return", default)]
+    answer: Value,
     error: Option<Value>,
 }
 
@@ -69,6 +74,9 @@ fn parse(line: &str) -> Option<Event> {
     if let Some(error) = message.error {
         tracing::warn!("QEMU refuses a command: {error}");
     }
+    if message.answer["status"] == "shutdown" {
+        return Some(Event::Ended);
+    }
     match message.event?.as_str() {
         "SHUTDOWN" if message.data["reason"] == "guest-reset" => Some(Event::ShutdownByReset),
         "SHUTDOWN" if message.data["guest"] == true => Some(Event::ShutdownByGuest),
@@ -81,6 +89,7 @@ impl Commands {
     /// Gives a command.
     pub(crate) async fn give(&mut self, command: Command) -> io::Result<()> {
         match command {
+            Command::Status => self.execute("query-status", &Value::Null).await,
             Command::PowerButton => self.execute("system_powerdown", &Value::Null).await,
             Command::SerialBreak => {
                 self.execute("chardev-send-break", &json!({ "id": "serial" })).await
@@ -117,6 +126,8 @@ mod tests {
         assert_eq!(shutdown(true, "guest-reset"), Some(Event::ShutdownByReset));
         assert_eq!(shutdown(true, "guest-shutdown"), Some(Event::ShutdownByGuest));
         assert_eq!(shutdown(false, "host-signal"), None);
+        let status = |name: &str| parse(&json!({"return": {"status": name}}).to_string());
+        assert_eq!((status("shutdown"), status("running")), (Some(Event::Ended), None));
         assert_eq!(parse("{\"event\": \"RESET\", \"data\": {}}"), None);
         for noise in ["", "{", "[]", "{\"return\": {}}", "{\"event\": 3}", "{\"QMP\": {}}"] {
             assert_eq!(parse(noise), None, "{noise}");

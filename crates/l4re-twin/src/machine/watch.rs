@@ -2,20 +2,22 @@
 //!
 //! Invariant: a QEMU that ends without a verdict has died by itself.
 
-use std::io;
-use std::process::ExitStatus;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use camino::{Utf8Path, Utf8PathBuf};
+use tokio::io::unix::AsyncFd;
 use tokio::net::unix::OwnedReadHalf;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::console::Input;
 use crate::machine::Ending;
+use crate::machine::argv::SHUTDOWN_TRACE;
 use crate::machine::banner::Banner;
-use crate::machine::plan::Prepared;
-use crate::machine::process::Killer;
+use crate::machine::process::{Killer, log_path};
 use crate::machine::qmp::{Command, Commands, Event};
 use crate::machine::registry::Control;
 use crate::twin::Twin;
@@ -39,30 +41,19 @@ pub(super) enum Round {
 pub(super) struct Running {
     pub(super) serial: OwnedReadHalf,
     pub(super) killer: Killer,
-    /// Taken away when it has been heard of.
-    exit: Option<oneshot::Receiver<io::Result<ExitStatus>>>,
+    pub(super) exit: AsyncFd<Arc<OwnedFd>>,
 }
 
 impl Running {
-    pub(super) fn new(
-        serial: OwnedReadHalf,
-        killer: Killer,
-        exit: oneshot::Receiver<io::Result<ExitStatus>>,
-    ) -> Self {
-        Self { serial, killer, exit: Some(exit) }
-    }
-
     /// Waits for its end. May be dropped and called again.
-    pub(super) async fn ended(&mut self) {
-        if let Some(exit) = &mut self.exit {
-            let _ = exit.await;
-            self.exit = None;
-        }
+    pub(super) async fn ended(&self) {
+        let _ = self.exit.readable().await;
     }
 }
 
 /// What is decided about a machine while it runs.
 pub(super) struct Watch {
+    dir: Utf8PathBuf,
     kvm: bool,
     graceful: Duration,
     commands: Commands,
@@ -76,13 +67,15 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) fn new(
-        prepared: &Prepared,
+        dir: Utf8PathBuf,
+        kvm: bool,
         graceful: Duration,
         commands: Commands,
         keyboard: mpsc::Sender<Input>,
     ) -> Self {
         Self {
-            kvm: prepared.machine.kvm,
+            dir,
+            kvm,
             graceful,
             commands,
             deadline: None,
@@ -105,10 +98,20 @@ impl Watch {
     /// Learns from QEMU.
     pub(super) fn event(&mut self, event: Event, process: &Running, twin: &Twin) {
         match event {
-            Event::ShutdownByGuest if self.verdict.is_none() => {
-                self.verdict = Some(Round::Over(End::GuestShutdown));
+            // It stands still then; one that was asked to end has what it was asked for.
+            Event::ShutdownByGuest | Event::ShutdownByReset | Event::Ended
+                if self.verdict.is_some() =>
+            {
+                process.killer.kill();
             }
-            Event::ShutdownByReset if self.verdict.is_none() => self.verdict = Some(Round::Again),
+            Event::ShutdownByGuest => self.end(process, Round::Over(End::GuestShutdown)),
+            Event::ShutdownByReset => self.end(process, Round::Again),
+            Event::Ended => {
+                let log = fs_err::read(log_path(&self.dir)).unwrap_or_default();
+                let by_guest = String::from_utf8_lossy(&log).contains(SHUTDOWN_TRACE);
+                let why = if by_guest { Round::Over(End::GuestShutdown) } else { Round::Again };
+                self.end(process, why);
+            }
             Event::Stopped if self.kvm && self.verdict.is_none() => {
                 twin.accelerator.fall_back();
                 self.end(process, Round::Again);
@@ -171,10 +174,12 @@ pub(super) async fn until(deadline: Option<Instant>) {
 }
 
 /// The end of what QEMU said itself.
-pub(super) fn last_words(log: &camino::Utf8Path) -> String {
-    let text = fs_err::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    let text = text.unwrap_or_default();
-    let lines: Vec<&str> = text.lines().rev().take(5).collect();
+pub(super) fn last_words(dir: &Utf8Path) -> String {
+    let text = fs_err::read(log_path(dir)).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    // It tells that it waits for clients, who are there already.
+    let words = |line: &&str| !line.contains(": info: ") && !line.starts_with(SHUTDOWN_TRACE);
+    let lines: Vec<&str> = text.lines().rev().filter(words).take(5).collect();
     let said = lines.into_iter().rev().collect::<Vec<_>>().join(" / ");
     if said.is_empty() { "QEMU ended without a word".to_owned() } else { format!("QEMU: {said}") }
 }

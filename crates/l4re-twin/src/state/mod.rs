@@ -20,4 +20,4 @@ pub(crate) use instance::{
 pub(crate) use library::{root_disk, root_files};
 pub(crate) use seeds::seeded_images;
 pub(crate) use snapshot::{Snapshot, SnapshotState};
-pub(crate) use store::{State, Store};
+pub(crate) use store::{State, Store, end_resting, resting};

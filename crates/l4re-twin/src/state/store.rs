@@ -59,8 +59,8 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// Reads a state directory. Instances whose machine died with the last daemon become
-    /// truthfully stopped (or, if they cannot be stopped, terminated).
+    /// Reads a state directory. Instances that lived when the last daemon was killed are as
+    /// they were: [`crate::machine::resume`] finds out what became of their machines.
     pub(crate) fn open(config: &Config, account: Account) -> Result<Self, TwinError> {
         let images = seeded_images(config, &account);
         let (instances, snapshots) = (BTreeMap::new(), BTreeMap::new());
@@ -134,7 +134,7 @@ impl Store {
     }
 
     fn record(&self, id: &str) -> Utf8PathBuf {
-        self.instance_dir(id).join("record.json")
+        record(&self.instance_dir(id))
     }
 
     fn read_instances(&self) -> Result<(), TwinError> {
@@ -149,20 +149,43 @@ impl Store {
 
     fn read_instance(&self, dir: &Utf8Path) -> Result<(), TwinError> {
         // A directory without a record is a launch that was never answered.
-        let Some(mut instance) = files::read_json::<Instance>(&dir.join("record.json"))? else {
+        let Some(instance) = files::read_json::<Instance>(&record(dir))? else {
             return fs::remove_dir_all(dir).map_err(TwinError::file(dir));
         };
-        if instance.state.is_alive() {
-            mark_lost(&mut instance);
-            files::write_json(&self.record(&instance.id), &instance)?;
-        }
         self.lock().instances.insert(instance.id.clone(), instance);
         Ok(())
     }
 }
 
-/// The machine died with the daemon that ran it.
-fn mark_lost(instance: &mut Instance) {
+/// The record in an instance's directory.
+fn record(dir: &Utf8Path) -> Utf8PathBuf {
+    dir.join("record.json")
+}
+
+/// The instances of a state directory that no daemon has open, with their directories.
+pub(crate) fn resting(dir: &Utf8Path) -> Result<Vec<(Utf8PathBuf, Option<Instance>)>, TwinError> {
+    let instances = dir.join("instances");
+    if !instances.exists() {
+        return Ok(Vec::new());
+    }
+    let entries = instances.read_dir_utf8().map_err(TwinError::file(&instances))?;
+    entries
+        .map(|entry| {
+            let dir = entry.map_err(TwinError::file(&instances))?.path().to_owned();
+            let instance = files::read_json(&record(&dir))?;
+            Ok((dir, instance))
+        })
+        .collect()
+}
+
+/// Writes down that an instance's machine was ended while no daemon had it.
+pub(crate) fn end_resting(dir: &Utf8Path, mut instance: Instance) -> Result<(), TwinError> {
+    mark_ended(&mut instance);
+    files::write_json(&record(dir), &instance)
+}
+
+/// The twin ended, and the machine with it.
+fn mark_ended(instance: &mut Instance) {
     let terminated = instance.state == InstanceState::ShuttingDown
         || instance.spot.as_ref().is_some_and(|spot| !spot.can_be_stopped);
     instance.state = if terminated { InstanceState::Terminated } else { InstanceState::Stopped };
