@@ -38,6 +38,11 @@ impl Environment {
         Ok(Self { variables, folder, program })
     }
 
+    /// Makes this process keep no folder in use.
+    pub fn leave_folder(&self) -> std::io::Result<()> {
+        std::env::set_current_dir("/")
+    }
+
     /// A variable's value; an empty one counts as unset, as Cargo has it, and so does one
     /// that is not UTF-8: none of those that count here can be.
     pub fn get(&self, name: &str) -> Option<&str> {

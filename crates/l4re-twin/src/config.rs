@@ -1,6 +1,7 @@
 //! What a twin is told when it starts. Nothing here is read from the environment; the
 //! caller resolves directories, defaults and overrides.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -31,6 +32,8 @@ pub struct Config {
     pub max_memory_mib: u32,
     /// An instance gets its type's vCPUs, but no more than this.
     pub max_vcpus: u32,
+    /// Clients can store no more once the state directory takes so many bytes.
+    pub max_disk: u64,
     /// What guests can reach besides the metadata service and the object store.
     pub guest_network: GuestNetwork,
     /// Whether the account's serial console access is on in a new state directory.
@@ -148,10 +151,36 @@ impl Config {
             ipxe_x86_64_efi: None,
             max_memory_mib: 1024,
             max_vcpus: 1,
+            max_disk: 20 << 30,
             guest_network: GuestNetwork::Closed,
             serial_console_access: true,
             timing: Timing::default(),
         }
+    }
+
+    /// What decides how a daemon behaves, in words, to compare one that runs with one that is
+    /// wanted.
+    #[must_use]
+    pub fn settings(&self) -> BTreeMap<String, String> {
+        let files = &self.firmware;
+        let path =
+            |path: &Option<Utf8PathBuf>| path.as_deref().map_or("", Utf8Path::as_str).to_owned();
+        [
+            ("idle", self.idle.map_or("never".to_owned(), |idle| format!("{idle:?}"))),
+            ("accel", format!("{:?}", self.accel).to_lowercase()),
+            ("net", (self.guest_network == GuestNetwork::Open).to_string()),
+            ("disk", format!("{} MiB", self.max_disk >> 20)),
+            ("region", self.region.clone()),
+            ("ipxe.arm64", path(&self.ipxe_arm64)),
+            ("ipxe.amd64", path(&self.ipxe_x86_64_efi)),
+            ("qemu.amd64", files.qemu_x86_64.to_string()),
+            ("qemu.arm64", files.qemu_aarch64.to_string()),
+            ("firmware.amd64", format!("{}, {}", files.ovmf_code, files.ovmf_vars)),
+            ("firmware.arm64", format!("{}, {}", files.aavmf_code, files.aavmf_vars)),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
     }
 
     /// The UEFI iPXE binary for x86_64 that is in force.

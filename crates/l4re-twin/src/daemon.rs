@@ -12,6 +12,7 @@ use crate::connect::PushedKeys;
 use crate::console::{SerialServer, host_key};
 use crate::endpoint::Endpoint;
 use crate::faults::Faults;
+use crate::gc::size;
 use crate::guest::{Guests, Preface, Tokens};
 use crate::machine::{self, Accelerator, Machines};
 use crate::s3::{Objects, endpoint};
@@ -19,10 +20,13 @@ use crate::scheduler::{self, Schedules};
 use crate::state::{Account, Store, files, random_hex};
 use crate::status::{Lock, Status};
 use crate::twin::{Activity, Twin};
+use crate::usage::Usage;
 use crate::{Config, TwinError};
 
 /// How often the daemon looks whether it is idle and what can be forgotten.
 const HOUSEKEEPING: Duration = Duration::from_secs(5);
+/// In how many of those rounds once the state directory is measured.
+const MEASURING: u32 = 12;
 
 /// Serves until `shutdown` resolves, somebody calls [`crate::stop`], or the twin was idle
 /// for long enough. Runs on a multi-threaded runtime of the caller.
@@ -75,7 +79,7 @@ impl Daemon {
         let objects = Arc::new(Objects::open(&config.dir.join("s3"))?);
         let (key, fingerprint) = host_key(&store)?;
         let listeners = Listeners::bind(&store).await?;
-        let s3 = endpoint(objects, &config.region, &credentials);
+        let s3 = endpoint(objects.clone(), &config.region, &credentials);
         let preface = Preface { port: port(&listeners.guests)?, secret: random_hex(40) };
         preface.save(&config.dir)?;
         let twin = Arc::new(Twin {
@@ -87,6 +91,7 @@ impl Daemon {
             faults: Faults::new(&config.dir),
             schedules: Schedules::open(&config.dir)?,
             activity: Activity::new(),
+            usage: Usage::new(size(&config.dir)?, config.max_disk),
             guests: preface.clone(),
             config,
         });
@@ -96,6 +101,7 @@ impl Daemon {
             clients: Endpoint {
                 twin: twin.clone(),
                 s3: s3.clone(),
+                objects,
                 control_token: control_token.clone(),
                 stop: stop.clone(),
             },
@@ -155,6 +161,7 @@ impl Daemon {
             fetch_endpoint: "http://169.254.169.253".to_owned(),
             accel: accel.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            settings: self.twin.config.settings(),
             control_token: self.control_token.to_string(),
         };
         files::write_json(&Status::path(&self.twin.config.dir), &status)
@@ -162,6 +169,7 @@ impl Daemon {
 
     /// Returns when the twin has been idle for long enough, or has lost its directory.
     async fn keep_house(&self, lock: &Lock) {
+        let mut rounds = 0_u32;
         loop {
             let idle = self.twin.config.idle.unwrap_or(HOUSEKEEPING);
             tokio::time::sleep(HOUSEKEEPING.min(idle)).await;
@@ -170,10 +178,26 @@ impl Daemon {
                 return;
             }
             self.twin.store.forget_terminated(jiff::Timestamp::now());
+            rounds = rounds.wrapping_add(1);
+            if rounds.is_multiple_of(MEASURING) {
+                self.measure().await;
+            }
             if self.twin.is_idle() {
                 tracing::info!("nobody has wanted anything for long enough");
                 return;
             }
+        }
+    }
+}
+
+impl Daemon {
+    /// Measures what the state directory takes.
+    async fn measure(&self) {
+        let dir = self.twin.config.dir.clone();
+        match tokio::task::spawn_blocking(move || size(&dir)).await {
+            Ok(Ok(bytes)) => self.twin.usage.set(bytes),
+            Ok(Err(error)) => tracing::warn!("cannot measure the state directory: {error}"),
+            Err(error) => tracing::warn!("measuring the state directory: {error}"),
         }
     }
 }

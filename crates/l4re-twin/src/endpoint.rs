@@ -13,13 +13,14 @@ use hyper::body::Incoming;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
-use crate::connection;
 use crate::fault::Fault;
 use crate::faults::{Dropped, meet};
-use crate::s3::S3Endpoint;
+use crate::s3::{Objects, S3Endpoint};
 use crate::service::Kind;
 use crate::sigv4::{self, Authorization, Signed};
+use crate::status::{FREE_PATH, STOP_PATH, TOKEN_HEADER};
 use crate::twin::Twin;
+use crate::{connection, gc};
 
 /// More than any call has: EBS's blocks are half of it.
 const MAX_BODY: usize = 1024 * 1024;
@@ -29,6 +30,7 @@ const MAX_BODY: usize = 1024 * 1024;
 pub(crate) struct Endpoint {
     pub(crate) twin: Arc<Twin>,
     pub(crate) s3: S3Endpoint,
+    pub(crate) objects: Arc<Objects>,
     pub(crate) control_token: Arc<str>,
     pub(crate) stop: Arc<Notify>,
 }
@@ -45,8 +47,8 @@ impl Endpoint {
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Result<Answer, Dropped> {
-        if request.uri().path() == crate::status::STOP_PATH {
-            return Ok(self.control(&request));
+        if [STOP_PATH, FREE_PATH].contains(&request.uri().path()) {
+            return Ok(self.control(&request).await);
         }
         self.twin.activity.touch();
         match service_of(&request) {
@@ -60,15 +62,36 @@ impl Endpoint {
         }
     }
 
-    fn control(&self, request: &Request<Incoming>) -> Answer {
-        let token = request.headers().get(crate::status::TOKEN_HEADER);
+    async fn control(&self, request: &Request<Incoming>) -> Answer {
+        let token = request.headers().get(TOKEN_HEADER);
         let known =
             token.is_some_and(|token| sigv4::same(token.as_bytes(), self.control_token.as_bytes()));
         if !known || request.method() != Method::POST {
             return text(StatusCode::FORBIDDEN, "text/plain", String::new());
         }
+        if request.uri().path() == FREE_PATH {
+            return self.free(request.uri().query().unwrap_or_default()).await;
+        }
         self.stop.notify_one();
         text(StatusCode::ACCEPTED, "text/plain", String::new())
+    }
+
+    async fn free(&self, query: &str) -> Answer {
+        let age = query.strip_prefix("age=").and_then(|seconds| seconds.parse().ok());
+        let Some(age) = age.map(std::time::Duration::from_secs) else {
+            return text(StatusCode::BAD_REQUEST, "text/plain", String::new());
+        };
+        let (twin, objects) = (self.twin.clone(), self.objects.clone());
+        let free = move || gc::free_while_running(&twin, &objects, age);
+        match tokio::task::spawn_blocking(free).await {
+            Ok(Ok(freed)) => {
+                text(StatusCode::OK, "application/json", serde_json::json!(freed).to_string())
+            }
+            Ok(Err(error)) => {
+                text(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", error.to_string())
+            }
+            Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", String::new()),
+        }
     }
 
     async fn object_store(&self, request: Request<Incoming>) -> Answer {
@@ -76,6 +99,9 @@ impl Endpoint {
             && region != self.twin.config.region
         {
             return wrong_s3_region(&region, &self.twin.config.region);
+        }
+        if let Err(fault) = self.twin.usage.admit(request.method(), request.headers()) {
+            return s3_refusal(fault);
         }
         object_store(&self.s3, request).await
     }

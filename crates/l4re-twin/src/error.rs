@@ -30,6 +30,22 @@ pub enum TwinError {
         /// What is wrong with it.
         detail: String,
     },
+    /// The running daemon did not free disk.
+    #[error("the twin with process id {pid} did not free disk: {detail}")]
+    NotFreed {
+        /// Its process.
+        pid: u32,
+        /// What happened.
+        detail: String,
+    },
+    /// A rule of a plan of faults that cannot be meant.
+    #[error("fault {number}: {detail}")]
+    Fault {
+        /// Which, counted from 1.
+        number: usize,
+        /// What is wrong with it.
+        detail: String,
+    },
     /// No port of the loopback interface could be had.
     #[error("cannot listen on 127.0.0.1: {0}")]
     Listen(io::Error),

@@ -1,59 +1,142 @@
-//! Frees what a state directory need not hold: records and consoles of terminated
-//! instances before their hour is over, disks that can be made again, abandoned uploads.
+//! Frees what a state directory need not hold: terminated instances before their hour is
+//! over, disks that are made anew for each boot, abandoned uploads, and objects that are old
+//! and that no instance's user data names.
 
+use std::time::{Duration, SystemTime};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use camino::Utf8Path;
 use fs_err as fs;
+use serde::{Deserialize, Serialize};
 
 use crate::TwinError;
-use crate::s3::Objects;
-use crate::state::{InstanceState, resting};
-use crate::status::Lock;
+use crate::machine::remove_disks;
+use crate::s3::{Objects, Uploads};
+use crate::state::{Instance, InstanceState, State, resting};
+use crate::status::{self, Lock};
+use crate::twin::Twin;
 
-/// Frees it; how many bytes that were. A running twin is refused: it keeps house itself.
-pub fn gc(dir: &Utf8Path) -> Result<u64, TwinError> {
+/// What was freed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Freed {
+    /// On disk.
+    pub bytes: u64,
+    /// Terminated instances, with their consoles.
+    pub instances: usize,
+    /// Objects of S3.
+    pub objects: usize,
+}
+
+/// Frees it, by the twin itself if it runs. Objects younger than `age` stay.
+pub fn gc(dir: &Utf8Path, age: Duration) -> Result<Freed, TwinError> {
+    if let Some(running) = status::status(dir)? {
+        return status::ask_to_free(&running, age);
+    }
     if !dir.is_dir() {
-        return Ok(0);
+        return Ok(Freed::default());
     }
     let _lock = Lock::take(dir)?;
     let before = size(dir)?;
-    // Opening the store clears it.
-    Objects::open(&dir.join("s3"))?;
-    remove(&dir.join("disks"))?;
+    // Opening the store clears what a killed daemon left.
+    let objects = Objects::open(&dir.join("s3"))?;
+    let mut freed = Freed::default();
+    let mut kept = Vec::new();
     for (dir, instance) in resting(dir)? {
-        if instance.is_none_or(|instance| instance.state == InstanceState::Terminated) {
-            remove(&dir)?;
+        match instance.filter(|instance| instance.state != InstanceState::Terminated) {
+            Some(instance) => kept.push(instance),
+            None => {
+                fs::remove_dir_all(&dir).map_err(TwinError::file(&dir))?;
+                freed.instances += 1;
+            }
         }
     }
-    Ok(before.saturating_sub(size(dir)?))
+    free(dir, &objects, &kept, age, &mut freed)?;
+    freed.bytes = before.saturating_sub(size(dir)?);
+    Ok(freed)
 }
 
-fn remove(dir: &Utf8Path) -> Result<(), TwinError> {
-    if dir.exists() {
-        fs::remove_dir_all(dir).map_err(TwinError::file(dir))?;
+/// The same in the running daemon. Blocking.
+pub(crate) fn free_while_running(
+    twin: &Twin,
+    objects: &Objects,
+    age: Duration,
+) -> Result<Freed, TwinError> {
+    let dir = &twin.config.dir;
+    let before = size(dir)?;
+    let count = |state: &State| state.instances.len();
+    let had = count(&twin.store.lock());
+    twin.store.forget_terminated(jiff::Timestamp::MAX);
+    let (has, kept) = {
+        let state = twin.store.lock();
+        (count(&state), state.instances.values().cloned().collect::<Vec<_>>())
+    };
+    let mut freed = Freed { instances: had.saturating_sub(has), ..Freed::default() };
+    free(dir, objects, &kept, age, &mut freed)?;
+    let after = size(dir)?;
+    twin.usage.set(after);
+    freed.bytes = before.saturating_sub(after);
+    Ok(freed)
+}
+
+fn free(
+    dir: &Utf8Path,
+    objects: &Objects,
+    kept: &[Instance],
+    age: Duration,
+    freed: &mut Freed,
+) -> Result<(), TwinError> {
+    Uploads(objects).clear_abandoned().map_err(TwinError::file(objects.root()))?;
+    for instance in kept.iter().filter(|instance| instance.state == InstanceState::Stopped) {
+        remove_disks(&dir.join("instances").join(&instance.id));
+    }
+    // Disks with an AMI's own program are made again, but not below a machine's feet.
+    let disks = dir.join("disks");
+    if !kept.iter().any(|instance| instance.state.is_alive()) && disks.exists() {
+        fs::remove_dir_all(&disks).map_err(TwinError::file(&disks))?;
+    }
+    let named: Vec<String> = kept.iter().filter_map(user_data).collect();
+    let failed = |error: s3s::S3Error| {
+        TwinError::file(objects.root())(std::io::Error::other(error.to_string()))
+    };
+    for bucket in objects.buckets().map_err(TwinError::file(objects.root()))? {
+        for object in objects.objects(&bucket).map_err(failed)? {
+            if is_stale(&object.key, object.modified, age, &named) {
+                objects.delete(&bucket, &object.key).map_err(failed)?;
+                freed.objects += 1;
+            }
+        }
     }
     Ok(())
 }
 
-fn entries(dir: &Utf8Path) -> Result<Vec<camino::Utf8PathBuf>, TwinError> {
-    if !dir.exists() {
-        return Ok(Vec::new());
-    }
-    let entries = dir.read_dir_utf8().map_err(TwinError::file(dir))?;
-    entries
-        .map(|entry| entry.map(|entry| entry.path().to_owned()).map_err(TwinError::file(dir)))
-        .collect()
+fn user_data(instance: &Instance) -> Option<String> {
+    let data = STANDARD.decode(instance.user_data.as_deref()?).ok()?;
+    Some(String::from_utf8_lossy(&data).into_owned())
 }
 
-/// What a tree takes on disk, holes not counted.
-fn size(dir: &Utf8Path) -> Result<u64, TwinError> {
+/// Old, and named by no script: the end of a key is in a URL as it is.
+fn is_stale(key: &str, modified: SystemTime, age: Duration, named: &[String]) -> bool {
+    let name = key.rsplit('/').find(|part| !part.is_empty()).unwrap_or(key);
+    modified.elapsed().is_ok_and(|elapsed| elapsed >= age)
+        && !named.iter().any(|script| script.contains(name))
+}
+
+/// What a tree takes on disk, holes not counted. What goes meanwhile takes nothing.
+pub(crate) fn size(dir: &Utf8Path) -> Result<u64, TwinError> {
+    let entries = match dir.read_dir_utf8() {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+        Err(error) => return Err(TwinError::file(dir)(error)),
+    };
     let mut sum = 0;
-    for entry in entries(dir)? {
-        let metadata = fs::symlink_metadata(&entry).map_err(TwinError::file(&entry))?;
-        sum += if metadata.is_dir() {
-            size(&entry)?
-        } else {
-            std::os::unix::fs::MetadataExt::blocks(&metadata) * 512
-        };
+    for entry in entries {
+        let path = entry.map_err(TwinError::file(dir))?.into_path();
+        match std::fs::symlink_metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => sum += size(&path)?,
+            Ok(metadata) => sum += std::os::unix::fs::MetadataExt::blocks(&metadata) * 512,
+            Err(_) => {}
+        }
     }
     Ok(sum)
 }
@@ -62,18 +145,38 @@ fn size(dir: &Utf8Path) -> Result<u64, TwinError> {
 mod tests {
     use super::*;
 
+    const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
     #[test]
-    fn what_can_be_made_again_goes_and_a_running_twin_is_left_alone() {
+    fn what_can_be_made_again_goes() {
         let dir = camino_tempfile::tempdir().unwrap();
-        assert_eq!(gc(&dir.path().join("none")).unwrap(), 0);
+        assert_eq!(gc(&dir.path().join("none"), WEEK).unwrap(), Freed::default());
         fs::create_dir_all(dir.path().join("instances/i-0")).unwrap();
         fs::create_dir_all(dir.path().join("disks")).unwrap();
         fs::write(dir.path().join("disks/x.img"), vec![1; 100_000]).unwrap();
-        let lock = Lock::take(dir.path()).unwrap();
-        assert!(matches!(gc(dir.path()), Err(TwinError::AlreadyRunning { .. })));
-        drop(lock);
-        assert!(gc(dir.path()).unwrap() >= 100_000);
+        let freed = gc(dir.path(), WEEK).unwrap();
+        assert!(freed.bytes >= 100_000 && freed.instances == 1, "{freed:?}");
         assert!(!dir.path().join("disks").exists());
         assert!(!dir.path().join("instances/i-0").exists());
+    }
+
+    #[test]
+    fn old_objects_stay_while_a_script_names_them() {
+        let old = SystemTime::now() - 2 * WEEK;
+        let scripts =
+            ["#!ipxe\nkernel http://169.254.169.253/b/images/abc.efi?X-Amz-Date=1".into()];
+        assert!(is_stale("images/xyz.efi", old, WEEK, &scripts));
+        assert!(!is_stale("images/abc.efi", old, WEEK, &scripts));
+        assert!(!is_stale("images/xyz.efi", SystemTime::now(), WEEK, &scripts));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_running_twin_frees_by_itself() {
+        let test = crate::fixture::TestTwin::new().await;
+        let objects = Objects::open(&test.twin.config.dir.join("s3")).unwrap();
+        fs::create_dir_all(test.twin.config.dir.join("disks")).unwrap();
+        fs::write(test.twin.config.dir.join("disks/x.img"), vec![1; 100_000]).unwrap();
+        let freed = free_while_running(&test.twin, &objects, WEEK).unwrap();
+        assert!(freed.bytes >= 100_000, "{freed:?}");
     }
 }

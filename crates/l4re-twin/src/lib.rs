@@ -37,6 +37,7 @@ mod state;
 mod status;
 mod sts;
 mod twin;
+mod usage;
 mod xml;
 
 pub use config::{Accel, Config, Firmware, GuestNetwork, Timing};
@@ -44,7 +45,7 @@ pub use daemon::serve;
 pub use doctor::{Finding, doctor};
 pub use error::TwinError;
 pub use faults::{Effect, FaultPlan, FaultRule, faults, set_faults};
-pub use gc::gc;
+pub use gc::{Freed, gc};
 pub use machine::gdb_socket;
 pub use pipe::pipe;
 pub use status::{Status, status, stop};

@@ -4,6 +4,7 @@
 //! Invariant: the file is believed only while a daemon holds the lock; a process id alone
 //! proves nothing.
 
+use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
@@ -14,10 +15,12 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::state::{end_resting, files, resting};
-use crate::{TwinError, machine};
+use crate::{Freed, TwinError, machine};
 
 /// Where the daemon takes the request to end.
 pub(crate) const STOP_PATH: &str = "/_l4re-twin/stop";
+/// Where it takes the request to free disk: `?age=` in seconds.
+pub(crate) const FREE_PATH: &str = "/_l4re-twin/free";
 /// The header with the control token.
 pub(crate) const TOKEN_HEADER: &str = "x-l4re-twin-token";
 
@@ -46,6 +49,9 @@ pub struct Status {
     pub accel: String,
     /// The version of this crate.
     pub version: String,
+    /// The settings that it was started with, in words: [`crate::Config::settings`].
+    #[serde(default)]
+    pub settings: BTreeMap<String, String>,
     /// What a request to end the daemon must carry.
     pub control_token: String,
 }
@@ -110,22 +116,38 @@ fn end_left(dir: &Utf8Path) -> Result<bool, TwinError> {
 }
 
 fn ask_to_end(status: &Status) -> io::Result<()> {
+    ask(status, STOP_PATH, Duration::from_secs(10)).map(|_| ())
+}
+
+/// Asks the daemon to free disk.
+pub(crate) fn ask_to_free(status: &Status, age: Duration) -> Result<Freed, TwinError> {
+    let path = format!("{FREE_PATH}?age={}", age.as_secs());
+    let answer = ask(status, &path, Duration::from_secs(120))
+        .and_then(|body| Ok(serde_json::from_str(&body)?));
+    answer.map_err(|error| TwinError::NotFreed { pid: status.pid, detail: error.to_string() })
+}
+
+/// One request to the daemon itself; gives the body of its answer.
+fn ask(status: &Status, path: &str, limit: Duration) -> io::Result<String> {
     let address = status.endpoint.trim_start_matches("http://");
     let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    stream.set_read_timeout(Some(limit))?;
     write!(
         stream,
-        "POST {STOP_PATH} HTTP/1.1\r\nHost: {address}\r\n{TOKEN_HEADER}: {}\r\n\
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\n{TOKEN_HEADER}: {}\r\n\
          Content-Length: 0\r\nConnection: close\r\n\r\n",
         status.control_token
     )?;
     let mut answer = Vec::new();
-    stream.take(1024).read_to_end(&mut answer)?;
-    if answer.starts_with(b"HTTP/1.1 202") {
-        return Ok(());
+    stream.take(4096).read_to_end(&mut answer)?;
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    match answer.split_once("\r\n\r\n") {
+        Some((head, body)) if head.starts_with("HTTP/1.1 20") => Ok(body.to_owned()),
+        _ => {
+            let line = answer.lines().next().unwrap_or_default();
+            Err(io::Error::other(format!("it answers '{line}'")))
+        }
     }
-    let line = String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned();
-    Err(io::Error::other(format!("it answers '{line}'")))
 }
 
 /// The lock that a daemon holds as long as it lives.

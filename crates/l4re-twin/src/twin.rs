@@ -10,6 +10,7 @@ use crate::machine::{Accelerator, Machines};
 use crate::scheduler::Schedules;
 use crate::sigv4::Credentials;
 use crate::state::Store;
+use crate::usage::Usage;
 
 /// Shared by every service and machine; lives as long as the daemon.
 #[derive(Debug)]
@@ -23,6 +24,7 @@ pub(crate) struct Twin {
     pub(crate) faults: Faults,
     pub(crate) schedules: Schedules,
     pub(crate) activity: Activity,
+    pub(crate) usage: Usage,
     /// How guests' connections reach the daemon.
     pub(crate) guests: Preface,
 }

@@ -27,6 +27,18 @@ pub enum MachineFailure {
         /// Why.
         source: std::io::Error,
     },
+    /// A file of faults that cannot be read as one.
+    #[error("{source}")]
+    FaultFile {
+        /// Where and why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// No fault has this number.
+    #[error("there is no fault {number}")]
+    NoSuchFault {
+        /// The number.
+        number: u32,
+    },
     /// Programs or firmware that an instance on the desk needs.
     #[error("the desk cannot boot {arch} instances: {missing} missing", missing = files(.missing))]
     DeskLacks {
@@ -69,7 +81,10 @@ impl<E: Into<MachineFailure>> From<E> for Failure {
 impl MachineFailure {
     pub(super) fn exit_code(&self) -> u8 {
         match self {
-            Self::Pattern(_) => code::USAGE,
+            Self::Pattern(_)
+            | Self::FaultFile { .. }
+            | Self::NoSuchFault { .. }
+            | Self::Twin(TwinError::Fault { .. }) => code::USAGE,
             Self::Cloud(_)
             | Self::Twin(_)
             | Self::TwinStart { .. }
@@ -95,6 +110,9 @@ impl MachineFailure {
     pub(super) fn hints(&self, local: bool) -> Vec<String> {
         match self {
             Self::DeskLacks { missing, .. } => install(missing),
+            Self::NoSuchFault { .. } => {
+                vec!["`cargo l4re twin fault list` numbers them".to_owned()]
+            }
             Self::Cloud(error) => cloud(error, if local { " --local" } else { "" }),
             Self::Verdict { verdict, .. } => self::verdict(verdict),
             _ => Vec::new(),

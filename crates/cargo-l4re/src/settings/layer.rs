@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::defaults;
-use super::words::{ArchKey, Module, Span};
+use super::words::{ArchKey, Module, Size, Span};
 
 /// The keys of `[package.metadata.l4re]`, `[workspace.metadata.l4re]` and `l4re.toml`.
 #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
@@ -183,6 +183,12 @@ pub struct Twin {
     /// How instances run: `auto`, `kvm` or `tcg`.
     #[schemars(extend("x-default" = "auto"))]
     pub accel: Option<Accel>,
+    /// Whether guests reach what this machine reaches, its own ports too.
+    #[schemars(extend("x-default" = false))]
+    pub net: Option<bool>,
+    /// The most that the folder of its state takes on disk.
+    #[schemars(extend("x-default" = "20GiB"))]
+    pub disk: Option<Size>,
 }
 
 /// UEFI firmware, as a pair of files that belong together.

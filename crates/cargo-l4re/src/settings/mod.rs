@@ -28,7 +28,7 @@ pub use self::place::Place;
 use self::place::Places;
 pub use self::schema::schema;
 pub use self::value::Held;
-pub use self::words::{ArchKey, Module, Span};
+pub use self::words::{ArchKey, Module, Size, Span};
 use crate::environment::Environment;
 
 /// Where a layer comes from, for messages.

@@ -117,6 +117,40 @@ impl JsonSchema for Span {
     }
 }
 
+/// A size in bytes, written `20GiB`, `500MB`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size(pub u64);
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let size = text.parse::<bytesize::ByteSize>();
+        let problem =
+            |_| serde::de::Error::custom(format!("`{text}` is not a size such as `20GiB`"));
+        size.map(|size| Self(size.0)).map_err(problem)
+    }
+}
+
+impl Serialize for Size {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&bytesize::ByteSize(self.0).display().iec())
+    }
+}
+
+impl JsonSchema for Size {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Size".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "examples": ["20GiB", "500MB"] })
+    }
+}
+
 /// A module of a declared entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Module {

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use rustix::process::Signal;
 
 use crate::ec2::glob;
 use crate::faults::plan::{self, Effect, FaultPlan, FaultRule};
@@ -87,12 +88,34 @@ impl Faults {
                 Effect::Delay { milliseconds } => {
                     decision.delay += Duration::from_millis(*milliseconds);
                 }
+                Effect::Kill => {
+                    let plan = without(plan, index);
+                    die(&self.path, &plan);
+                }
                 effect if decision.effect.is_none() => decision.effect = Some(effect.clone()),
                 _ => {}
             }
         }
         decision
     }
+}
+
+/// The plan with one rule less.
+fn without(plan: &FaultPlan, index: usize) -> FaultPlan {
+    let mut plan = plan.clone();
+    plan.rules.remove(index);
+    plan
+}
+
+/// Ends this process as SIGKILL would, which is what it does; the next daemon has the rest of
+/// the plan.
+fn die(path: &Utf8Path, rest: &FaultPlan) {
+    if let Err(error) = files::write_json(path, rest) {
+        // A daemon that died at each start would be no fault but a broken twin.
+        tracing::error!("the daemon is not killed: {error}");
+        return;
+    }
+    let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::KILL);
 }
 
 impl Loaded {

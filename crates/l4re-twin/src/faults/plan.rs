@@ -1,6 +1,8 @@
 //! The plan of faults as people and tests write it: `faults.json` in the state directory.
 //! A running daemon takes a changed file at its next call.
 
+use std::fmt;
+
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
@@ -80,6 +82,71 @@ pub enum Effect {
         /// After so many bytes of output.
         bytes: u64,
     },
+    /// The daemon is killed, as by SIGKILL, before the call happens. Once: the rule goes with
+    /// it.
+    Kill,
+}
+
+impl FaultPlan {
+    /// Whether the plan can be meant so.
+    pub fn check(&self) -> Result<(), TwinError> {
+        for (index, rule) in self.rules.iter().enumerate() {
+            let wrong =
+                |detail: &str| TwinError::Fault { number: index + 1, detail: detail.to_owned() };
+            if !(0.0..=1.0).contains(&rule.probability) {
+                return Err(wrong("its probability is not between 0 and 1"));
+            }
+            if rule.at_call == Some(0) {
+                return Err(wrong("calls are counted from 1"));
+            }
+            let only = match rule.effect {
+                Effect::NoNetwork => "machine:network",
+                Effect::DropConsole { .. } => "console:session",
+                Effect::Error { status, .. } if !(400..600).contains(&status) => {
+                    return Err(wrong("the status of an error is from 400 to 599"));
+                }
+                _ => continue,
+            };
+            if rule.on != only {
+                return Err(wrong(&format!("its effect is one on `{only}` only")));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for FaultRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.on, self.effect)?;
+        if let Some(zone) = &self.zone {
+            write!(f, ", in {zone}")?;
+        }
+        if let Some(kind) = &self.instance_type {
+            write!(f, ", for {kind}")?;
+        }
+        if self.probability < 1.0 {
+            write!(f, ", with probability {}", self.probability)?;
+        }
+        if let Some(call) = self.at_call {
+            write!(f, ", at call {call}")?;
+        }
+        self.times.map_or(Ok(()), |times| write!(f, ", {times} times at most"))
+    }
+}
+
+impl fmt::Display for Effect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Error { code, status } => write!(f, "error {code} ({status})"),
+            Self::Delay { milliseconds } => write!(f, "{milliseconds} ms late"),
+            Self::Reset => f.write_str("connection closed"),
+            Self::LostAnswer => f.write_str("answer lost"),
+            Self::Truncate { bytes } => write!(f, "answer cut after {bytes} bytes"),
+            Self::NoNetwork => f.write_str("no network"),
+            Self::DropConsole { bytes } => write!(f, "dropped after {bytes} bytes"),
+            Self::Kill => f.write_str("daemon killed"),
+        }
+    }
 }
 
 fn certain() -> f64 {
@@ -104,4 +171,42 @@ pub fn set_faults(dir: &Utf8Path, plan: &FaultPlan) -> Result<(), TwinError> {
 /// The file in a state directory.
 pub(super) fn path(dir: &Utf8Path) -> Utf8PathBuf {
     dir.join("faults.json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(json: &str) -> Result<String, String> {
+        let rule: FaultRule = serde_json::from_str(json).unwrap();
+        let said = rule.to_string();
+        let plan = FaultPlan { seed: 0, rules: vec![rule] };
+        plan.check().map(|()| said).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn rules_say_what_they_do() {
+        let rule = r#"{"on": "RunInstances", "zone": "eu-central-1a", "probability": 0.5,
+            "at_call": 2, "times": 1, "effect": {"error": {"code": "Unsupported"}}}"#;
+        assert_eq!(
+            check(rule).unwrap(),
+            "RunInstances: error Unsupported (400), in eu-central-1a, with probability 0.5, \
+             at call 2, 1 times at most"
+        );
+        assert_eq!(check(r#"{"on": "*", "effect": "kill"}"#).unwrap(), "*: daemon killed");
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused() {
+        for (rule, why) in [
+            (r#"{"on": "x", "probability": 1.5, "effect": "reset"}"#, "between 0 and 1"),
+            (r#"{"on": "x", "at_call": 0, "effect": "reset"}"#, "counted from 1"),
+            (r#"{"on": "ec2:*", "effect": "no-network"}"#, "`machine:network` only"),
+            (r#"{"on": "*", "effect": {"drop-console": {"bytes": 1}}}"#, "`console:session`"),
+            (r#"{"on": "*", "effect": {"error": {"code": "X", "status": 200}}}"#, "400 to 599"),
+        ] {
+            let error = check(rule).unwrap_err();
+            assert!(error.starts_with("fault 1: ") && error.contains(why), "{error}");
+        }
+    }
 }

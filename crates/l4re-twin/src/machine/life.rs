@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use crate::console::{Console, ConsoleLog, Input};
 use crate::machine::argv::qemu_argv;
-use crate::machine::plan::{Prepared, followed_disk, prepare, remove_disks};
+use crate::machine::plan::{Prepared, followed_disk, prepare, remove_all_disks};
 use crate::machine::process::{Process, adopt, forget, spawn, was_left};
 use crate::machine::qmp::{Command, Events, connect};
 use crate::machine::registry::Control;
@@ -81,7 +81,7 @@ impl Life {
         // the daemon's end finds the record written.
         conclude(&self.twin.store, &self.id, &end, || self.twin.machines.remove(&self.id));
         if self.instance().is_some_and(|instance| instance.state == InstanceState::Terminated) {
-            remove_disks(&self.twin.store.instance_dir(&self.id));
+            remove_all_disks(&self.twin.store.instance_dir(&self.id));
         }
     }
 

@@ -81,11 +81,18 @@ fn variables(dir: &Utf8Path) -> camino::Utf8PathBuf {
 
 /// Frees what a terminated instance will not need again; its record and its console stay
 /// until it is forgotten.
-pub(crate) fn remove_disks(dir: &Utf8Path) {
-    for file in [variables(dir), followed_disk(dir)].into_iter().chain(root_files(dir)) {
+pub(crate) fn remove_all_disks(dir: &Utf8Path) {
+    remove_disks(dir);
+    for file in [variables(dir)].into_iter().chain(root_files(dir)) {
         // No machine has all.
         let _ = fs_err::remove_file(file);
     }
+}
+
+/// Frees what is made anew for each boot.
+pub(crate) fn remove_disks(dir: &Utf8Path) {
+    // Not every machine has it.
+    let _ = fs_err::remove_file(followed_disk(dir));
 }
 
 /// Where the twin puts what the script it follows boots.

@@ -120,7 +120,8 @@ impl Store {
         }
     }
 
-    /// Forgets instances that were terminated long ago, with all their files.
+    /// Forgets instances that were terminated more than EC2's hour before `now`, with all
+    /// their files.
     pub(crate) fn forget_terminated(&self, now: jiff::Timestamp) {
         let mut state = self.lock();
         state.instances.retain(|id, instance| {

@@ -9,6 +9,7 @@ pub mod deploy;
 mod doctor;
 mod gc;
 mod park;
+mod fault;
 mod power;
 mod ps;
 mod run;

@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::{Args, Subcommand};
 use l4re_image::Arch;
-use l4re_twin::{Config, Status};
+use l4re_twin::{Config, GuestNetwork, Status};
 
+use super::fault;
 use crate::commands::Context;
 use crate::failure::{Failure, MachineFailure};
-use crate::settings::{Accel, Span};
+use crate::settings::{Accel, Size, Span};
 
 /// Time within which the daemon must be ready.
 const START_LIMIT: Duration = Duration::from_secs(20);
@@ -33,15 +34,27 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Start the twin, if it does not run
-    Start,
+    Start(Net),
     /// Stop the twin and every instance on it
     Stop,
     /// Say whether it runs, and where
     Status,
     /// Print the variables that point any AWS client at it, for a shell's `eval`
     Env,
+    /// Let something go wrong on it, on request
+    Fault(fault::Fault),
+    /// Free disk: terminated instances, what can be made again, old objects
+    Gc(Gc),
     /// Be the twin, in the foreground
     Serve(Serve),
+}
+
+/// What guests can reach.
+#[derive(Debug, Clone, Copy, Default, Args)]
+struct Net {
+    /// Let guests reach what this machine reaches, its own ports too
+    #[arg(long)]
+    net: bool,
 }
 
 /// What a daemon is told by the command that starts it.
@@ -50,6 +63,16 @@ struct Serve {
     /// Folder of its state
     #[arg(long, value_name = "DIR")]
     dir: Option<Utf8PathBuf>,
+    #[command(flatten)]
+    net: Net,
+}
+
+/// Arguments of `twin gc`.
+#[derive(Debug, Args)]
+struct Gc {
+    /// Free objects that are older than this and that no instance names
+    #[arg(long, value_name = "TIME", default_value = "7d")]
+    older_than: Span,
 }
 
 /// Arguments of the program that QEMU starts per connection.
@@ -62,9 +85,9 @@ pub struct Pipe {
 /// Runs `twin`.
 pub fn twin(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.action {
-        Action::Start => {
+        Action::Start(net) => {
             let running = l4re_twin::status(&dir(context)?)?.is_some();
-            let status = ensure(context)?;
+            let status = ensure_with(context, *net)?;
             let verb = if running { "Running" } else { "Started" };
             context.shell.status(verb, describe(&status));
             report(context, &status)
@@ -91,6 +114,8 @@ pub fn twin(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
             let status = ensure(context)?;
             Ok(context.shell.raw(env_lines(&status).as_bytes())?)
         }
+        Action::Fault(fault) => fault::fault(context, &dir(context)?, fault),
+        Action::Gc(gc) => collect(context, gc),
         Action::Serve(serve) => serve_here(context, serve),
     }
 }
@@ -120,6 +145,12 @@ pub fn config(context: &Context) -> Result<Config, Failure> {
         Some(Accel::Tcg) => l4re_twin::Accel::Tcg,
         Some(Accel::Auto) | None => l4re_twin::Accel::Auto,
     };
+    if settings.find(|layer| layer.twin.net) == Some(true) {
+        config.guest_network = GuestNetwork::Open;
+    }
+    if let Some(Size(bytes)) = settings.find(|layer| layer.twin.disk) {
+        config.max_disk = bytes;
+    }
     let ipxe = |arch| settings.by_arch(arch, |layer| &layer.twin.ipxe).cloned();
     config.ipxe_arm64 = ipxe(Arch::Arm64);
     config.ipxe_x86_64_efi = ipxe(Arch::X86_64);
@@ -141,6 +172,10 @@ pub fn config(context: &Context) -> Result<Config, Failure> {
 
 /// The running twin, started if there is none.
 pub fn ensure(context: &Context) -> Result<Status, Failure> {
+    ensure_with(context, Net::default())
+}
+
+fn ensure_with(context: &Context, net: Net) -> Result<Status, Failure> {
     let dir = dir(context)?;
     if let Some(status) = l4re_twin::status(&dir)? {
         if status.version != env!("CARGO_PKG_VERSION") {
@@ -148,10 +183,47 @@ pub fn ensure(context: &Context) -> Result<Status, Failure> {
                 "the twin that runs is of version {}; `cargo l4re twin stop` ends it",
                 status.version
             ));
+        } else if let Some(others) = other_settings(&status, &net.apply(config(context)?)) {
+            context.shell.warn(format_args!(
+                "the twin that runs was started with other settings ({others}); `cargo l4re twin \
+                 stop` ends it, and the next one has yours"
+            ));
         }
         return Ok(status);
     }
-    start(context, &dir)
+    start(context, &dir, net)
+}
+
+impl Net {
+    fn apply(self, mut config: Config) -> Config {
+        if self.net {
+            config.guest_network = GuestNetwork::Open;
+        }
+        config
+    }
+}
+
+/// What a running twin has otherwise than is wanted.
+fn other_settings(status: &Status, wanted: &Config) -> Option<String> {
+    let wanted = wanted.settings();
+    let differ = wanted.iter().filter_map(|(name, value)| {
+        let its = status.settings.get(name).filter(|its| *its != value)?;
+        Some(format!("`twin.{name}`: it has `{its}`, yours is `{value}`"))
+    });
+    let list: Vec<String> = differ.collect();
+    (!list.is_empty()).then(|| list.join("; "))
+}
+
+/// Frees disk, by the twin itself if it runs.
+fn collect(context: &Context, gc: &Gc) -> Result<(), Failure> {
+    let Span(age) = gc.older_than;
+    let freed = l4re_twin::gc(&dir(context)?, age)?;
+    let size = bytesize::ByteSize(freed.bytes);
+    context.shell.status(
+        "Freed",
+        format_args!("{size}: {} instances, {} objects", freed.instances, freed.objects),
+    );
+    Ok(context.shell.json("freed", &freed)?)
 }
 
 /// The twin that runs, if one does.
@@ -160,12 +232,12 @@ pub fn running(context: &Context) -> Option<Status> {
 }
 
 /// Starts a daemon and waits until it is ready.
-fn start(context: &Context, dir: &Utf8Path) -> Result<Status, Failure> {
+fn start(context: &Context, dir: &Utf8Path, net: Net) -> Result<Status, Failure> {
     let log = dir.join("daemon.log");
     let failed = |source| MachineFailure::TwinStart { log: log.clone(), source };
     fs_err::create_dir_all(dir).map_err(failed)?;
     let output = fs_err::File::create(&log).map_err(failed)?.into_file();
-    let argv = serve_argv(context, dir);
+    let argv = serve_argv(context, dir, net);
     context.shell.detail("Running", crate::shell::words(&argv));
     let daemon = duct::cmd(&argv[0], &argv[1..])
         .stdin_null()
@@ -198,9 +270,12 @@ fn start(context: &Context, dir: &Utf8Path) -> Result<Status, Failure> {
 }
 
 /// The argv of the daemon: the same settings, whatever the folder and its files say later.
-fn serve_argv(context: &Context, dir: &Utf8Path) -> Vec<String> {
+fn serve_argv(context: &Context, dir: &Utf8Path, net: Net) -> Vec<String> {
     let mut argv = vec![context.environment.program().to_string()];
     argv.extend(["twin", "serve", "--dir", dir.as_str()].map(str::to_owned));
+    if net.net {
+        argv.push("--net".to_owned());
+    }
     for word in &context.global.config {
         argv.extend(["--config".to_owned(), word.clone()]);
     }
@@ -208,10 +283,12 @@ fn serve_argv(context: &Context, dir: &Utf8Path) -> Vec<String> {
 }
 
 fn serve_here(context: &Context, serve: &Serve) -> Result<(), Failure> {
-    let mut config = config(context)?;
+    let mut config = serve.net.apply(config(context)?);
     if let Some(dir) = &serve.dir {
         config.dir = context.environment.folder().join(dir);
     }
+    // The folder that it was started in may be removed or unmounted while it runs.
+    context.environment.leave_folder()?;
     context.with_runtime(|runtime, interrupt| {
         let interrupt = interrupt.clone();
         let shutdown = async move { interrupt.asked().await };
