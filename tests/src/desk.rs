@@ -153,19 +153,19 @@ impl Desk {
     fn surround(&self, call: duct::Expression, variables: &[(&str, &str)]) -> duct::Expression {
         let home = self.dir().join("home");
         fs_err::create_dir_all(&home).unwrap();
-        let mut call = call
-            .dir(self.dir())
-            .env("HOME", &home)
-            .env("XDG_STATE_HOME", home.join("state"))
-            .env("XDG_CACHE_HOME", home.join("cache"))
-            .env("AWS_EC2_METADATA_DISABLED", "true")
-            .env("USER", "tester");
+        let mut call = call.dir(self.dir());
         // The first word on a variable counts in duct: what is set, then what is not.
         let own = self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let variables: Vec<_> = variables.iter().copied().chain(own).collect();
         for (name, value) in &variables {
             call = call.env(name, value);
         }
+        call = call
+            .env("HOME", &home)
+            .env("XDG_STATE_HOME", home.join("state"))
+            .env("XDG_CACHE_HOME", home.join("cache"))
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env("USER", "tester");
         for name in ["AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_REGION", "CI", "NO_COLOR", "V"] {
             if !variables.iter().any(|(set, _)| *set == name) {
                 call = call.env_remove(name);
@@ -206,6 +206,18 @@ impl Desk {
         let desk = self.as_aws();
         let aws = given("L4RE_TEST_VENV").join("bin/aws");
         desk.start_program(&aws, words).wait(CALL_LIMIT)
+    }
+
+    /// Kills this desk's daemon, as `kill -9` does, and waits until it is gone.
+    pub fn kill_twin(&self) {
+        let status = self.l4re(&["twin", "status", "--message-format", "json"]).code(0);
+        let pid = status.message("twin")["pid"].as_i64().unwrap();
+        let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        let deadline = Instant::now() + CALL_LIMIT;
+        while self.l4re(&["twin", "status"]).stdout.contains("twin at") {
+            assert!(Instant::now() < deadline, "the daemon lives after SIGKILL");
+        }
     }
 
     /// Waits until the console log of a run has the text, and gives what it has then.

@@ -12,7 +12,7 @@ use crate::connect::PushedKeys;
 use crate::console::{SerialServer, host_key};
 use crate::endpoint::Endpoint;
 use crate::faults::Faults;
-use crate::gc::size;
+use crate::gc::{clear_unfinished, size};
 use crate::guest::{Guests, Preface, Tokens};
 use crate::machine::{self, Accelerator, Machines};
 use crate::s3::{Objects, endpoint};
@@ -73,6 +73,7 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Opens the state directory and takes the ports. The caller holds the lock.
     pub(crate) async fn open(config: Config) -> Result<Self, TwinError> {
+        clear_unfinished(&config.dir)?;
         let account = Account::open(&config)?;
         let credentials = account.credentials();
         let store = Store::open(&config, account)?;

@@ -109,11 +109,16 @@ impl Endpoint {
     async fn call(&self, kind: Kind, request: Request<Incoming>) -> Result<Answer, Dropped> {
         let (parts, body) = request.into_parts();
         let parts = Arc::new(parts);
+        let room = match kind.moves_blocks() {
+            true => self.twin.usage.admit(&parts.method, &parts.headers),
+            false => Ok(()),
+        };
         let verified = match Limited::new(body, MAX_BODY).collect().await {
             Err(_) => Err(Fault::new(413, "RequestEntityTooLarge", "the request is too large")),
             Ok(body) => {
                 let body = body.to_bytes();
-                self.verify(kind, &parts, &body).map(|()| kind.content(&parts, body))
+                let verified = self.verify(kind, &parts, &body).and(room);
+                verified.map(|()| kind.content(&parts, body))
             }
         };
         let act = |body| kind.answer(&self.twin, &parts, body);

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::TwinError;
 use crate::machine::remove_disks;
 use crate::s3::{Objects, Uploads};
-use crate::state::{Instance, InstanceState, State, resting};
+use crate::state::{Instance, InstanceState, State, files, resting};
 use crate::status::{self, Lock};
 use crate::twin::Twin;
 
@@ -122,6 +122,23 @@ fn is_stale(key: &str, modified: SystemTime, age: Duration, named: &[String]) ->
         && !named.iter().any(|script| script.contains(name))
 }
 
+/// Removes what a killed daemon had begun to write beside its place.
+pub(crate) fn clear_unfinished(dir: &Utf8Path) -> Result<(), TwinError> {
+    if !dir.exists() {
+        return Ok(());
+    }
+    for entry in dir.read_dir_utf8().map_err(TwinError::file(dir))? {
+        let entry = entry.map_err(TwinError::file(dir))?;
+        let path = entry.path();
+        if entry.file_type().map_err(TwinError::file(path))?.is_dir() {
+            clear_unfinished(path)?;
+        } else if files::is_beside(entry.file_name()) {
+            fs::remove_file(path).map_err(TwinError::file(path))?;
+        }
+    }
+    Ok(())
+}
+
 /// What a tree takes on disk, holes not counted. What goes meanwhile takes nothing.
 pub(crate) fn size(dir: &Utf8Path) -> Result<u64, TwinError> {
     let entries = match dir.read_dir_utf8() {
@@ -158,6 +175,18 @@ mod tests {
         assert!(freed.bytes >= 100_000 && freed.instances == 1, "{freed:?}");
         assert!(!dir.path().join("disks").exists());
         assert!(!dir.path().join("instances/i-0").exists());
+    }
+
+    #[test]
+    fn what_was_not_written_to_its_end_goes() {
+        let dir = camino_tempfile::tempdir().unwrap();
+        let record = dir.path().join("instances/i-0/record.json");
+        fs::create_dir_all(record.parent().unwrap()).unwrap();
+        fs::write(&record, "{}").unwrap();
+        let beside = files::beside(&record);
+        fs::write(&beside, "{").unwrap();
+        clear_unfinished(dir.path()).unwrap();
+        assert!(record.exists() && !beside.exists());
     }
 
     #[test]

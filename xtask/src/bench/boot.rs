@@ -25,19 +25,37 @@ const PATTERN: &str = "Hello Wor[l]d!";
 /// Measures both.
 pub(super) fn measure(bench: &Bench<'_>) -> Result<Sample> {
     let state = bench.project.target.join("bench/state");
-    let twin = |verb: &str| with_state(&[bench.binary.as_str(), "l4re", "twin", verb], &state);
+    with_twin(bench, &state, || both(bench, &state))
+}
+
+/// Does something while a twin runs with this state directory, which is made anew.
+pub(super) fn with_twin<T>(
+    bench: &Bench<'_>,
+    state: &Utf8Path,
+    act: impl FnOnce() -> Result<T>,
+) -> Result<T> {
+    let twin = |verb: &str| with_state(&[bench.binary.as_str(), "l4re", "twin", verb], state);
     if state.exists() {
         // A bench that was killed may have left a twin, and a machine of the same name.
         twin("stop").time().context("stopping the twin of an earlier bench")?;
-        fs_err::remove_dir_all(&state)?;
+        fs_err::remove_dir_all(state)?;
     }
-    fs_err::create_dir_all(&state)?;
+    fs_err::create_dir_all(state)?;
     twin("start").time().context("starting the twin")?;
-    let sample = both(bench, &state);
+    let done = act();
     let stopped = twin("stop").time();
-    let sample = sample?;
+    let done = done?;
     stopped.context("stopping the twin")?;
-    Ok(sample)
+    Ok(done)
+}
+
+/// One `run hello` of this name, to the application's first line.
+pub(super) fn hello(bench: &Bench<'_>, state: &Utf8Path, name: &str) -> Result<Duration> {
+    let (binary, tree) = (bench.binary.as_str(), bench.tree.as_str());
+    let words = ["l4re", "run", "hello", "--name", name, "--tree", tree];
+    let rest = ["--expect", PATTERN, "--timeout", "10m"];
+    let argv: Vec<&str> = std::iter::once(binary).chain(words).chain(rest).collect();
+    until_line(&with_state(&argv, state), Then::LetEnd)
 }
 
 fn both(bench: &Bench<'_>, state: &Utf8Path) -> Result<Sample> {

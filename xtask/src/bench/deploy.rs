@@ -12,7 +12,8 @@ use anyhow::{Context, Result, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::Bench;
-use super::outcome::{Count, Outcome};
+use super::figure::{Figure, Unit};
+use super::outcome::Outcome;
 use super::sample::{Goal, alternate};
 use crate::build;
 use crate::call::Call;
@@ -83,11 +84,15 @@ pub(super) fn measure(bench: &Bench<'_>) -> Result<Vec<Outcome>> {
     )?;
     let unchanged = desk.requests_when_unchanged()?;
     Ok(vec![
-        Outcome::Count(Count { goal: TRIPS, count: trips }),
+        count(TRIPS, trips),
         Outcome::Ratio(deploy),
-        Outcome::Count(Count { goal: UNCHANGED, count: unchanged }),
+        count(UNCHANGED, unchanged),
         Outcome::Ratio(upload),
     ])
+}
+
+fn count(goal: Goal, ours: f64) -> Outcome {
+    Outcome::Figure(Figure { goal, unit: Unit::Number, ours, theirs: None, rounds: 1 })
 }
 
 /// A twin of its own, and the clients that talk to it. Gone when dropped.

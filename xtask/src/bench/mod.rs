@@ -8,14 +8,18 @@ mod boot;
 mod by_hand;
 mod console;
 mod deploy;
+mod eight;
+mod figure;
 mod http;
 mod image;
+mod keep_alive;
 mod large;
 mod outcome;
 mod peak;
 mod sample;
 mod start;
 mod table;
+mod twin;
 
 use anyhow::{Result, bail};
 use camino::Utf8PathBuf;
@@ -56,6 +60,8 @@ pub(crate) enum Measure {
     Make,
     /// `run` to the application's first line against QEMU by hand
     Run,
+    /// The twin's API against moto's, and eight hello instances at once
+    Twin,
     /// `--version` against the aws command line's
     Start,
     /// 1 GiB of hostile bytes through `console`, against `grep -E`; its speed and peak memory
@@ -118,6 +124,9 @@ fn take(bench: &Bench<'_>, measure: Measure) -> Result<Vec<Outcome>> {
         }
         Measure::Console => return console::measure(bench),
         Measure::Deploy => return deploy::measure(bench),
+        Measure::Twin => {
+            return Ok(twin::measure(bench)?.into_iter().chain(eight::measure(bench)?).collect());
+        }
         Measure::Make => image::measure_make(bench)?,
         Measure::Run => boot::measure(bench)?,
         Measure::Start => start::measure(bench)?,

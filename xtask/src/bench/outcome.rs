@@ -1,5 +1,6 @@
 //! What a measure ends with, whatever its unit: a value, the target, a verdict.
 
+use super::figure::Figure;
 use super::peak::Peak;
 use super::sample::{Goal, Sample};
 
@@ -23,17 +24,8 @@ pub(super) enum Outcome {
     Peak(Peak),
     /// Our speed.
     Rate(Rate),
-    /// A number of ours.
-    Count(Count),
-}
-
-/// Something that is counted.
-#[derive(Clone, Debug)]
-pub(super) struct Count {
-    /// What, and how many are good enough.
-    pub(super) goal: Goal,
-    /// How many there are.
-    pub(super) count: f64,
+    /// A rate, a time or a size beside another's.
+    Figure(Figure),
 }
 
 impl Outcome {
@@ -43,7 +35,7 @@ impl Outcome {
             Self::Ratio(sample) => &sample.goal,
             Self::Peak(peak) => &peak.goal,
             Self::Rate(rate) => &rate.goal,
-            Self::Count(count) => &count.goal,
+            Self::Figure(figure) => &figure.goal,
         }
     }
 
@@ -53,7 +45,7 @@ impl Outcome {
             Self::Ratio(sample) => sample.ratio(),
             Self::Peak(peak) => peak.largest(),
             Self::Rate(rate) => rate.per_second,
-            Self::Count(count) => count.count,
+            Self::Figure(figure) => figure.ours,
         }
     }
 
@@ -63,19 +55,24 @@ impl Outcome {
             Self::Ratio(sample) => sample.rounds(),
             Self::Peak(peak) => peak.rounds(),
             Self::Rate(rate) => rate.rounds,
-            Self::Count(_) => 1,
+            Self::Figure(figure) => figure.rounds,
         }
     }
 
     /// Whether the target is reached.
     pub(super) fn is_ok(&self) -> bool {
-        self.excess() <= 1.0
+        match self {
+            Self::Figure(figure) => figure.is_ok(),
+            _ => self.excess() <= 1.0,
+        }
     }
 
     /// `ok`, or by how much the target is missed.
     pub(super) fn verdict(&self) -> String {
         if self.is_ok() {
             "ok".to_owned()
+        } else if let Self::Figure(figure) = self {
+            format!("short by {:.0} %", figure.missed_by())
         } else {
             format!("short by {:.0} %", (self.excess() - 1.0) * 100.0)
         }
@@ -85,7 +82,7 @@ impl Outcome {
     fn excess(&self) -> f64 {
         match self {
             Self::Rate(_) => self.goal().target / self.value(),
-            Self::Ratio(_) | Self::Peak(_) | Self::Count(_) => self.value() / self.goal().target,
+            Self::Ratio(_) | Self::Peak(_) | Self::Figure(_) => self.value() / self.goal().target,
         }
     }
 }

@@ -50,8 +50,11 @@ fn measure(outcome: &Outcome) -> Value {
         Outcome::Rate(rate) => {
             value["ours"] = json!({ "what": goal.ours, "mib_per_s": rate.per_second });
         }
-        Outcome::Count(count) => {
-            value["ours"] = json!({ "what": goal.ours, "count": count.count });
+        Outcome::Figure(figure) => {
+            let unit = figure.unit.name();
+            let side = |what, number: f64| json!({ "what": what, unit: number });
+            value["ours"] = side(goal.ours, figure.ours);
+            value["theirs"] = figure.theirs.map_or(Value::Null, |number| side(goal.theirs, number));
         }
     }
     value
@@ -79,12 +82,18 @@ fn row(outcome: &Outcome) -> Row {
             NONE.to_owned(),
             format!(">= {} MiB/s", goal.target),
         ],
-        Outcome::Count(count) => [
-            format!("{} {}", count.count, goal.ours),
-            NONE.to_owned(),
-            NONE.to_owned(),
-            format!("<= {}", goal.target),
-        ],
+        Outcome::Figure(figure) => {
+            let show = |what: &str, number| format!("{what} {}", figure.unit.show(number));
+            [
+                show(goal.ours, figure.ours),
+                figure.theirs.map_or_else(|| NONE.to_owned(), |number| show(goal.theirs, number)),
+                figure.theirs.map_or_else(
+                    || NONE.to_owned(),
+                    |theirs| format!("{:.3}", figure.ours / theirs),
+                ),
+                figure.target(),
+            ]
+        }
     };
     let tree = goal.tree.map_or(NONE, Tree::name).to_owned();
     [goal.name.to_owned(), tree, ours, theirs, ratio, target, outcome.verdict()]
@@ -98,16 +107,18 @@ fn aligned(row: &Row, widths: [usize; HEAD.len()]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::figure::{Unit, tests::figure};
     use super::super::{peak::tests::peak, sample::tests::sample};
     use super::*;
 
-    fn outcomes() -> [Outcome; 3] {
+    fn outcomes() -> [Outcome; 4] {
         let mut short = sample(&[1100], &[1000], 1.03);
         short.goal.tree = Some(Tree::Real);
         [
             Outcome::Ratio(sample(&[10], &[500], 0.03)),
             Outcome::Ratio(short),
             Outcome::Peak(peak(&[20.0, 16.0], 32.0)),
+            Outcome::Figure(figure(Unit::Rate, 2000.0, 1000.0)),
         ]
     }
 
@@ -116,10 +127,11 @@ mod tests {
         assert_eq!(
             lines(&outcomes()),
             [
-                "measure  tree  ours        theirs     ratio  target     verdict",
-                "start    -     a 0.010 s   b 0.500 s  0.020  <= 0.03    ok",
-                "start    real  a 1.100 s   b 1.000 s  1.100  <= 1.03    short by 7 %",
-                "memory   -     a 20.0 MiB  -          -      <= 32 MiB  ok",
+                "measure   tree  ours        theirs     ratio    target      verdict",
+                "start     -     a 0.010 s   b 0.500 s  0.020    <= 0.03     ok",
+                "start     real  a 1.100 s   b 1.000 s  1.100    <= 1.03     short by 7 %",
+                "memory    -     a 20.0 MiB  -          -        <= 32 MiB   ok",
+                "describe  -     a 2000 /s   b 5 /s     400.000  >= 1000 /s  ok",
             ]
         );
     }
@@ -127,11 +139,12 @@ mod tests {
     #[test]
     fn json_says_the_same() {
         let json = json(&outcomes());
-        let [first, second, third] = [0, 1, 2].map(|index| &json["measures"][index]);
+        let [first, second, third, fourth] = [0, 1, 2, 3].map(|index| &json["measures"][index]);
         assert_eq!(first["ratio"], 0.02);
         assert_eq!(first["ok"], true);
         assert_eq!(second["tree"], "real");
         assert_eq!(third["ours"]["peak_mib"], 20.0);
         assert_eq!(third["rounds"], 2);
+        assert_eq!(fourth["theirs"]["per_second"], 5.0);
     }
 }

@@ -76,7 +76,8 @@ fn options(size: u64) -> FormatVolumeOptions {
 pub(crate) fn copy_sparse(from: &Utf8Path, to: &Utf8Path) -> io::Result<()> {
     const BLOCK: usize = 64 * 1024;
     let bytes = fs::read(from)?;
-    let mut out = fs::File::create(to)?;
+    let beside = files::beside(to);
+    let mut out = fs::File::create(&beside)?;
     out.set_len(bytes.len() as u64)?;
     for (index, block) in bytes.chunks(BLOCK).enumerate() {
         if block.iter().any(|byte| *byte != 0) {
@@ -84,7 +85,7 @@ pub(crate) fn copy_sparse(from: &Utf8Path, to: &Utf8Path) -> io::Result<()> {
             out.write_all(block)?;
         }
     }
-    Ok(())
+    fs::rename(beside, to)
 }
 
 #[cfg(test)]

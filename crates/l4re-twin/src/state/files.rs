@@ -56,6 +56,11 @@ pub(crate) fn beside(path: &Utf8Path) -> Utf8PathBuf {
     path.with_file_name(format!(".{name}.{}.{count}.new", std::process::id()))
 }
 
+/// Whether a name is one of [`beside`].
+pub(crate) fn is_beside(name: &str) -> bool {
+    name.starts_with('.') && name.ends_with(".new")
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;

@@ -1,0 +1,178 @@
+//! The twin in bad times: faults on request, a daemon that is killed, guests that try what
+//! they may not.
+
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use l4re_tests::{Desk, Output, given};
+
+/// Limit for a boot under emulation, or for a client's whole script, on a busy machine.
+const LIMIT: Duration = Duration::from_secs(240);
+
+/// A desk whose machines only live: they boot nothing.
+fn desk_with_stand_in() -> Desk {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/l4re-twin/fixtures/qemu-stand-in");
+    Desk::new().with("CARGO_L4RE_TWIN_QEMU_AMD64", file).with("CARGO_L4RE_TWIN_ACCEL", "tcg")
+}
+
+/// Runs a script of ours with other people's client.
+fn client(desk: &Desk, script: &str, words: &[&str]) -> Output {
+    let script = format!("{}/fixtures/twin/{script}", env!("CARGO_MANIFEST_DIR"));
+    let binary = given("L4RE_TEST_BINARY");
+    let python = given("L4RE_TEST_VENV").join("bin/python");
+    let state = desk.dir().join("home/state");
+    let desk = desk.as_aws().with("XDG_STATE_HOME", state);
+    desk.start_program(&python, &[&[&*script, binary.as_str()], words].concat()).wait(LIMIT)
+}
+
+#[test]
+fn every_fault_of_the_api_is_met() {
+    let desk = desk_with_stand_in();
+    client(&desk, "faults.py", &[]).code(0).prints("every fault was met");
+}
+
+#[test]
+fn a_daemon_killed_at_any_moment_loses_nothing() {
+    let desk = desk_with_stand_in();
+    let state = desk.dir().join("home/state/cargo-l4re/twin");
+    let output = client(&desk, "endure.py", &[state.as_str(), "10"]);
+    output.code(0).prints("all is there after 10 kills");
+}
+
+/// The console of the only instance until it has the text.
+fn wait_for_console(desk: &Desk, id: &str, text: &str) -> String {
+    let words = ["ec2", "get-console-output", "--latest", "--instance-id", id];
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        let output = desk.aws(&[&words[..], &["--output", "text"]].concat()).code(0).stdout;
+        if output.contains(text) {
+            return output;
+        }
+        assert!(Instant::now() < deadline, "no `{text}` in\n{output}");
+    }
+}
+
+/// Launches an x86_64 iPXE with a script; gives the instance's id.
+fn launch(desk: &Desk, script: &str) -> String {
+    let file = desk.write("user-data.ipxe", script);
+    let words = ["ec2", "run-instances", "--image-id", "ami-0172e86000000b105"];
+    let more = ["--instance-type", "c5.metal", "--query", "Instances[0].InstanceId"];
+    let data = format!("file://{file}");
+    let rest = ["--output", "text", "--user-data", &data];
+    desk.aws(&[&words[..], &more, &rest].concat()).code(0).stdout.trim().to_owned()
+}
+
+/// A script that tries addresses and says which answer.
+fn probes(addresses: &[(&str, String)]) -> String {
+    let mut script = "#!ipxe\n".to_owned();
+    for (name, url) in addresses {
+        script.push_str(&format!(
+            "imgfetch --name {name} --timeout 4000 {url} && echo probe {name} open || echo probe \
+             {name} closed\nimgfree {name} ||\n"
+        ));
+    }
+    script + "echo probes end\n"
+}
+
+/// A port of this machine on which something answers every request.
+fn open_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            use std::io::{Read as _, Write as _};
+            let mut stream = stream;
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(
+                b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello",
+            );
+        }
+    });
+    port
+}
+
+fn addresses(desk: &Desk, port: u16) -> Vec<(&'static str, String)> {
+    let status = desk.l4re(&["twin", "status", "--message-format", "json"]).code(0);
+    let endpoint = status.message("twin")["endpoint"].as_str().unwrap().to_owned();
+    let (_, twin) = endpoint.rsplit_once(':').unwrap();
+    vec![
+        ("metadata", "http://169.254.169.254/latest/meta-data/instance-id".to_owned()),
+        ("host", format!("http://169.254.0.2:{port}/")),
+        ("loopback", format!("http://127.0.0.1:{port}/")),
+        ("twin", format!("http://169.254.0.2:{twin}/")),
+        ("metadata-port", format!("http://169.254.169.254:{port}/")),
+        ("world", "http://192.0.2.1/".to_owned()),
+    ]
+}
+
+#[test]
+fn a_guest_reaches_its_services_and_nothing_else_until_it_may() {
+    let port = open_port();
+    let desk = Desk::new();
+    desk.l4re(&["twin", "start"]).code(0);
+    let id = launch(&desk, &probes(&addresses(&desk, port)));
+    let console = wait_for_console(&desk, &id, "probes end");
+    assert!(console.contains("probe metadata open"), "{console}");
+    for name in ["host", "loopback", "twin", "metadata-port", "world"] {
+        assert!(console.contains(&format!("probe {name} closed")), "{name} in\n{console}");
+    }
+    // The same guest on a twin that was told to be open: the probes do find what is there.
+    desk.l4re(&["twin", "start", "--net"]).code(0).says("other settings").says("`twin.net`");
+    desk.l4re(&["twin", "stop"]).code(0);
+    desk.l4re(&["twin", "start", "--net"]).code(0).says("Started");
+    let id = launch(&desk, &probes(&addresses(&desk, port)[..2]));
+    let console = wait_for_console(&desk, &id, "probes end");
+    assert!(console.contains("probe host open"), "{console}");
+}
+
+#[test]
+fn a_machine_outlives_its_daemon_with_its_network_and_not_twin_stop() {
+    let desk = Desk::new();
+    desk.l4re(&["twin", "start"]).code(0);
+    let id = launch(
+        &desk,
+        "#!ipxe\n:loop\ninc n\nimgfree id ||\n\
+         imgfetch --name id http://169.254.169.254/latest/meta-data/instance-id && \
+         echo got ${n} metadata || echo lost metadata\n\
+         imgfetch --name no http://169.254.169.253/no/object || echo ${errno:hexraw} objects ${n}\n\
+         sleep 1\ngoto loop\n",
+    );
+    wait_for_console(&desk, &id, "got 2 metadata");
+    desk.kill_twin();
+    assert_eq!(desk.machines().len(), 1, "QEMU goes on");
+    desk.l4re(&["twin", "status"]).code(0).prints("no twin is running");
+    desk.l4re(&["twin", "start"]).code(0);
+    let before = wait_for_console(&desk, &id, "got 2 metadata");
+    let last = before.rsplit("got ").next().unwrap().split(' ').next().unwrap();
+    let next = last.parse::<u32>().unwrap() + 2;
+    let console = wait_for_console(&desk, &id, &format!("got {next} metadata"));
+    // It was never started anew, and no request of it was lost.
+    assert!(console.contains("got 1 metadata") && !console.contains("lost metadata"), "{console}");
+    let query = "Reservations[].Instances[].State.Name";
+    let words = ["ec2", "describe-instances", "--query", query, "--output", "text"];
+    desk.aws(&words).code(0).prints("running");
+    desk.kill_twin();
+    desk.l4re(&["twin", "stop"]).code(0).says("Stopped the twin and its instances");
+    assert!(desk.machines().is_empty());
+    desk.aws(&words).code(0).prints("stopped");
+}
+
+#[test]
+fn a_run_gets_through_faults_and_says_what_it_lacks() {
+    let desk = Desk::new();
+    let fault = |words: &[&str]| {
+        desk.l4re(&[&["twin", "fault", "add"], words].concat()).code(0).says("Added");
+    };
+    fault(&["guest:GET", "--error", "SlowDown:503", "--times", "1"]);
+    fault(&["console:session", "--drop-console", "200", "--times", "1"]);
+    fault(&["RunInstances", "--no-capacity", "--zone", "eu-central-1a"]);
+    fault(&["DescribeInstances", "--delay", "300"]);
+    let tree = given("L4RE_TEST_TREE_AMD64");
+    let words = ["run", "hello", "--metal", "--tree", tree.as_str(), "--expect", "Hello World!"];
+    let output = desk.start(&[&words[..], &["--timeout", "3m"]].concat()).wait(LIMIT);
+    output.code(0).prints("Hello World!").prints("503");
+    desk.l4re(&["twin", "fault", "clear"]).code(0).says("4 faults");
+    fault(&["machine:network", "--no-network"]);
+    let output = desk.start(&[&words[..], &["--timeout", "40s"]].concat()).wait(LIMIT);
+    output.code(8).prints("No configuration methods succeeded");
+}
