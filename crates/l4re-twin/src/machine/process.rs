@@ -26,7 +26,7 @@ const MONITOR: &str = "monitor.sock";
 const SERIAL: &str = "serial.sock";
 
 /// How long a QEMU that was just started may take to write its process id.
-const PID_LIMIT: Duration = Duration::from_secs(5);
+const PID_LIMIT: Duration = Duration::from_secs(30);
 
 /// A QEMU that lives.
 #[derive(Debug)]
@@ -99,7 +99,7 @@ pub(crate) async fn adopt(dir: &Utf8Path) -> io::Result<Option<Process>> {
 
 /// Whether a QEMU was started here and nobody has seen its end.
 pub(crate) fn was_left(dir: &Utf8Path) -> bool {
-    dir.join(SERIAL).exists()
+    dir.join(PID_FILE).exists()
 }
 
 /// Removes what tells of a QEMU that has ended.
