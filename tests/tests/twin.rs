@@ -139,7 +139,7 @@ fn a_machine_outlives_its_daemon_with_its_network_and_not_twin_stop() {
     );
     wait_for_console(&desk, &id, "got 2 metadata");
     desk.kill_twin();
-    assert_eq!(desk.machines().len(), 1, "QEMU goes on");
+    assert!(!desk.machines().is_empty(), "QEMU goes on");
     desk.l4re(&["twin", "status"]).code(0).prints("no twin is running");
     desk.l4re(&["twin", "start"]).code(0);
     let before = wait_for_console(&desk, &id, "got 2 metadata");
@@ -170,7 +170,8 @@ fn a_run_gets_through_faults_and_says_what_it_lacks() {
     let tree = given("L4RE_TEST_TREE_AMD64");
     let words = ["run", "hello", "--metal", "--tree", tree.as_str(), "--expect", "Hello World!"];
     let output = desk.start(&[&words[..], &["--timeout", "3m"]].concat()).wait(LIMIT);
-    output.code(0).prints("Hello World!").prints("503");
+    let output = output.code(0).prints("Hello World!").prints("HTTP 5xx").prints("why=fetch try=1");
+    output.says("eu-central-1a: InsufficientInstanceCapacity; trying the next");
     desk.l4re(&["twin", "fault", "clear"]).code(0).says("4 faults");
     fault(&["machine:network", "--no-network"]);
     let output = desk.start(&[&words[..], &["--timeout", "40s"]].concat()).wait(LIMIT);

@@ -308,6 +308,34 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
+    async fn a_session_is_dropped_as_the_plan_of_faults_has_it() {
+        let test = TestTwin::new().await;
+        let plan = r#"{"rules": [{"on": "console:session", "times": 1,
+            "effect": {"drop-console": {"bytes": 4}}}]}"#;
+        let plan = serde_json::from_str(plan).unwrap();
+        crate::set_faults(&test.twin.config.dir, &plan).unwrap();
+        let id = instance(&test).await;
+        let key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).unwrap();
+        let user = format!("{id}.port0");
+        push(&test, &id, &key);
+        let (first, mut channel) = log_in(&test, &user, &key).await.unwrap();
+        channel.data(&b"typed"[..]).await.unwrap();
+        let drained = async { while channel.wait().await.is_some() {} };
+        tokio::time::timeout(Duration::from_secs(20), drained).await.unwrap();
+        assert!(first.is_closed(), "the whole connection goes");
+        // The next session is whole, as soon as the machine has seen the first one's end.
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+        while test.twin.machines.has_session(&id) {
+            assert!(tokio::time::Instant::now() < deadline);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let (_second, mut channel) = log_in(&test, &user, &key).await.unwrap();
+        channel.data(&b"and again"[..]).await.unwrap();
+        expect(&mut channel, "and again").await;
+        test.twin.machines.end_all().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
     async fn the_switch_of_the_account_and_the_state_of_the_instance_count() {
         let test = TestTwin::new().await;
         let id = instance(&test).await;
