@@ -129,6 +129,11 @@ pub(crate) fn type_count() -> usize {
     TYPES.len()
 }
 
+/// Whether a type is one of Nitro's, by its name.
+pub(crate) fn is_nitro(name: &str) -> bool {
+    find(name).is_ok_and(InstanceType::is_nitro)
+}
+
 impl InstanceType {
     fn lists(self, path: &str, name: &str) -> bool {
         self.0

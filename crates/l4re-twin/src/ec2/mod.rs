@@ -27,6 +27,6 @@ pub(crate) use actions::{answer, refusal, uuid};
 pub(crate) use filters::glob;
 #[cfg(test)]
 pub(crate) use instance_types::type_count;
-pub(crate) use instance_types::{is_bare_metal, memory_and_vcpus};
-pub(crate) use network::zone_id;
+pub(crate) use instance_types::{is_bare_metal, is_nitro, memory_and_vcpus};
+pub(crate) use network::{security_group_id, subnet_network, vpc_id, zone_id};
 pub(crate) use tags::checked_tags;

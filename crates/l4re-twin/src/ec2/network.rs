@@ -43,6 +43,11 @@ impl Zone {
     pub(super) fn network(&self) -> u8 {
         (self.letter as u8 - b'a') * 16
     }
+
+    /// All of the subnet's addresses.
+    fn cidr(&self) -> String {
+        format!("172.31.{}.0/20", self.network())
+    }
 }
 
 /// The zones of a region: three, as most regions have.
@@ -70,11 +75,16 @@ pub(crate) fn zone_id(zone: &str) -> String {
     format!("{id}-az{}", letter - b'a' + 1)
 }
 
-pub(super) fn vpc_id(account: &str) -> String {
+/// The addresses of a zone's subnet; none for a zone that is none.
+pub(crate) fn subnet_network(zone: &str, region: &str) -> String {
+    zones(region).find(|one| one.name == zone).map(|zone| zone.cidr()).unwrap_or_default()
+}
+
+pub(crate) fn vpc_id(account: &str) -> String {
     format!("vpc-0{}", digest(account, "vpc"))
 }
 
-pub(super) fn security_group_id(account: &str) -> String {
+pub(crate) fn security_group_id(account: &str) -> String {
     format!("sg-0{}", digest(account, "default"))
 }
 
@@ -229,7 +239,7 @@ fn subnet(zone: &Zone, region: &str, account: &str) -> Value {
         "vpcId": vpc_id(account),
         "ownerId": account,
         "state": "available",
-        "cidrBlock": format!("172.31.{}.0/20", zone.network()),
+        "cidrBlock": zone.cidr(),
         "availableIpAddressCount": 4091,
         "availabilityZone": zone.name,
         "availabilityZoneId": zone.id,

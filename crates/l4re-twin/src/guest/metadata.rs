@@ -6,9 +6,9 @@ use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use serde_json::json;
 
-use crate::ec2::zone_id;
 use crate::endpoint::text;
 use crate::guest::Tokens;
+use crate::guest::categories::categories;
 use crate::guest::tokens::MAX_SECONDS;
 use crate::state::Instance;
 use crate::twin::Twin;
@@ -98,7 +98,12 @@ fn lookup(instance: &Instance, account: &str, region: &str, path: &str) -> Optio
         "dynamic/instance-identity/document" => {
             Some(Content::Text(identity_document(instance, account, region)))
         }
-        "dynamic" => Some(Content::Text("instance-identity/".to_owned())),
+        "dynamic/fws/instance-monitoring" => {
+            let on = if instance.monitoring { "enabled" } else { "disabled" };
+            Some(Content::Text(on.to_owned()))
+        }
+        "dynamic/fws" => Some(Content::Text("instance-monitoring".to_owned())),
+        "dynamic" => Some(Content::Text("fws/\ninstance-identity/".to_owned())),
         "dynamic/instance-identity" => Some(Content::Text("document".to_owned())),
         _ => category(instance, account, region, rest.strip_prefix("meta-data")?),
     }
@@ -106,7 +111,7 @@ fn lookup(instance: &Instance, account: &str, region: &str, path: &str) -> Optio
 
 /// A category's value, or the list of what is below it.
 fn category(instance: &Instance, account: &str, region: &str, path: &str) -> Option<Content> {
-    let tree = tree(instance, account, region);
+    let tree = categories(instance, account, region);
     let path = path.trim_matches('/');
     if let Some((_, value)) = tree.iter().find(|(name, _)| name == path) {
         return Some(Content::Text(value.clone()));
@@ -122,59 +127,6 @@ fn category(instance: &Instance, account: &str, region: &str, path: &str) -> Opt
     names.sort_unstable();
     names.dedup();
     (!names.is_empty()).then(|| Content::Text(names.join("\n")))
-}
-
-fn tree(instance: &Instance, account: &str, region: &str) -> Vec<(String, String)> {
-    let hostname =
-        format!("ip-{}.{region}.compute.internal", instance.private_ip.replace('.', "-"));
-    let mac = &instance.mac;
-    let own = [
-        ("ami-id", instance.image_id.clone()),
-        ("ami-launch-index", instance.launch_index.to_string()),
-        ("ami-manifest-path", "(unknown)".to_owned()),
-        ("block-device-mapping/ami", "/dev/sda1".to_owned()),
-        ("block-device-mapping/root", "/dev/sda1".to_owned()),
-        ("hostname", hostname.clone()),
-        ("instance-action", "none".to_owned()),
-        ("instance-id", instance.id.clone()),
-        ("instance-life-cycle", instance.spot.as_ref().map_or("on-demand", |_| "spot").to_owned()),
-        ("instance-type", instance.instance_type.clone()),
-        ("local-hostname", hostname.clone()),
-        ("local-ipv4", instance.private_ip.clone()),
-        ("mac", mac.clone()),
-        ("placement/availability-zone", instance.zone.clone()),
-        ("placement/availability-zone-id", zone_id(&instance.zone)),
-        ("placement/region", region.to_owned()),
-        ("profile", "default-hvm".to_owned()),
-        ("reservation-id", instance.reservation_id.clone()),
-        ("security-groups", "default".to_owned()),
-        ("services/domain", "amazonaws.com".to_owned()),
-        ("services/partition", "aws".to_owned()),
-    ];
-    let interface = [
-        ("device-number", "0".to_owned()),
-        ("interface-id", instance.eni_id.clone()),
-        ("local-hostname", hostname),
-        ("local-ipv4s", instance.private_ip.clone()),
-        ("mac", mac.clone()),
-        ("owner-id", account.to_owned()),
-        ("subnet-id", instance.subnet_id.clone()),
-    ];
-    let mut tree: Vec<(String, String)> =
-        own.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    tree.extend(
-        interface
-            .into_iter()
-            .map(|(name, value)| (format!("network/interfaces/macs/{mac}/{name}"), value)),
-    );
-    if let Some(address) = &instance.public_ip {
-        tree.push(("public-ipv4".to_owned(), address.clone()));
-    }
-    if instance.metadata.tags_enabled {
-        let tags = instance.tags.iter();
-        tree.extend(tags.map(|(key, value)| (format!("tags/instance/{key}"), value.clone())));
-    }
-    tree
 }
 
 fn identity_document(instance: &Instance, account: &str, region: &str) -> String {
