@@ -1,6 +1,8 @@
 //! The twin in bad times: faults on request, a daemon that is killed, guests that try what
 //! they may not.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up must fail")]
+
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
