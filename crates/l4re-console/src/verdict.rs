@@ -1,8 +1,8 @@
 //! How a run ended.
 //!
 //! The binary maps these to exit codes: expected, application reached, left and a closed
-//! stream without open expectations are good; failed is 7, timed out and idle 8, crashed and
-//! looping 9, lost 6, interrupted 130.
+//! stream without open expectations are good; failed, failed tests and a stream that closed
+//! too early are 7, timed out and idle 8, crashed and looping 9, lost 6, interrupted 130.
 
 use std::time::Duration;
 
@@ -84,4 +84,19 @@ pub enum Verdict {
     Left,
     /// The run was cancelled, or nobody reads the output any more.
     Interrupted,
+}
+
+impl Verdict {
+    /// Whether the run ended well: as expected, or by the user's wish with nothing expected.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        match self {
+            Self::Expected
+            | Self::ApplicationReached
+            | Self::Left
+            | Self::Closed { missing: None, .. } => true,
+            Self::Tested { tests } => tests.is_good(),
+            _ => false,
+        }
+    }
 }

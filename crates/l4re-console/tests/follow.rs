@@ -315,3 +315,55 @@ async fn a_console_that_ends_says_what_was_still_missing() {
     let Verdict::Closed { missing, .. } = report.verdict else { panic!("{:?}", report.verdict) };
     assert_eq!(missing.as_deref(), Some("one"));
 }
+
+/// A console on which tests run, and what it came to.
+async fn tested(expect: &[&str], parts: &[&str]) -> Report {
+    let (mut console, mut machine) = played();
+    let mut options = options(expect, &[]);
+    options.tap = true;
+    options.timeout = Some(Duration::from_secs(60));
+    let parts: Vec<_> = parts.iter().map(|&part| part.to_owned()).collect();
+    let playing = tokio::spawn(async move {
+        for part in parts {
+            machine.write_all(part.as_bytes()).await.unwrap();
+            tokio::time::sleep(Duration::from_secs(2)).await;
+        }
+        machine
+    });
+    let (report, _) = run(&mut console, options).await;
+    drop(playing);
+    report
+}
+
+const PASSED: Verdict = Verdict::Tested { tests: TapVerdict::Passed };
+
+#[tokio::test(start_paused = true)]
+async fn tests_and_expectations_are_both_wanted() {
+    let tests = "TAP TEST START\nok 1 a\n1..1\nTAP TEST FINISH\n";
+    assert_eq!(tested(&["bye"], &[tests, "bye\n"]).await.verdict, PASSED);
+    assert_eq!(tested(&["hi"], &["hi\n", tests]).await.verdict, PASSED);
+    let timed_out = |report: Report, what: &str| {
+        assert!(matches!(report.verdict, Verdict::TimedOut { .. }), "{:?}", report.verdict);
+        assert_eq!(report.missing.as_deref(), Some(what));
+    };
+    timed_out(tested(&["bye"], &[tests]).await, "bye");
+    timed_out(tested(&["hi"], &["hi\n"]).await, "TAP TEST START");
+    timed_out(tested(&[], &["TAP TEST START\nok 1 a\n"]).await, "TAP TEST FINISH");
+    // Nothing that comes later mends what failed.
+    let failed = tested(&["bye"], &[&tests.replace("ok 1", "not ok 1"), "bye\n"]).await;
+    assert!(!failed.verdict.is_good() && matches!(failed.verdict, Verdict::Tested { .. }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_exception_that_a_test_provokes_is_no_crash() {
+    let exception = "L4Re: rom/x: Unhandled exception: PC=0x1 PFA=0x0\n";
+    let start = "TAP TEST START\nok 1 a\n";
+    let end = "ok 2 b\n1..2\nTAP TEST FINISH\n";
+    assert_eq!(tested(&[], &[start, exception, "other\n", end]).await.verdict, PASSED);
+    assert_eq!(tested(&[], &[&[start, end, exception].concat()]).await.verdict, PASSED);
+    let crashed = tested(&[], &[start, exception]).await.verdict;
+    assert!(matches!(crashed, Verdict::Crashed { .. }), "{crashed:?}");
+    // A kernel that gives up runs no further test.
+    let panicked = tested(&[], &[start, "Panic: no memory\n", end]).await.verdict;
+    assert!(matches!(panicked, Verdict::Crashed { .. }), "{panicked:?}");
+}

@@ -1,7 +1,9 @@
 //! What bytes and deadlines come to: log, output, events and in the end a verdict.
 //!
 //! Invariant: the first verdict stands. A final fault waits a moment for the lines after it,
-//! in which expectations may still be met: who expects a panic gets it.
+//! in which expectations may still be met: who expects a panic gets it. While tests run, an
+//! exception that nobody handles is often one that a test provoked: it counts only when no
+//! line of TAP comes after it.
 
 use std::time::Duration;
 
@@ -12,7 +14,7 @@ use crate::expect::Outcome;
 use crate::log::RawLog;
 use crate::phase::{Fault, FaultKind, HintClock, LineRecogniser, Sighting};
 use crate::sanitise::Sanitiser;
-use crate::tap::TapParser;
+use crate::tap::{TapParser, TapVerdict};
 use crate::text::{Block, Lines, Undoubler};
 use crate::transport::{Chunk, Received, TransportError};
 use crate::verdict::Verdict;
@@ -22,6 +24,9 @@ const SETTLE: Duration = Duration::from_millis(200);
 
 /// How long lines after a final fault are waited for.
 const AFTERMATH: Duration = Duration::from_secs(1);
+
+/// The same for an exception while tests run; L4Re's own runner waits as long for a line.
+const AFTERMATH_OF_TESTS: Duration = Duration::from_secs(10);
 
 /// Faults kept for the report, and told.
 const MAX_FAULTS: usize = 64;
@@ -44,6 +49,8 @@ pub(super) struct Judge<'a> {
     recogniser: LineRecogniser,
     hints: HintClock,
     tap: Option<TapParser>,
+    /// What the tests came to.
+    tested: Option<TapVerdict>,
     undoubler: Option<Undoubler>,
     /// What the undoubler gave last.
     single: Vec<u8>,
@@ -68,6 +75,7 @@ impl<'a> Judge<'a> {
         Self {
             recogniser: LineRecogniser::new(options.start),
             tap: options.tap.then(TapParser::default),
+            tested: None,
             undoubler: options.undouble.then(Undoubler::default),
             options,
             log,
@@ -152,12 +160,31 @@ impl<'a> Judge<'a> {
     }
 
     fn tests(&mut self, bytes: &[u8]) {
-        let Some(tap) = &mut self.tap else { return };
+        let Some(tap) = self.tap.as_mut().filter(|_| self.tested.is_none()) else { return };
+        let before = tap.lines_read();
         tap.push(bytes);
-        if tap.is_complete() {
-            let tests = tap.report().verdict;
-            self.fatal_verdict();
-            self.conclude(Verdict::Tested { tests });
+        let complete = tap.is_complete();
+        if complete || tap.lines_read() > before {
+            let provoked = |(fault, _): &mut (Fault, Instant)| {
+                complete || fault.kind == FaultKind::UnhandledException
+            };
+            self.fatal.take_if(provoked);
+        }
+        if complete {
+            self.tested = self.tap.as_ref().map(|tap| tap.report().verdict);
+            self.tests_over();
+        }
+    }
+
+    /// Good tests end the run once everything else that is expected has come, bad ones at once.
+    fn tests_over(&mut self) {
+        let open = self.options.expectations.missing().is_some();
+        match &self.tested {
+            Some(tests) if !open || !tests.is_good() => {
+                let tests = tests.clone();
+                self.conclude(Verdict::Tested { tests });
+            }
+            _ => {}
         }
     }
 
@@ -258,7 +285,9 @@ impl<'a> Judge<'a> {
             self.faults.push(fault.clone());
         }
         if self.options.end_on_fault && fault.kind.is_final() && self.fatal.is_none() {
-            self.fatal = Some((fault.clone(), Instant::now() + AFTERMATH));
+            let provoked = self.tap.is_some() && fault.kind == FaultKind::UnhandledException;
+            let wait = if provoked { AFTERMATH_OF_TESTS } else { AFTERMATH };
+            self.fatal = Some((fault.clone(), Instant::now() + wait));
         }
         if told {
             self.event(Event::Fault(fault));
@@ -270,7 +299,10 @@ impl<'a> Judge<'a> {
             Outcome::Met(index) => self.met(index),
             Outcome::AllMet(index) => {
                 self.met(index);
-                self.conclude(Verdict::Expected);
+                match self.tap {
+                    Some(_) => self.tests_over(),
+                    None => self.conclude(Verdict::Expected),
+                }
             }
             Outcome::Failed { pattern, line } => {
                 self.fatal_verdict();
@@ -295,7 +327,11 @@ impl<'a> Judge<'a> {
     }
 
     fn missing(&self) -> Option<String> {
-        self.options.expectations.missing().map(str::to_owned)
+        let tests = || match (&self.tap, &self.tested) {
+            (Some(tap), None) => Some(tap.awaits()),
+            _ => None,
+        };
+        self.options.expectations.missing().or_else(tests).map(str::to_owned)
     }
 
     /// When something is due although nothing comes.
@@ -348,7 +384,9 @@ impl<'a> Judge<'a> {
 
     /// The report; without a verdict the run was interrupted.
     pub(super) fn report(self) -> Report {
+        let missing = self.missing();
         Report {
+            missing,
             verdict: self.verdict.unwrap_or(Verdict::Interrupted),
             phases: self.recogniser.phases().clone(),
             elapsed: self.start.elapsed(),

@@ -12,6 +12,8 @@ use crate::verdict::Verdict;
 pub struct Report {
     /// How it ended.
     pub verdict: Verdict,
+    /// What was still expected at the end.
+    pub missing: Option<String>,
     /// The phases of the last boot.
     pub phases: PhaseTimes,
     /// How long following took.

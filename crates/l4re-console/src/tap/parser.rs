@@ -22,6 +22,8 @@ struct Open {
     skip: Option<String>,
     /// Cases of the block itself, without those of subtests.
     seen: u64,
+    /// Within the YAML block of the last case.
+    yaml: bool,
 }
 
 /// Reads TAP from a console.
@@ -41,6 +43,7 @@ struct State {
     bailed_out: Option<String>,
     blocks: u64,
     blocks_skipped: u64,
+    lines: u64,
     in_bundle: bool,
     bundle_over: bool,
     expected_blocks: Option<u64>,
@@ -57,6 +60,22 @@ impl TapParser {
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.state.is_complete()
+    }
+
+    /// Lines of the tests themselves that were read.
+    #[must_use]
+    pub fn lines_read(&self) -> u64 {
+        self.state.lines
+    }
+
+    /// The mark that must come next, in tests that are not complete.
+    #[must_use]
+    pub fn awaits(&self) -> &'static str {
+        match (&self.state.open, self.state.in_bundle) {
+            (Some(_), _) => "TAP TEST FINISH",
+            (None, true) => "BUNDLE TEST FINISH",
+            (None, false) => "TAP TEST START",
+        }
     }
 
     /// What the tests came to so far; without an end the verdict is incomplete.
@@ -106,7 +125,8 @@ impl State {
             None => {
                 if let Some(at) = find(b"TAP TEST START") {
                     let prefix = line[..at].to_vec();
-                    self.open = Some(Open { prefix, plan: None, skip: None, seen: 0 });
+                    self.open = Some(Open { prefix, plan: None, skip: None, seen: 0, yaml: false });
+                    self.lines += 1;
                 } else {
                     self.bundle(line);
                 }
@@ -131,7 +151,20 @@ impl State {
     }
 
     fn tap(&mut self, text: &str) {
+        let Some(open) = &mut self.open else { return };
         let (depth, line) = line::read(text);
+        // A block that is not indented, or any more, is none.
+        if open.yaml && text.starts_with(' ') {
+            open.yaml = text.trim() != "...";
+            if open.yaml {
+                self.diagnostic(line::short(text));
+            }
+            return;
+        }
+        open.yaml = open.seen > 0 && text.starts_with(' ') && text.trim() == "---";
+        if line != Line::Other {
+            self.lines += 1;
+        }
         match line {
             Line::Plan { count, skip } if depth == 0 => self.plan(count, skip),
             Line::Case(case) => self.case(case),
@@ -279,6 +312,27 @@ mod tests {
         assert_eq!(failed(&block("ok 1 a\n1..2\n")), ["2 tests were planned and 1 ran"]);
         assert_eq!(failed(&block("ok 1 a\n")), ["a block has no plan"]);
         assert_eq!(failed(&block("1..1\n1..1\nok 1\n")), ["a block has two plans"]);
+    }
+
+    #[test]
+    fn what_stands_below_a_case_belongs_to_it() {
+        let raw = "TAP TEST START\nnot ok 1 a\n  ---\n  message: expected 2\n  ok: no case\n  ...\n\
+            # and why\nok 2 b\n  ---\n  at: x\nok 3 c\n1..3\nTAP TEST FINISH\n";
+        let report = report(raw);
+        assert_eq!(report.verdict, TapVerdict::Failed { problems: vec!["not ok: a".into()] });
+        assert_eq!(report.cases[0].diagnostics, ["message: expected 2", "ok: no case", "and why"]);
+        assert_eq!(report.cases[1].diagnostics, ["at: x"]);
+        assert_eq!(report.cases.len(), 3);
+    }
+
+    #[test]
+    fn it_is_known_what_comes_next() {
+        let mut parser = TapParser::default();
+        assert_eq!((parser.awaits(), parser.lines_read()), ("TAP TEST START", 0));
+        parser.push(b"BUNDLE TEST START\nTAP TEST START\nok 1\nother\n");
+        assert_eq!((parser.awaits(), parser.lines_read()), ("TAP TEST FINISH", 2));
+        parser.push(b"1..1\nTAP TEST FINISH\n");
+        assert_eq!((parser.awaits(), parser.lines_read()), ("BUNDLE TEST FINISH", 3));
     }
 
     #[test]

@@ -81,6 +81,14 @@ pub enum TapVerdict {
     Incomplete,
 }
 
+impl TapVerdict {
+    /// Whether nothing failed; what could not run here did not fail.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        matches!(self, Self::Passed | Self::Skipped { .. })
+    }
+}
+
 /// All cases with what they came to.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct TapReport {
