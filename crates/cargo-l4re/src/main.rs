@@ -26,6 +26,8 @@ mod instance;
 mod interrupt;
 mod manual;
 mod report;
+#[cfg(feature = "cloud")]
+mod results;
 mod settings;
 mod shell;
 mod source;

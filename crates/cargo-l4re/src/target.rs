@@ -58,6 +58,17 @@ impl Words {
     }
 }
 
+/// Takes the words of a command apart that takes several targets: for each of them the words
+/// of a command that takes one, with all the variables.
+pub fn for_each(words: &[String]) -> Vec<Vec<String>> {
+    let (variables, targets): (Vec<_>, Vec<_>) =
+        words.iter().partition(|word| variable(word).is_some());
+    let one = |target: &String| {
+        std::iter::once(target).chain(variables.iter().copied()).cloned().collect()
+    };
+    targets.into_iter().map(one).collect()
+}
+
 impl Target {
     /// Tells what a word names.
     pub fn parse(word: &str, folder: &Utf8Path) -> Self {
@@ -125,6 +136,13 @@ mod tests {
         let expected = [("V".to_owned(), "1".to_owned()), ("CFLAGS".into(), "-O1 -g=x".into())];
         assert_eq!(words.variables, expected);
         assert!(parse(&["a", "b"]).unwrap_err().to_string().contains("`b` after `a`"));
+    }
+
+    #[test]
+    fn several_targets_share_the_variables() {
+        let words = ["a", "V=1", "b"].map(str::to_owned);
+        assert_eq!(for_each(&words), [["a", "V=1"], ["b", "V=1"]]);
+        assert!(for_each(&words[1..2]).is_empty());
     }
 
     #[test]

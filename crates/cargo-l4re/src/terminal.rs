@@ -85,8 +85,12 @@ pub fn size() -> Option<(u16, u16)> {
     (size.ws_col > 0 && size.ws_row > 0).then_some((size.ws_col, size.ws_row))
 }
 
-/// Whether keys may be read: stdin is a terminal, and this is its foreground job. Anything
-/// else on stdin belongs to who called, a loop's list for instance.
+/// Whether stdin is a terminal.
+pub fn is_terminal() -> bool {
+    rustix::termios::isatty(rustix::stdio::stdin())
+}
+
+/// Whether keys may be read: stdin is a terminal, and this is its foreground job.
 pub fn may_read() -> bool {
     let foreground = rustix::termios::tcgetpgrp(rustix::stdio::stdin());
     foreground.is_ok_and(|group| group == rustix::process::getpgrp())

@@ -32,7 +32,7 @@ use crate::settings::{Settings, SettingsError, Sources};
 use crate::shell::{Diagnostic, Options, Shell, Verbosity};
 
 /// What every command works with.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Context {
     /// The process's surroundings.
     pub environment: Environment,
@@ -65,10 +65,13 @@ impl Context {
 
     /// The same with its settings read again.
     pub fn again(&self) -> Result<Arc<Self>, Failure> {
-        let (environment, global) = (self.environment.clone(), self.global.clone());
-        let settings = read_settings(&environment, &global)?;
-        let (shell, local) = (self.shell.clone(), self.local.clone());
-        Ok(Arc::new(Self { environment, settings, shell, global, local }))
+        let settings = read_settings(&self.environment, &self.global)?;
+        Ok(Arc::new(Self { settings, ..self.clone() }))
+    }
+
+    /// The same with other output.
+    pub fn with_shell(&self, shell: Shell) -> Arc<Self> {
+        Arc::new(Self { shell: Arc::new(shell), ..self.clone() })
     }
 
     /// The folder for downloads.

@@ -5,6 +5,7 @@ use l4re_cloud::{CloudError, PlanError, SerialError};
 use l4re_console::asciicast::RecordError;
 use l4re_console::expect::PatternError;
 use l4re_console::log::LogError;
+use l4re_console::tap::TapVerdict;
 use l4re_console::verdict::Verdict;
 use l4re_twin::TwinError;
 
@@ -70,6 +71,19 @@ pub enum MachineFailure {
     /// The recording cannot be made.
     #[error(transparent)]
     Record(#[from] RecordError),
+    /// No entry is named to be tested, and the settings expect nothing of any.
+    #[error("no entry is named, and no settings say what is expected of one")]
+    NothingToTest,
+    /// Runs that did not end well. Each was told already.
+    #[error("{failed} of {total} run{} failed", if *.total == 1 { "" } else { "s" })]
+    Tests {
+        /// How many.
+        failed: usize,
+        /// Of how many.
+        total: usize,
+        /// The exit code that stands for all.
+        code: u8,
+    },
 }
 
 impl<E: Into<MachineFailure>> From<E> for Failure {
@@ -91,6 +105,8 @@ impl MachineFailure {
             | Self::DeskLacks { .. }
             | Self::Unwell { .. } => code::CLOUD,
             Self::Verdict { verdict, .. } => verdict_code(verdict),
+            Self::NothingToTest => code::SETTINGS,
+            Self::Tests { code, .. } => *code,
             Self::Log(_) | Self::Record(_) => code::UNEXPECTED,
         }
     }
@@ -115,6 +131,11 @@ impl MachineFailure {
             }
             Self::Cloud(error) => cloud(error, if local { " --local" } else { "" }),
             Self::Verdict { verdict, .. } => self::verdict(verdict),
+            Self::NothingToTest => vec![
+                "name some: `cargo l4re test ENTRY…`".to_owned(),
+                "or say it in the settings: `[[entry]]` with a `name` and `tap = true` or `expect`"
+                    .to_owned(),
+            ],
             _ => Vec::new(),
         }
     }
@@ -150,8 +171,24 @@ fn sentence(verdict: &Verdict) -> String {
         Verdict::Lost { reason, missing } => {
             format!("the console was lost: {reason}{}", still(missing))
         }
+        Verdict::Tested { tests } => self::tests(tests),
         Verdict::Interrupted => "interrupted".to_owned(),
         other => format!("{other:?}"),
+    }
+}
+
+/// What tests came to, as an error message.
+fn tests(tests: &TapVerdict) -> String {
+    match tests {
+        TapVerdict::Failed { problems } => match problems.as_slice() {
+            [only] => only.clone(),
+            [first, rest @ ..] => format!("{first}, and {} more", rest.len()),
+            [] => "tests failed".to_owned(),
+        },
+        TapVerdict::BailedOut { reason } => format!("the tests gave up: {reason}"),
+        TapVerdict::Skipped { reason } => format!("the tests cannot run here: {reason}"),
+        TapVerdict::Passed => "the tests passed".to_owned(),
+        TapVerdict::Incomplete => "the tests have not come to their end".to_owned(),
     }
 }
 

@@ -24,17 +24,18 @@ pub use self::machine::MachineFailure;
 /// Exit code after Ctrl-C.
 pub const INTERRUPTED: u8 = 130;
 
-mod code {
-    pub(super) const UNEXPECTED: u8 = 1;
-    pub(super) const USAGE: u8 = 2;
-    pub(super) const SETTINGS: u8 = 3;
-    pub(super) const BUILD: u8 = 4;
-    pub(super) const IMAGE: u8 = 5;
-    pub(super) const CLOUD: u8 = 6;
-    pub(super) const EXPECTATION: u8 = 7;
-    pub(super) const TIME_OUT: u8 = 8;
-    pub(super) const CRASHED: u8 = 9;
-    pub(super) const CARGO: u8 = 101;
+/// The exit codes.
+pub mod code {
+    pub const UNEXPECTED: u8 = 1;
+    pub const USAGE: u8 = 2;
+    pub const SETTINGS: u8 = 3;
+    pub const BUILD: u8 = 4;
+    pub const IMAGE: u8 = 5;
+    pub const CLOUD: u8 = 6;
+    pub const EXPECTATION: u8 = 7;
+    pub const TIME_OUT: u8 = 8;
+    pub const CRASHED: u8 = 9;
+    pub const CARGO: u8 = 101;
 }
 
 /// Why a command failed.

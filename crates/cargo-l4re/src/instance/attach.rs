@@ -1,6 +1,7 @@
 //! The console of an instance on the user's terminal, to a verdict.
 
 use std::io::{ErrorKind, Read};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use l4re_console::escape::{Leaving, help};
 use l4re_console::expect::Expectations;
 use l4re_console::follow::{self, ControlHandle, Event, FollowOptions, Observer, Report};
 use l4re_console::log::RawLog;
-use l4re_console::phase::{ImageInfo, Start};
+use l4re_console::phase::{ImageInfo, Phase, Start};
 use l4re_console::sanitise::{Sanitiser, without_sequences};
 use l4re_console::transport::{BoxFuture, Notice, Since, Transport};
 use l4re_console::verdict::Verdict;
@@ -39,6 +40,8 @@ pub struct Attachment {
     pub expect: Vec<String>,
     /// What must not.
     pub fail_on: Vec<String>,
+    /// Whether it prints TAP, whose end is the run's.
+    pub tap: bool,
     /// Limit for the whole run.
     pub timeout: Option<Duration>,
     /// Limit for silence.
@@ -57,6 +60,10 @@ pub struct Attachment {
     pub leaving: Leaving,
     /// What the image says of itself, if it is known: the console must say the same.
     pub image: Option<ImageInfo>,
+    /// Whether stdin is the machine's even where it is no terminal.
+    pub all_input: bool,
+    /// Becomes true when the bootstrapper has come.
+    pub booted: Arc<AtomicBool>,
 }
 
 /// How it ended.
@@ -127,15 +134,14 @@ pub(super) async fn watch(
         let ends = if attachment.leaving == Leaving::Ends { "ends it" } else { "leaves" };
         shell.status("Attached", format_args!("Ctrl-C {ends}, `~?` after a newline lists keys"));
     }
-    let patterns = attachment.expect.clone();
     let built = attachment.image.clone();
     let mut screen = Screen::new(context, &console.title, &attachment)?;
-    let options = options(attachment, shell)?;
     let (handle, control) = follow::control();
-    let guard = typing.then(Attached::new).flatten();
     if console.takes_keys {
-        forward_keys(handle.clone());
+        forward_keys(handle.clone(), shell, attachment.all_input);
     }
+    let options = options(attachment, shell)?;
+    let guard = typing.then(Attached::new).flatten();
     let (interrupted, end) = (interrupt.clone(), console.end);
     let cancel = tokio::spawn(async move {
         let ended = tokio::select! {
@@ -148,7 +154,8 @@ pub(super) async fn watch(
     let (transport, log) = (&mut *console.transport, console.log.as_mut());
     let mut report = follow::follow(transport, options, log, &mut screen, control).await;
     drop(guard);
-    let missing = patterns.get(screen.seen).cloned();
+    screen.kept(shell.console_over()).ok();
+    let missing = report.missing.clone();
     let mut over = false;
     match screen.broken {
         // Who reads no further has not seen that what was expected came.
@@ -189,11 +196,11 @@ async fn until_running(connection: &Connection, instance: &Instance) -> Result<(
 /// The verdict as success or failure.
 pub fn judged(context: &Context, ending: Ending) -> Result<(), Failure> {
     match ending.report.verdict {
-        Verdict::Expected | Verdict::ApplicationReached | Verdict::Left => Ok(()),
         Verdict::Closed { missing: None, reason } => {
             context.shell.note(reason);
             Ok(())
         }
+        verdict if verdict.is_good() => Ok(()),
         Verdict::Interrupted => Err(Failure::Interrupted),
         verdict => {
             let verdict = Box::new(verdict);
@@ -205,6 +212,7 @@ pub fn judged(context: &Context, ending: Ending) -> Result<(), Failure> {
 fn options(attachment: Attachment, shell: &Shell) -> Result<FollowOptions, Failure> {
     let mut options = FollowOptions::default();
     options.expectations = Expectations::new(&attachment.expect, &attachment.fail_on)?;
+    options.tap = attachment.tap;
     options.timeout = attachment.timeout;
     options.idle_timeout = attachment.idle_timeout;
     options.start = attachment.start;
@@ -223,10 +231,7 @@ pub fn show_kept(context: &Context, bytes: &[u8]) -> std::io::Result<()> {
 
 /// Puts console bytes out in the form that is asked for.
 fn put_out(shell: &Shell, safe: &[u8]) -> std::io::Result<()> {
-    if shell.is_json() {
-        return shell.json("console", &json!({ "text": String::from_utf8_lossy(safe) }));
-    }
-    if shell.shows_colours() {
+    if shell.is_json() || shell.shows_colours() {
         return shell.console(safe);
     }
     let mut plain = Vec::with_capacity(safe.len());
@@ -237,10 +242,15 @@ fn put_out(shell: &Shell, safe: &[u8]) -> std::io::Result<()> {
 /// Who gets what is typed: the console that was attached last.
 static TYPED_TO: Mutex<Option<ControlHandle>> = Mutex::new(None);
 
-/// Hands typed bytes to the console. The thread waits in a read that nothing can end, so
-/// there is one for all consoles, and it ends with the process.
-fn forward_keys(handle: ControlHandle) {
-    if !crate::terminal::may_read() {
+/// Hands typed bytes to the console, from a terminal if it is ours now, from anything else
+/// only on request: it belongs to who called, a loop's list for instance. The thread waits in
+/// a read that nothing can end, so there is one for all consoles, and it ends with the process.
+fn forward_keys(handle: ControlHandle, shell: &Shell, all_input: bool) {
+    let wanted = match crate::terminal::is_terminal() {
+        true => crate::terminal::may_read() && !shell.is_one_of_several(),
+        false => all_input,
+    };
+    if !wanted {
         return;
     }
     let typed_to = || TYPED_TO.lock().unwrap_or_else(PoisonError::into_inner);
@@ -267,7 +277,7 @@ struct Screen {
     leaving: Leaving,
     /// It was told that there is no live console.
     polled: bool,
-    seen: usize,
+    booted: Arc<AtomicBool>,
     broken: Option<std::io::Error>,
 }
 
@@ -310,12 +320,13 @@ impl Observer for Screen {
                 if let Some(error) = self.show.phase(phase) {
                     shell.warn(error);
                 }
+                shell.phase(phase.name());
+                self.booted.fetch_or(phase >= Phase::Bootstrap, Ordering::Relaxed);
                 let result =
                     shell.json("phase", &json!({ "phase": phase, "at_s": at.as_secs_f64() }));
                 let _ = self.kept(result);
             }
-            Event::Expected { index, pattern } => {
-                self.seen = index + 1;
+            Event::Expected { pattern, .. } => {
                 let _ = self.kept(shell.json("expected", &json!({ "pattern": pattern })));
             }
             Event::Hint { phase, waited, text } => {

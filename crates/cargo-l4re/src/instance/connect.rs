@@ -13,6 +13,7 @@ use l4re_twin::Status;
 use super::{Prices, narrate};
 use crate::commands::{Context, machine::twin};
 use crate::failure::{Failure, MachineFailure};
+use crate::shell::Shell;
 
 /// How often states are asked for on the desk, where nobody else waits.
 const DESK_POLL: Duration = Duration::from_millis(100);
@@ -36,12 +37,24 @@ pub struct Connection {
     pub prices: Arc<Prices>,
 }
 
+impl Connection {
+    /// The same connection, whose events are told by another shell.
+    pub fn told_by(&self, shell: &Arc<Shell>) -> Self {
+        let cloud = self.cloud.with_events(narrate::events(shell.clone()));
+        Self { cloud, local: self.local }
+    }
+}
+
 /// Settles on the end; starts the twin if it is meant and does not run.
 ///
 /// To be called outside the runtime, as it waits; [`Ready::connect`] is for inside.
 pub fn connect(context: &Context, end: Where) -> Result<Ready, Failure> {
     let set = context.settings.find(|layer| layer.local).unwrap_or(false);
-    let local = end.local || set;
+    connect_to(context, end.local || set)
+}
+
+/// The same for a command that works on the desk unless it is told otherwise.
+pub fn connect_to(context: &Context, local: bool) -> Result<Ready, Failure> {
     context.local.store(local, Ordering::Relaxed);
     let twin = local.then(|| twin::ensure(context)).transpose()?;
     Ok(settled(context, twin))

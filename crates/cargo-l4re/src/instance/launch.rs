@@ -197,6 +197,16 @@ pub(super) async fn schedule_end(
 
 fn scheduler_role(context: &Context) -> Option<&str> {
     context.settings.find(|layer| layer.scheduler_role.as_deref())
+/// The image for the machines of a recipe: built or taken, and nothing more.
+pub async fn image(
+    context: &Arc<Context>,
+    connection: &Connection,
+    source: &Source,
+    recipe: &Recipe,
+    interrupt: &Interrupt,
+) -> Result<Image, Failure> {
+    let (_, image) = prepare(context, connection, source, recipe, interrupt).await?;
+    Ok(image)
 }
 
 /// What [`launch`] would do: nothing is uploaded and nothing is launched.

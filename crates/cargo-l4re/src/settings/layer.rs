@@ -107,9 +107,15 @@ pub struct Entry {
     /// Expressions that end the run as failed.
     #[serde(default)]
     pub fail_on: Vec<String>,
-    /// Time within which the expressions must be seen.
+    /// Whether it prints the results of tests (TAP).
+    #[serde(default)]
+    pub tap: bool,
+    /// Time within which the expressions must be seen, or the tests come to their end.
     #[serde(default)]
     pub timeout: Option<Span>,
+    /// Time without output that ends the run.
+    #[serde(default)]
+    pub idle_timeout: Option<Span>,
 }
 
 impl Entry {

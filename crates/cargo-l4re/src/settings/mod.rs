@@ -47,7 +47,7 @@ pub enum Origin {
 }
 
 /// A layer, and where it and its values come from.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Source {
     origin: Origin,
     layer: Layer,
@@ -55,7 +55,7 @@ struct Source {
 }
 
 /// All layers that hold for one call, the strongest first.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Settings {
     sources: Vec<Source>,
 }
@@ -164,14 +164,23 @@ impl Settings {
 
     /// The entries that are declared, not only expected of, the strongest layer's first.
     pub fn declared(&self) -> Vec<&Entry> {
+        self.entries(Entry::is_declared)
+    }
+
+    /// The entries that say how they are judged, the strongest layer's first.
+    pub fn judged(&self) -> Vec<&Entry> {
+        self.entries(|entry| entry.tap || !entry.expect.is_empty())
+    }
+
+    fn entries(&self, wanted: impl Fn(&Entry) -> bool) -> Vec<&Entry> {
         let all = self.sources.iter().flat_map(|source| &source.layer.entry);
-        let mut declared: Vec<&Entry> = Vec::new();
-        for entry in all.filter(|entry| entry.is_declared()) {
-            if !declared.iter().any(|known| known.name == entry.name) {
-                declared.push(entry);
+        let mut found: Vec<&Entry> = Vec::new();
+        for entry in all.filter(|entry| wanted(entry)) {
+            if !found.iter().any(|known| known.name == entry.name) {
+                found.push(entry);
             }
         }
-        declared
+        found
     }
 
     /// The file that declares an entry; empty when it is no file.

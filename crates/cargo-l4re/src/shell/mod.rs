@@ -5,6 +5,7 @@
 //! [`std::io::ErrorKind::BrokenPipe`], which `main` ends on quietly.
 
 mod diagnostic;
+mod machine;
 mod progress;
 #[cfg(feature = "cloud")]
 mod prompt;
@@ -13,7 +14,7 @@ mod words;
 
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anstream::{AutoStream, ColorChoice};
 use anstyle::Style;
@@ -21,6 +22,7 @@ use clap_cargo::style;
 use serde::Serialize;
 
 pub use self::diagnostic::{Diagnostic, Place};
+use self::machine::Machine;
 pub use self::progress::Progress;
 pub use self::table::Table;
 pub use self::words::words;
@@ -62,13 +64,20 @@ pub struct Options {
     pub progress: bool,
 }
 
-/// The writer.
-#[derive(Debug)]
+/// The writer. Its clones write to the same places.
+#[derive(Debug, Clone)]
 pub struct Shell {
     options: Options,
+    streams: Arc<Streams>,
+    progress: Progress,
+    /// For one of several machines: which one.
+    machine: Option<Arc<Machine>>,
+}
+
+#[derive(Debug)]
+struct Streams {
     stderr: Mutex<AutoStream<std::io::Stderr>>,
     stdout: Mutex<AutoStream<std::io::Stdout>>,
-    progress: Progress,
     json_started: AtomicBool,
     midline: AtomicBool,
 }
@@ -82,12 +91,22 @@ impl Shell {
             && std::io::stderr().is_terminal();
         Self {
             options,
-            stderr: Mutex::new(AutoStream::new(std::io::stderr(), options.color)),
-            stdout: Mutex::new(AutoStream::new(std::io::stdout(), options.color)),
+            streams: Arc::new(Streams {
+                stderr: Mutex::new(AutoStream::new(std::io::stderr(), options.color)),
+                stdout: Mutex::new(AutoStream::new(std::io::stdout(), options.color)),
+                json_started: AtomicBool::new(false),
+                midline: AtomicBool::new(false),
+            }),
             progress: Progress::new(draws),
-            json_started: AtomicBool::new(false),
-            midline: AtomicBool::new(false),
+            machine: None,
         }
+    }
+
+    /// A shell for one of several machines: what it does is on a live line of its own, what it
+    /// has to say carries its name. Its console is put out, by lines, or only on the live line.
+    pub fn of_machine(&self, name: &str, width: usize, shows_console: bool) -> Self {
+        let machine = Machine::new(name, width, shows_console, &self.progress);
+        Self { machine: Some(Arc::new(machine)), ..self.clone() }
     }
 
     /// Whether results are JSON lines.
@@ -121,16 +140,34 @@ impl Shell {
     /// Whether a person sits at both ends: keys come from a terminal and the console goes
     /// to one.
     pub fn is_interactive(&self) -> bool {
-        std::io::stdin().is_terminal() && self.stdout_is_terminal() && !self.is_json()
+        let terminals = std::io::stdin().is_terminal() && self.stdout_is_terminal();
+        terminals && !self.is_json() && self.machine.is_none()
+    }
+
+    /// Whether this speaks for one of several machines, none of which takes keys.
+    pub fn is_one_of_several(&self) -> bool {
+        self.machine.is_some()
     }
 
     /// The bars.
     pub fn progress(&self) -> &Progress {
-        &self.progress
+        self.machine.as_ref().map_or(&self.progress, |machine| &machine.no_bars)
+    }
+
+    /// A boot has come to a phase.
+    pub fn phase(&self, phase: &'static str) {
+        if let Some(machine) = &self.machine {
+            machine.phase(phase);
+            self.detail("Booting", phase);
+        }
     }
 
     /// A status line, such as `   Uploading hello (1.5 MiB)`.
     pub fn status(&self, verb: &str, text: impl std::fmt::Display) {
+        if let Some(machine) = &self.machine {
+            machine.doing(format_args!("{verb} {text}"));
+            return self.detail(verb, text);
+        }
         if self.options.verbosity > Verbosity::Quiet {
             self.tell(verb, style::HEADER, text);
         }
@@ -189,7 +226,7 @@ impl Shell {
             return Ok(());
         }
         let mut lines = String::new();
-        if !self.json_started.swap(true, Ordering::Relaxed) {
+        if !self.streams.json_started.swap(true, Ordering::Relaxed) {
             let first = serde_json::json!({
                 "reason": "start",
                 "format_version": FORMAT_VERSION,
@@ -198,6 +235,9 @@ impl Shell {
             lines.push_str(&format!("{first}\n"));
         }
         let mut object = serde_json::Map::from_iter([("reason".to_owned(), reason.into())]);
+        if let Some(machine) = &self.machine {
+            object.insert("run".to_owned(), machine.name.as_str().into());
+        }
         match serde_json::to_value(value)? {
             serde_json::Value::Object(fields) => object.extend(fields),
             other => drop(object.insert("value".to_owned(), other)),
@@ -208,16 +248,42 @@ impl Shell {
 
     /// Bytes of an instance's console, as they are to be shown.
     pub fn console(&self, bytes: &[u8]) -> std::io::Result<()> {
-        if let Some(last) = bytes.last() {
-            self.midline.store(*last != b'\n', Ordering::Relaxed);
+        if let Some(machine) = &self.machine {
+            let lines = machine.console(bytes);
+            if !machine.shows_console {
+                return Ok(());
+            }
+            if !self.is_json() {
+                return self.on_stdout(|stdout| stdout.write_all(&lines));
+            }
         }
-        self.progress.suspend(|| {
-            let stdout = self.stdout.lock().unwrap_or_else(PoisonError::into_inner);
-            // In one piece, past the stream that would look at each byte for colours.
-            let mut stdout = stdout.as_inner();
-            stdout.write_all(bytes)?;
-            stdout.flush()
-        })
+        if self.is_json() {
+            let text = String::from_utf8_lossy(bytes);
+            return self.json("console", &serde_json::json!({ "text": text }));
+        }
+        if let Some(last) = bytes.last() {
+            self.streams.midline.store(*last != b'\n', Ordering::Relaxed);
+        }
+        // In one piece, past the stream that would look at each byte for colours.
+        self.on_stdout(|stdout| stdout.as_inner().write_all(bytes))
+    }
+
+    /// Nothing more will be said of the machine: its live line goes.
+    pub fn end_of_machine(&self) {
+        if let Some(machine) = &self.machine {
+            machine.end();
+        }
+    }
+
+    /// The console of one of several machines is at its end.
+    pub fn console_over(&self) -> std::io::Result<()> {
+        match &self.machine {
+            Some(machine) if !self.is_json() => {
+                let line = machine.last_line();
+                self.on_stdout(|stdout| stdout.write_all(&line))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Raw text on stdout whatever the format: scripts, completions, manuals.
@@ -226,14 +292,18 @@ impl Shell {
     }
 
     fn tell(&self, verb: &str, style: Style, text: impl std::fmt::Display) {
-        self.on_stderr(|stderr| writeln!(stderr, "{style}{verb:>12}{style:#} {text}"));
+        let of = self.machine.as_ref().map(|machine| format!("{}: ", machine.name));
+        let of = of.unwrap_or_default();
+        self.on_stderr(|stderr| writeln!(stderr, "{style}{verb:>12}{style:#} {of}{text}"));
     }
 
     fn label(&self, label: &str, style: Style, text: impl std::fmt::Display) {
         if self.options.verbosity > Verbosity::Quiet {
             let bold = anstyle::Style::new().bold();
+            let of = self.machine.as_ref().map(|machine| format!("{}: ", machine.name));
+            let of = of.unwrap_or_default();
             self.on_stderr(|stderr| {
-                writeln!(stderr, "{style}{label}{style:#}{bold}:{bold:#} {text}")
+                writeln!(stderr, "{style}{label}{style:#}{bold}:{bold:#} {of}{text}")
             });
         }
     }
@@ -245,7 +315,7 @@ impl Shell {
     ) {
         self.end_console_line();
         self.progress.suspend(|| {
-            let mut stderr = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut stderr = self.streams.stderr.lock().unwrap_or_else(PoisonError::into_inner);
             let _ = write(&mut stderr);
         });
     }
@@ -255,7 +325,7 @@ impl Shell {
         write: impl FnOnce(&mut AutoStream<std::io::Stdout>) -> std::io::Result<()>,
     ) -> std::io::Result<()> {
         self.progress.suspend(|| {
-            let mut stdout = self.stdout.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut stdout = self.streams.stdout.lock().unwrap_or_else(PoisonError::into_inner);
             write(&mut stdout)?;
             stdout.flush()
         })
@@ -263,7 +333,7 @@ impl Shell {
 
     /// A console that stopped in the middle of a line must not swallow the next status line.
     fn end_console_line(&self) {
-        if self.midline.swap(false, Ordering::Relaxed) && self.stdout_is_terminal() {
+        if self.streams.midline.swap(false, Ordering::Relaxed) && self.stdout_is_terminal() {
             let _ = self.on_stdout(|stdout| stdout.write_all(b"\r\n"));
         }
     }

@@ -10,7 +10,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 const TICK: Duration = Duration::from_millis(100);
 
 /// The bars of one run.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Progress {
     bars: MultiProgress,
     draws: bool,

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use clap::Subcommand;
 
 use super::{
-    ami, console, deploy, doctor, gc, park, power, ps, run, runner, script, twin, upload, watch,
+    ami, console, deploy, doctor, fault, gc, keeper, park, power, ps, run, runner, script, test,
+    test_starter, twin, upload, watch,
 };
 use crate::commands::Context;
 use crate::environment::Environment;
@@ -19,6 +20,10 @@ pub enum Command {
     Run(run::Arguments),
     /// Build and boot again at every change, on the desk or on a machine that waits
     Watch(watch::Arguments),
+    /// Boot entries and judge each by its tests (TAP) or by what is expected of it
+    Test(test::Arguments),
+    /// Boot a test of L4Re's `make test`: its EXTERNAL_TEST_STARTER
+    TestStarter(test_starter::Arguments),
     /// Run a program on the desk: Cargo's `runner`
     Runner(runner::Arguments),
     /// Build, upload, launch on EC2 (or the twin), show the console
@@ -52,6 +57,9 @@ pub enum Command {
     /// What QEMU starts for a guest's connection
     #[command(hide = true)]
     TwinPipe(twin::Pipe),
+    /// What ends the machines of tests that were killed
+    #[command(hide = true)]
+    Keeper(keeper::Arguments),
 }
 
 impl Command {
@@ -75,6 +83,9 @@ impl Command {
         match self {
             Self::Run(arguments) => run::run(context, arguments),
             Self::Watch(arguments) => watch::watch(context, arguments),
+            Self::Test(arguments) => test::test(context, arguments),
+            Self::TestStarter(arguments) => test_starter::test_starter(context, arguments),
+            Self::Keeper(arguments) => keeper::keeper(context, arguments),
             Self::Runner(arguments) => runner::runner(context, arguments),
             Self::Deploy(arguments) => deploy::deploy(context, arguments),
             Self::Park(arguments) => park::park(context, arguments),

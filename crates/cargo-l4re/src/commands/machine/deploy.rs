@@ -59,7 +59,7 @@ pub struct Arguments {
     #[arg(long)]
     make_bucket: bool,
     /// Leave at once when the launch is accepted
-    #[arg(long, conflicts_with_all = ["expect", "fail_on", "timeout", "idle_timeout", "rm"])]
+    #[arg(long, conflicts_with_all = ["expect", "fail_on", "timeout", "idle_timeout", "tap", "rm"])]
     detach: bool,
     /// Terminate the instance at the end
     #[arg(long)]

@@ -1,5 +1,6 @@
 //! Flags that several commands share, and what they and the settings make together.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
@@ -63,9 +64,17 @@ pub struct JudgeFlags {
     /// Time without output that ends the run
     #[arg(long, value_name = "TIME")]
     pub idle_timeout: Option<Span>,
+    /// Read the tests' results (TAP) on the console, and end with them
+    #[arg(long)]
+    pub tap: bool,
     /// File for the raw console [default: one in the state folder]
     #[arg(long, value_name = "FILE")]
     pub log: Option<Utf8PathBuf>,
+}
+
+/// Time for a boot and what is expected of it, where none is set.
+pub fn limit(metal: bool) -> Duration {
+    if metal { METAL_LIMIT } else { VIRTUAL_LIMIT }
 }
 
 impl MachineFlags {
@@ -115,6 +124,19 @@ pub fn limit(metal: bool) -> Duration {
 }
 
 impl JudgeFlags {
+    /// The same for a test: where nothing is expected, tests are, and there is always a limit.
+    pub fn test_attachment(
+        &self,
+        context: &Context,
+        entry: Option<&str>,
+        metal: bool,
+    ) -> Result<Attachment, Failure> {
+        let mut attachment = self.attachment(context, entry, metal)?;
+        attachment.tap |= attachment.expect.is_empty();
+        attachment.timeout.get_or_insert(limit(metal));
+        Ok(attachment)
+    }
+
     /// What to watch for: the flags', else what is set for the entry.
     pub fn attachment(
         &self,
@@ -129,14 +151,16 @@ impl JudgeFlags {
         };
         let expect = or_set(&self.expect, set.map(|entry| &entry.expect));
         let fail_on = or_set(&self.fail_on, set.map(|entry| &entry.fail_on));
-        let limit = limit(metal);
+        let tap = self.tap || set.is_some_and(|entry| entry.tap);
+        let idle = self.idle_timeout.or(set.and_then(|entry| entry.idle_timeout));
         // What is no expression must be said before anything is built.
         Expectations::new(&expect, &fail_on)?;
         instance::check_log(context, self.log.as_deref())?;
         let asked = self.timeout.or(set.and_then(|entry| entry.timeout)).map(|span| span.0);
         Ok(Attachment {
-            timeout: asked.or((!expect.is_empty()).then_some(limit)),
-            idle_timeout: self.idle_timeout.map(|span| span.0),
+            timeout: asked.or((tap || !expect.is_empty()).then_some(limit(metal))),
+            idle_timeout: idle.map(|span| span.0),
+            tap,
             expect,
             fail_on,
             end_on_fault: true,

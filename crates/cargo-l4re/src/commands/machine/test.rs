@@ -1,0 +1,320 @@
+//! `cargo l4re test [ENTRY…]`: boots entries and judges each by its console.
+//!
+//! An entry is judged by what the settings or the flags expect of it, and by the tests that it
+//! prints (TAP) where they say so or expect nothing. Without a name, all entries are tested of
+//! which the settings say how. All images are built first; then each entry runs on a machine of
+//! its own, on the desk or, with `--ec2`, on EC2, several at once with `--jobs`. Every machine
+//! is terminated at its end, on Ctrl-C, and even if this process is killed.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use camino::Utf8PathBuf;
+use clap::Args;
+use futures::StreamExt;
+use l4re_image::ListOptions;
+use serde_json::json;
+
+use super::flags::{JudgeFlags, MachineFlags};
+use super::own_images::OwnImages;
+use super::run;
+use crate::build::Workplace;
+use crate::commands::Context;
+use crate::commands::flags::ImageFlags;
+use crate::failure::{Failure, MachineFailure};
+use crate::instance::{self, Attachment, Connection, Ending, Keeper, Recipe};
+use crate::interrupt::Interrupt;
+use crate::results::{self, Outcome, Tally};
+use crate::source::Source;
+use crate::target::{self, Target};
+
+/// Arguments of `test`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    image: ImageFlags,
+    #[command(flatten)]
+    machine: MachineFlags,
+    #[command(flatten)]
+    judge: JudgeFlags,
+    /// Use machines of EC2 instead of the desk's
+    #[arg(long)]
+    ec2: bool,
+    /// Machines that run at once
+    #[arg(short, long, value_name = "N", default_value = "1")]
+    jobs: NonZeroUsize,
+    /// Run each entry on so many machines
+    #[arg(long, value_name = "N", default_value = "1")]
+    count: NonZeroUsize,
+    /// Show the consoles as they come, each line with its entry's name
+    #[arg(long)]
+    no_capture: bool,
+    /// Folder for the raw consoles, a file each [default: the state folder's]
+    #[arg(long, value_name = "DIR", conflicts_with = "log")]
+    logs: Option<Utf8PathBuf>,
+    /// File for the results as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    junit: Option<Utf8PathBuf>,
+}
+
+/// An entry that is to run on a machine.
+struct Trial {
+    run: String,
+    entry: String,
+    source: Source,
+    recipe: Recipe,
+    attachment: Attachment,
+}
+
+/// Runs `test`.
+pub fn test(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failure> {
+    let begin = Instant::now();
+    let outcomes = context.with_runtime(|runtime, interrupt| {
+        let (sources, _own) = sources(context, arguments, interrupt)?;
+        let ready = instance::connect_to(context, !arguments.ec2)?;
+        for source in &sources {
+            // What is no expression must be said before anything is built.
+            attachment(context, arguments, source)?;
+            ready.check_desk(context, source.arch())?;
+        }
+        runtime.block_on(async {
+            let connection = ready.connect().await?;
+            let trials = trials(context, arguments, &connection, sources, interrupt).await?;
+            let keeper = Keeper::start(context, connection.local)?;
+            let bench = Bench { context, connection, arguments, keeper, interrupt };
+            Ok::<_, Failure>(bench.run(trials).await)
+        })
+    })?;
+    let told = tell(context, arguments, &outcomes, begin.elapsed());
+    Tally::of(&outcomes).result(&outcomes).and(told)
+}
+
+/// What is to be tested: what is named, or everything that the settings say how to judge; and
+/// the folder where entries among it are built.
+fn sources(
+    context: &Context,
+    arguments: &Arguments,
+    interrupt: &Interrupt,
+) -> Result<(Vec<Source>, Option<OwnImages>), Failure> {
+    let mut words = target::for_each(&arguments.image.words);
+    if words.is_empty() {
+        let mut all = judged_entries(context)?;
+        all.extend(arguments.image.words.iter().cloned());
+        words = target::for_each(&all);
+    }
+    let folder = context.environment.folder();
+    let is_entry =
+        |words: &Vec<String>| matches!(Target::parse(&words[0], folder), Target::Entry(_));
+    let own = match words.iter().any(is_entry) {
+        true => Some(OwnImages::new(&Workplace::find(context)?.tree.images())?),
+        false => None,
+    };
+    let mut sources = Vec::new();
+    for mut words in words {
+        let names_folder = words.iter().any(|word| word.starts_with("BOOTSTRAP_OUTPUT_DIR="));
+        if let (Some(own), true, false) = (&own, is_entry(&words), names_folder) {
+            words.push(own.variable());
+        }
+        let flags = ImageFlags { words, ..arguments.image.clone() };
+        sources.push(flags.source(context, interrupt)?);
+    }
+    Ok((sources, own))
+}
+
+/// The entries that the settings say how to judge, as far as the build tree's architecture has
+/// them.
+fn judged_entries(context: &Context) -> Result<Vec<String>, Failure> {
+    let judged = context.settings.judged();
+    if judged.is_empty() {
+        return Err(MachineFailure::NothingToTest.into());
+    }
+    let place = Workplace::find(context)?;
+    let here = place.entries(context, &[])?;
+    let everywhere =
+        place.tree.entries(&ListOptions { all_archs: true, ..ListOptions::default() })?;
+    let mut names = Vec::new();
+    for entry in judged {
+        let elsewhere = everywhere.iter().any(|known| known.name == entry.name);
+        if elsewhere && !here.iter().any(|known| known.name == entry.name) {
+            let arch = place.tree.arch();
+            context.shell.note(format_args!("{} is left out: it is not for {arch}", entry.name));
+        } else {
+            names.push(entry.name.clone());
+        }
+    }
+    Ok(names)
+}
+
+/// What to watch a console for. Where nothing is expected, tests are.
+fn attachment(
+    context: &Context,
+    arguments: &Arguments,
+    source: &Source,
+) -> Result<Attachment, Failure> {
+    let types = arguments.machine.recipe(context, source, arguments.image.kind)?.types;
+    let metal = types.iter().any(|name| instance::is_metal(name));
+    arguments.judge.test_attachment(context, source.entry(), metal)
+}
+
+/// Builds all images and says what runs where.
+async fn trials(
+    context: &Arc<Context>,
+    arguments: &Arguments,
+    connection: &Connection,
+    sources: Vec<Source>,
+    interrupt: &Interrupt,
+) -> Result<Vec<Trial>, Failure> {
+    let several = sources.len() * arguments.count.get() > 1;
+    if several && arguments.judge.log.is_some() {
+        let text = "`--log` names one file, and there are several consoles: use `--logs DIR`";
+        return Err(Failure::Usage(text.to_owned()));
+    }
+    let mut trials: Vec<Trial> = Vec::new();
+    for source in &sources {
+        let entry = source.entry().map_or_else(|| source.name(), str::to_owned);
+        let mut recipe = arguments.machine.recipe(context, source, arguments.image.kind)?;
+        let base = recipe.name.clone();
+        recipe.name = unique(&base, 0);
+        // What is named twice is built once: another image in its place would not be it.
+        let known = trials.iter().find(|trial| source.entry().is_some() && trial.entry == entry);
+        let image = match known {
+            Some(trial) => trial.source.clone(),
+            None => instance::image(context, connection, source, &recipe, interrupt)
+                .await
+                .map(Source::Image)?,
+        };
+        for number in 1..=arguments.count.get() {
+            let run = match arguments.count.get() {
+                1 => entry.clone(),
+                _ => format!("{entry}-{number}"),
+            };
+            let attachment = attachment(context, arguments, source)?;
+            let recipe = Recipe { name: unique(&base, trials.len() + 1), ..recipe.clone() };
+            let source = image.clone();
+            trials.push(Trial { run, entry: entry.clone(), source, recipe, attachment });
+        }
+    }
+    distinct(&mut trials);
+    if let Some(logs) = &arguments.logs {
+        fs_err::create_dir_all(context.environment.folder().join(logs))?;
+        for trial in &mut trials {
+            trial.attachment.log = Some(logs.join(format!("{}.log", trial.run)));
+        }
+    }
+    Ok(trials)
+}
+
+/// A name that no other run has, of this call or of another in the same account.
+pub fn unique(base: &str, number: usize) -> String {
+    let now = jiff::Timestamp::now().as_millisecond();
+    format!("{base}-{:x}-{number}", (now ^ i64::from(std::process::id()) << 24) & 0xff_ffff_ffff)
+}
+
+/// Gives runs of the same name numbers, for instance an entry that is named twice.
+fn distinct(trials: &mut [Trial]) {
+    for at in 0..trials.len() {
+        let (before, rest) = trials.split_at_mut(at);
+        let trial = &mut rest[0];
+        let mut number = 1;
+        while before.iter().any(|other| other.run == trial.run) {
+            number += 1;
+            trial.run = format!("{}-{number}", trial.entry);
+        }
+    }
+}
+
+/// What all runs share.
+struct Bench<'a> {
+    context: &'a Arc<Context>,
+    connection: Connection,
+    arguments: &'a Arguments,
+    keeper: Keeper,
+    interrupt: &'a Interrupt,
+}
+
+impl Bench<'_> {
+    /// Runs all, and gives what they came to in the order of the trials.
+    async fn run(&self, trials: Vec<Trial>) -> Vec<Outcome> {
+        let jobs = self.arguments.jobs.get();
+        let width = trials.iter().map(|trial| trial.run.len()).max().unwrap_or_default();
+        let (count, place) = (trials.len(), if self.connection.local { "the twin" } else { "EC2" });
+        let runs = format!("{count} run{}", if count == 1 { "" } else { "s" });
+        let at_once = jobs.min(count);
+        self.context.shell.status("Testing", format!("{runs} on {place}, {at_once} at once"));
+        let all = trials.into_iter().enumerate();
+        let all = all.map(|(at, trial)| async move { (at, self.one(trial, width).await) });
+        let mut outcomes: Vec<_> =
+            futures::stream::iter(all).buffer_unordered(jobs).collect().await;
+        outcomes.sort_by_key(|(at, _)| *at);
+        outcomes.into_iter().map(|(_, outcome)| outcome).collect()
+    }
+
+    /// Runs one and tells what it came to.
+    async fn one(&self, trial: Trial, width: usize) -> Outcome {
+        let begin = Instant::now();
+        let shell = self.context.shell.of_machine(&trial.run, width, self.arguments.no_capture);
+        let context = self.context.with_shell(shell);
+        let (entry, run) = (trial.entry.clone(), trial.run.clone());
+        let result = self.to_verdict(&context, trial).await;
+        context.shell.end_of_machine();
+        let (report, log, failure) = match result {
+            Ok(ending) => {
+                let (report, log) = (ending.report.clone(), ending.log.clone());
+                (Some(report), Some(log), instance::judged(&context, ending).err())
+            }
+            Err(failure) => (None, None, Some(failure)),
+        };
+        let outcome = Outcome { entry, run, elapsed: begin.elapsed(), report, log, failure };
+        // Who reads no further learns by the exit code what all came to.
+        let _ = self.context.shell.result(results::line(&outcome, width));
+        let _ = self.context.shell.json("test", &results::message(&outcome));
+        outcome
+    }
+
+    async fn to_verdict(&self, context: &Arc<Context>, trial: Trial) -> Result<Ending, Failure> {
+        let begin = Instant::now();
+        if self.interrupt.is_asked() {
+            return Err(Failure::Interrupted);
+        }
+        let connection = &self.connection.told_by(&context.shell);
+        let Trial { source, recipe, attachment, .. } = trial;
+        self.keeper.launching(&recipe.name)?;
+        let launch =
+            instance::launch(context, connection, &source, &recipe, self.interrupt).await?;
+        let machine = &launch.launched.instance;
+        let ending =
+            instance::attach(context, connection, machine, attachment, self.interrupt).await;
+        // First of all the machine's end; what the console said can wait.
+        run::remove(context, connection, machine, begin).await?;
+        let _ = self.keeper.gone(&recipe.name);
+        ending
+    }
+}
+
+/// What went wrong, the sum of it all, and the JUnit file.
+fn tell(
+    context: &Context,
+    arguments: &Arguments,
+    outcomes: &[Outcome],
+    elapsed: Duration,
+) -> Result<(), Failure> {
+    let shell = &context.shell;
+    if let Some(path) = &arguments.junit {
+        let path = context.environment.folder().join(path);
+        results::write_junit(&path, outcomes, elapsed)?;
+        shell.detail("Wrote", path);
+    }
+    for text in outcomes.iter().filter_map(results::details) {
+        shell.result(text)?;
+    }
+    let tally = Tally::of(outcomes);
+    let Tally { passed, failed, skipped, stopped } = tally;
+    let stopped = if stopped > 0 { format!(", {stopped} stopped") } else { String::new() };
+    let seconds = elapsed.as_secs_f64();
+    shell.result(format_args!(
+        "\n{passed} passed, {failed} failed, {skipped} skipped{stopped} in {seconds:.1} s"
+    ))?;
+    let sum = json!({ "tally": tally, "elapsed_s": seconds, "junit": arguments.junit });
+    Ok(shell.json("tests", &sum)?)
+}

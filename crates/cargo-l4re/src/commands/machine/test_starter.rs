@@ -1,0 +1,183 @@
+//! `cargo l4re test-starter`: L4Re's EXTERNAL_TEST_STARTER.
+//!
+//! `make test` of a build tree runs each test by `tool/bin/run_test`, which writes the test's
+//! module list and then calls what EXTERNAL_TEST_STARTER names: in the build tree, with
+//! MODULES_LIST, MODULE_SEARCH_PATH and ENTRY in the environment. The console is to come on
+//! stdout; stdin is the console's (ESC enters the kernel debugger). The framework judges: it
+//! reads to the end of the tests or until nothing comes for TEST_TIMEOUT seconds, then kills its
+//! whole process tree. So nothing ends the run here, the machine is ended from outside of that
+//! tree, and until the bootstrapper has come a line tells now and then that the machine is on
+//! its way: firmware is silent for longer than the framework waits.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use l4re_console::verdict::Verdict;
+
+use super::flags::{JudgeFlags, MachineFlags, limit};
+use super::run;
+use crate::commands::Context;
+use crate::commands::flags::ImageFlags;
+use crate::environment::Environment;
+use crate::failure::Failure;
+use crate::instance::{self, Attachment, Connection, Keeper, Recipe};
+use crate::interrupt::Interrupt;
+use crate::source::Source;
+use crate::target::default_name;
+
+/// The entry that L4Re's runner makes.
+const ENTRY: &str = "maketest";
+/// Between two lines about a machine that is on its way; the framework waits 10 s for one.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(4);
+
+/// Arguments of `test-starter`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    image: ImageFlags,
+    #[command(flatten)]
+    machine: MachineFlags,
+    /// Use a machine of EC2 instead of the desk's
+    #[arg(long)]
+    ec2: bool,
+}
+
+/// Runs `test-starter`.
+pub fn test_starter(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failure> {
+    let image = framed(&arguments.image, &context.environment);
+    context.with_runtime(|runtime, interrupt| {
+        let booted = Arc::new(AtomicBool::new(false));
+        let machine = &arguments.machine;
+        let metal = machine.metal || machine.types.iter().any(|name| instance::is_metal(name));
+        let life = runtime.spawn(signs_of_life(context.clone(), booted.clone(), limit(metal)));
+        let result = boot(context, arguments, &image, &booted, interrupt, runtime);
+        life.abort();
+        result
+    })
+}
+
+/// The words of the command line, completed by what the framework says in the environment.
+fn framed(image: &ImageFlags, environment: &Environment) -> ImageFlags {
+    let mut image = image.clone();
+    let named = image.words.iter().any(|word| !word.contains('='));
+    if !named {
+        let entry = ["ENTRY", "E"].into_iter().find_map(|name| environment.get(name));
+        image.words.insert(0, entry.unwrap_or(ENTRY).to_owned());
+    }
+    // Tests that run at once have the same entry's name: each image goes to its test's folder.
+    let folder = environment.get("TEST_TMPDIR").filter(|folder| folder.starts_with('/'));
+    let variables =
+        [("MODULES_LIST", environment.get("MODULES_LIST")), ("BOOTSTRAP_OUTPUT_DIR", folder)];
+    for (name, value) in variables {
+        let set = image.words.iter().any(|word| word.starts_with(&format!("{name}=")));
+        if let (Some(value), false) = (value, set) {
+            image.words.push(format!("{name}={value}"));
+        }
+    }
+    image.platform = image.platform.or_else(|| environment.get("PT").map(str::to_owned));
+    image
+}
+
+/// Builds, boots, and passes the console on until the machine ends or this process is told to.
+fn boot(
+    context: &Arc<Context>,
+    arguments: &Arguments,
+    image: &ImageFlags,
+    booted: &Arc<AtomicBool>,
+    interrupt: &Interrupt,
+    runtime: &tokio::runtime::Runtime,
+) -> Result<(), Failure> {
+    let source = image.source(context, interrupt)?;
+    let recipe = recipe(context, arguments, &source)?;
+    let attachment = Attachment {
+        end_on_fault: false,
+        timeout: None,
+        all_input: true,
+        booted: booted.clone(),
+        ..JudgeFlags::default().attachment(context, None, false)?
+    };
+    let ready = instance::connect_to(context, !arguments.ec2)?;
+    ready.check_desk(context, source.arch())?;
+    runtime.block_on(async {
+        let connection = ready.connect().await?;
+        watch(context, &connection, &source, &recipe, attachment, interrupt).await
+    })
+}
+
+async fn watch(
+    context: &Arc<Context>,
+    connection: &Connection,
+    source: &Source,
+    recipe: &Recipe,
+    attachment: Attachment,
+    interrupt: &Interrupt,
+) -> Result<(), Failure> {
+    let keeper = Keeper::start(context, connection.local)?;
+    let begin = Instant::now();
+    keeper.launching(&recipe.name)?;
+    let launch = instance::launch(context, connection, source, recipe, interrupt).await?;
+    let machine = &launch.launched.instance;
+    let ending = instance::attach(context, connection, machine, attachment, interrupt).await;
+    run::remove(context, connection, machine, begin).await?;
+    keeper.gone(&recipe.name)?;
+    match ending?.report.verdict {
+        Verdict::Interrupted => Err(Failure::Interrupted),
+        _ => Ok(()),
+    }
+}
+
+/// The machine, under a name that tells the test and that no other ever has.
+fn recipe(context: &Context, arguments: &Arguments, source: &Source) -> Result<Recipe, Failure> {
+    let mut recipe = arguments.machine.recipe(context, source, arguments.image.kind)?;
+    let of_test = ["TEST_TARGET", "TEST_TESTFILE"];
+    let test = of_test.into_iter().find_map(|name| context.environment.get(name));
+    let test = test.and_then(|test| test.split_whitespace().next()).unwrap_or(&recipe.name);
+    let test = arguments.machine.name.as_deref().unwrap_or(test);
+    let test = test.rsplit('/').next().unwrap_or(test);
+    recipe.name = super::test::unique(&default_name(test), 0);
+    Ok(recipe)
+}
+
+/// Says now and then that there is something to wait for, but no longer than a boot may take.
+async fn signs_of_life(context: Arc<Context>, booted: Arc<AtomicBool>, limit: Duration) {
+    let begin = Instant::now();
+    loop {
+        tokio::time::sleep(SIGN_OF_LIFE).await;
+        let seconds = begin.elapsed().as_secs();
+        if booted.load(Ordering::Relaxed) || begin.elapsed() > limit {
+            return;
+        }
+        let line = format!("\ncargo l4re: {seconds} s, and no bootstrapper yet\n");
+        if context.shell.raw(line.as_bytes()).is_err() {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use camino::Utf8Path;
+
+    use super::*;
+
+    fn words(words: &[&str], variables: &[(&str, &str)]) -> Vec<String> {
+        let words = words.iter().map(|&word| word.to_owned()).collect();
+        let image = ImageFlags { words, ..ImageFlags::default() };
+        framed(&image, &Environment::of(Utf8Path::new("/b"), variables)).words
+    }
+
+    #[test]
+    fn what_the_framework_says_becomes_words() {
+        let variables = [
+            ("ENTRY", "maketest"),
+            ("MODULES_LIST", "/t/__test_modules.list"),
+            ("TEST_TMPDIR", "/t"),
+        ];
+        let all = ["maketest", "MODULES_LIST=/t/__test_modules.list", "BOOTSTRAP_OUTPUT_DIR=/t"];
+        assert_eq!(words(&[], &variables), all);
+        assert_eq!(words(&["x", "MODULES_LIST=m"], &variables)[..2], ["x", "MODULES_LIST=m"]);
+        assert_eq!(words(&[], &[("TEST_TMPDIR", "relative")]), ["maketest"]);
+    }
+}

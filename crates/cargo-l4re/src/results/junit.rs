@@ -1,0 +1,126 @@
+//! Outcomes as JUnit XML: a suite for each run, a case for each test that TAP names.
+//!
+//! A run without TAP is one case. What went wrong beside the tests (a plan that was not kept, a
+//! time-out, a crash) is a case of the run's own name, so that no failure is without one.
+
+use std::time::Duration;
+
+use camino::Utf8Path;
+use l4re_console::tap::{Case, Directive, Outcome as CaseOutcome};
+use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
+
+use super::outcome::{Outcome, Status};
+use super::{tail, told};
+
+/// Bytes of a console that go into the report.
+const CONSOLE: u64 = 64 << 10;
+
+/// Writes the report beside its place and moves it there when it is whole.
+pub fn write(path: &Utf8Path, outcomes: &[Outcome], elapsed: Duration) -> std::io::Result<()> {
+    let text = report(outcomes, elapsed).to_string().map_err(std::io::Error::other)?;
+    if let Some(folder) = path.parent() {
+        fs_err::create_dir_all(folder)?;
+    }
+    let beside = path.with_file_name(format!(".{}.part", path.file_name().unwrap_or("junit")));
+    fs_err::write(&beside, text)?;
+    fs_err::rename(&beside, path)
+}
+
+fn report(outcomes: &[Outcome], elapsed: Duration) -> Report {
+    let mut report = Report::new("cargo l4re test");
+    report.set_time(elapsed);
+    report.add_test_suites(outcomes.iter().map(suite));
+    report
+}
+
+fn suite(outcome: &Outcome) -> TestSuite {
+    let mut suite = TestSuite::new(&outcome.run);
+    suite.set_time(outcome.elapsed);
+    suite.add_property(Property::new("entry", &outcome.entry));
+    let tap = outcome.report.as_ref().and_then(|report| report.tap.as_ref());
+    let cases: Vec<_> = tap.iter().flat_map(|tap| told::top(&tap.cases)).collect();
+    suite.add_test_cases(cases.iter().map(|tested| case(outcome, tested)));
+    let is_failed = |tested: &&Case| tested.outcome() == CaseOutcome::Failed;
+    let is_told =
+        outcome.status() == Status::Failed && cases.iter().copied().any(|c| is_failed(&c));
+    if cases.is_empty() || (outcome.failure.is_some() && !is_told) {
+        suite.add_test_case(whole(outcome));
+    }
+    if let Some(log) = &outcome.log {
+        suite.add_property(Property::new("log", log));
+        if outcome.failure.is_some() {
+            suite.set_system_out(tail::text(log, CONSOLE));
+        }
+    }
+    suite
+}
+
+/// A case of TAP. Its time is not known: a console says when a test is over, not when it began.
+fn case(outcome: &Outcome, tested: &Case) -> TestCase {
+    let status = match (tested.outcome(), &tested.directive) {
+        (CaseOutcome::Failed, _) => {
+            let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+            status.set_message("not ok").set_type("tap");
+            status.set_description(tested.diagnostics.join("\n"));
+            status
+        }
+        (_, Some(Directive::Skip(reason))) => skipped(reason),
+        (_, Some(Directive::Todo(reason))) => skipped(&format!("TODO {reason}")),
+        _ => TestCaseStatus::success(),
+    };
+    let mut case = TestCase::new(&tested.name, status);
+    case.set_classname(&outcome.run);
+    if let Some(uuid) = &tested.uuid {
+        case.add_property(Property::new("uuid", uuid));
+    }
+    case
+}
+
+/// The run itself as a case.
+fn whole(outcome: &Outcome) -> TestCase {
+    let failed = |kind, type_: &str| {
+        let mut status = TestCaseStatus::non_success(kind);
+        let message = outcome.failure.as_ref().map(ToString::to_string).unwrap_or_default();
+        status.set_message(message).set_type(type_);
+        status.set_description(told::details(outcome).unwrap_or_default().trim_start());
+        status
+    };
+    let status = match outcome.status() {
+        Status::Passed => TestCaseStatus::success(),
+        Status::Skipped => skipped(outcome.skip_reason().unwrap_or_default()),
+        Status::Interrupted => skipped("interrupted"),
+        Status::Failed => failed(NonSuccessKind::Failure, "expectation"),
+        Status::TimedOut => failed(NonSuccessKind::Error, "time-out"),
+        Status::Crashed => failed(NonSuccessKind::Error, "crash"),
+        Status::Error => failed(NonSuccessKind::Error, "error"),
+    };
+    let mut case = TestCase::new(&outcome.run, status);
+    case.set_classname(&outcome.run).set_time(outcome.elapsed);
+    case
+}
+
+fn skipped(reason: &str) -> TestCaseStatus {
+    let mut status = TestCaseStatus::skipped();
+    status.set_message(reason);
+    status
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::outcome::tests::{outcome, timed_out};
+    use super::*;
+
+    #[test]
+    fn every_run_has_a_case_and_each_is_counted() {
+        let dir = camino_tempfile::tempdir().unwrap();
+        let path = dir.path().join("out/junit.xml");
+        let outcomes = [outcome("good", None), outcome("l<ate", timed_out())];
+        write(&path, &outcomes, Duration::from_secs(3)).unwrap();
+        let text = fs_err::read_to_string(&path).unwrap();
+        assert!(text.contains("tests=\"2\" failures=\"0\" errors=\"1\""), "{text}");
+        assert!(text.contains("<testsuite name=\"l&lt;ate\""), "{text}");
+        assert!(text.contains("type=\"time-out\""), "{text}");
+        let left = fs_err::read_dir(path.parent().unwrap()).unwrap().count();
+        assert_eq!(left, 1);
+    }
+}

@@ -1,0 +1,10 @@
+//! What a run of tests came to: for people, as JSON lines and as JUnit XML.
+
+mod junit;
+mod outcome;
+mod tail;
+mod told;
+
+pub use self::junit::write as write_junit;
+pub use self::outcome::{Outcome, Tally};
+pub use self::told::{details, line, message};
