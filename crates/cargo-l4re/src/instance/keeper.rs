@@ -92,11 +92,7 @@ async fn end(ready: Ready, left: &[String]) -> Result<(), Failure> {
 }
 
 /// Ends one. A call that was under way when its caller was killed may launch it yet.
-async fn end_one(
-    connection: &Connection,
-    name: &str,
-    deadline: Instant,
-) -> Result<(), CloudError> {
+async fn end_one(connection: &Connection, name: &str, deadline: Instant) -> Result<(), CloudError> {
     loop {
         match connection.cloud.find(name).await {
             Ok(machine) => return connection.cloud.terminate(&machine).await.map(drop),

@@ -29,6 +29,7 @@ pub const TOPICS: &[Topic] = topics![
     "first-image",
     "ec2",
     "boot-chains",
+    "testing",
     "twin",
     "console",
     "editors",

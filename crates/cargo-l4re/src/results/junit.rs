@@ -117,7 +117,7 @@ mod tests {
         let outcomes = [outcome("good", None), outcome("l<ate", timed_out())];
         write(&path, &outcomes, Duration::from_secs(3)).unwrap();
         let text = fs_err::read_to_string(&path).unwrap();
-        assert!(text.contains("tests=\"2\" failures=\"0\" errors=\"1\""), "{text}");
+        assert!(text.contains("tests=\"2\" skipped=\"0\" failures=\"0\" errors=\"1\""), "{text}");
         assert!(text.contains("<testsuite name=\"l&lt;ate\""), "{text}");
         assert!(text.contains("type=\"time-out\""), "{text}");
         let left = fs_err::read_dir(path.parent().unwrap()).unwrap().count();

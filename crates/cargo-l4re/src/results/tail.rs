@@ -40,7 +40,7 @@ mod tests {
         let dir = tempdir().unwrap();
         let path = dir.path().join("log");
         fs_err::write(&path, b"first\r\nsecond\r\n\x1b[31mred\x1b[m \x1b]0;t\x07end").unwrap();
-        assert_eq!(text(&path, 32), "red end");
+        assert_eq!(text(&path, 28), "red end");
         assert_eq!(text(&path, 1000), "first\nsecond\nred end");
         assert_eq!(text(&dir.path().join("none"), 9), "");
     }
