@@ -124,6 +124,9 @@ impl<'a> Judge<'a> {
                 self.gaps += 1;
                 // What follows does not continue the line before.
                 self.finish_line();
+                if let Some(tap) = &mut self.tap {
+                    tap.gap();
+                }
                 self.event(Event::Gap(gap));
             }
             Received::Notice(notice) => self.event(Event::Notice(notice)),
