@@ -288,7 +288,7 @@ impl Screen {
             show: attachment.show.begin(context, title)?,
             leaving: attachment.leaving,
             polled: false,
-            seen: 0,
+            booted: attachment.booted.clone(),
             broken: None,
         })
     }

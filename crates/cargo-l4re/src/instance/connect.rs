@@ -41,7 +41,7 @@ impl Connection {
     /// The same connection, whose events are told by another shell.
     pub fn told_by(&self, shell: &Arc<Shell>) -> Self {
         let cloud = self.cloud.with_events(narrate::events(shell.clone()));
-        Self { cloud, local: self.local }
+        Self { cloud, prices: self.prices.clone(), local: self.local }
     }
 }
 

@@ -197,6 +197,8 @@ pub(super) async fn schedule_end(
 
 fn scheduler_role(context: &Context) -> Option<&str> {
     context.settings.find(|layer| layer.scheduler_role.as_deref())
+}
+
 /// The image for the machines of a recipe: built or taken, and nothing more.
 pub async fn image(
     context: &Arc<Context>,
@@ -205,8 +207,10 @@ pub async fn image(
     recipe: &Recipe,
     interrupt: &Interrupt,
 ) -> Result<Image, Failure> {
-    let (_, image) = prepare(context, connection, source, recipe, interrupt).await?;
-    Ok(image)
+    let options = launch_options(context, recipe)?;
+    let lookups = lookups(connection, recipe, &options, interrupt);
+    let mut lookups = pin!(try_maybe_done(lookups));
+    built(context, source, recipe, lookups.as_mut(), interrupt).await
 }
 
 /// What [`launch`] would do: nothing is uploaded and nothing is launched.

@@ -133,7 +133,7 @@ impl Shell {
 
     /// Whether colours are to be shown on stdout.
     pub fn shows_colours(&self) -> bool {
-        let stdout = self.stdout.lock().unwrap_or_else(PoisonError::into_inner);
+        let stdout = self.streams.stdout.lock().unwrap_or_else(PoisonError::into_inner);
         stdout.current_choice() != ColorChoice::Never
     }
 

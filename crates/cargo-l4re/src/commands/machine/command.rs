@@ -5,7 +5,7 @@ use std::sync::Arc;
 use clap::Subcommand;
 
 use super::{
-    ami, console, deploy, doctor, fault, gc, keeper, park, power, ps, run, runner, script, test,
+    ami, console, deploy, doctor, gc, keeper, park, power, ps, run, runner, script, test,
     test_starter, twin, upload, watch,
 };
 use crate::commands::Context;

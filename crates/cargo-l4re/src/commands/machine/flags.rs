@@ -1,6 +1,5 @@
 //! Flags that several commands share, and what they and the settings make together.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
@@ -70,11 +69,6 @@ pub struct JudgeFlags {
     /// File for the raw console [default: one in the state folder]
     #[arg(long, value_name = "FILE")]
     pub log: Option<Utf8PathBuf>,
-}
-
-/// Time for a boot and what is expected of it, where none is set.
-pub fn limit(metal: bool) -> Duration {
-    if metal { METAL_LIMIT } else { VIRTUAL_LIMIT }
 }
 
 impl MachineFlags {
