@@ -56,7 +56,9 @@ impl Sanitiser {
                 }
                 _ => {
                     self.step(byte, safe);
-                    next
+                    // Once one has had its effect, NULs within a sequence have none.
+                    let more = if byte == 0 { blocks_of(next, |byte| byte == 0) } else { 0 };
+                    &next[more..]
                 }
             };
         }

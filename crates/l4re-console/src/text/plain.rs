@@ -39,6 +39,10 @@ impl Plain {
                     Some(at) => self.some(&rest[at..], out),
                     None => return,
                 },
+                // Within a sequence NULs have no effect.
+                State::Escape | State::Csi if rest[0] == 0 => {
+                    self.some(&rest[blocks_of(rest, |byte| byte == 0)..], out)
+                }
                 _ => self.some(rest, out),
             };
         }
@@ -196,6 +200,17 @@ mod tests {
     fn strings_end_at_bel_st_or_newline() {
         assert_eq!(plain(b"a\x1b]0;title\x07b\x1b]52;c;x\x1b\\c"), "abc");
         assert_eq!(plain(b"a\x1bPnever ended\nb"), "a\nb");
+    }
+
+    #[test]
+    fn floods_of_nuls_change_nothing_wherever_they_come() {
+        let flood = "\0".repeat(1000);
+        for (start, end) in
+            [("a\x1b", "[31mb"), ("a\x1b[3", "1mb"), ("a\x1b]0;", "\x07b"), ("a", "b")]
+        {
+            let few = plain(format!("{start}\0{end}").as_bytes());
+            assert_eq!(plain(format!("{start}{flood}{end}").as_bytes()), few);
+        }
     }
 
     #[test]

@@ -69,6 +69,16 @@ fn controls_and_bytes_that_are_not_text_become_visible() {
 }
 
 #[test]
+fn floods_of_nuls_change_nothing_wherever_they_come() {
+    let flood = "\0".repeat(1000);
+    for (start, end) in [("a\x1b", "[31mb"), ("a\x1b[3", "1mb"), ("a\x1b]0;", "\x07b"), ("a", "b")]
+    {
+        let few = safe(format!("{start}\0{end}").as_bytes());
+        assert_eq!(safe(format!("{start}{flood}{end}").as_bytes()), few);
+    }
+}
+
+#[test]
 fn what_never_ends_hides_one_line_at_most() {
     assert_eq!(safe(b"a\x1b]0;never\nb\x1b[1;\nc"), "a\nb\nc");
     let mut long = b"\x1b[".to_vec();
