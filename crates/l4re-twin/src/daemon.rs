@@ -37,6 +37,7 @@ pub async fn serve(
     let lock = Lock::take(&config.dir)?;
     // What an earlier daemon said of itself is no longer true.
     let _ = fs_err::remove_file(Status::path(&config.dir));
+    clear_unfinished(&config.dir)?;
     let daemon = Daemon::open(config).await?;
     let mut tasks = daemon.listen();
     daemon.resume();
@@ -73,7 +74,6 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Opens the state directory and takes the ports. The caller holds the lock.
     pub(crate) async fn open(config: Config) -> Result<Self, TwinError> {
-        clear_unfinished(&config.dir)?;
         let account = Account::open(&config)?;
         let credentials = account.credentials();
         let store = Store::open(&config, account)?;
