@@ -61,8 +61,10 @@ fn the_life_of_an_instance() {
     assert!(instance["expires"].is_string());
     let id = instance["id"].as_str().unwrap().to_owned();
 
-    // The name is taken until the instance is gone.
-    desk.l4re(&words).code(6).says("already running").says("cargo l4re rm");
+    // The same again is the instance that there is; for all else the name is taken.
+    desk.l4re(&words).code(0).says("Found").says(&id);
+    let other = desk.l4re(&[&words[..], &["--metal"]].concat());
+    other.code(6).says("already running").says("cargo l4re rm");
 
     let words = ["console", "--local", "hello", "--expect", "Hello World!", "--timeout", "3m"];
     desk.start(&words).wait(BOOT).code(0).prints("Hello World!");

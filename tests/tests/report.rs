@@ -78,7 +78,11 @@ fn the_plan_is_that_of_deploy() {
     let tree = given("L4RE_TEST_TREE_AMD64");
     let words = ["report", "hello", "--local", "--tree", tree.as_str(), "-o", "-"];
     let output = desk.l4re(&words).code(0);
-    output.prints("1. c7i-flex.large in ").prints("RunInstances").prints("#!ipxe").prints(tree.as_str());
+    output
+        .prints("1. c7i-flex.large in ")
+        .prints("RunInstances")
+        .prints("#!ipxe")
+        .prints(tree.as_str());
     let failed = desk.l4re(&["report", "nope", "--local", "--tree", tree.as_str(), "-o", "-"]);
     failed.code(0).prints("== plan\nerror: no entry `nope`");
 }
