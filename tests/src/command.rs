@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use camino::Utf8Path;
 use serde_json::Value;
 
+use crate::messages;
+
 /// What a call printed, and its exit code.
 #[derive(Debug)]
 pub struct Output {
@@ -112,13 +114,14 @@ impl Running {
     /// Waits until it ends.
     ///
     /// # Panics
-    /// When it has not ended by the limit.
+    /// When it has not ended by the limit, or wrote messages that the schema does not know.
     #[track_caller]
     pub fn wait(self, limit: Duration) -> Output {
         let deadline = Instant::now() + limit;
         loop {
             if let Some(output) = self.handle.try_wait().unwrap() {
                 let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+                messages::check(&text(&output.stdout));
                 return Output {
                     stdout: text(&output.stdout),
                     stderr: text(&output.stderr),

@@ -10,6 +10,7 @@
 
 mod command;
 mod desk;
+mod messages;
 mod problems;
 mod proxy;
 mod server;

@@ -6,6 +6,7 @@
 
 mod audit;
 mod bench;
+mod book;
 mod build;
 mod call;
 mod demo;
@@ -45,6 +46,8 @@ enum Task {
     Tidy,
     /// Ratios against make, QEMU by hand and the aws command line
     Bench(bench::Args),
+    /// Build the book with mdBook, and follow its links
+    Book(book::Args),
     /// Build what a release consists of
     Dist(dist::Args),
     /// Licences, advisories and doubles of dependencies; their oldest versions; the MSRV
@@ -69,6 +72,7 @@ fn dispatch(task: Task) -> anyhow::Result<()> {
         Task::Test(args) => test::run(&project, &args),
         Task::Tidy => tidy::run(&project),
         Task::Bench(args) => bench::run(&project, &args),
+        Task::Book(args) => book::run(&project, &args),
         Task::Dist(args) => dist::run(&project, &args),
         Task::Audit(args) => audit::run(&project, &args),
         Task::Gen(args) => generate::run(&project, &args),

@@ -45,7 +45,7 @@ impl Archive<'_> {
             fs_err::write(folder.join("completions").join(name), script)?;
         }
         let pages = folder.join("man");
-        self.say(&["man", "--output", pages.as_str()])?;
+        self.say(&["man", "--to", pages.as_str()])?;
         let path = out.join(format!("{}.tar.gz", self.name));
         let time = project.commit_time("%ct")?;
         Call::new(tar_argv(out, self.name, &path, &time)).env("GZIP", "-n").read()?;

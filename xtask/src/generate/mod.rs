@@ -4,6 +4,7 @@
 
 mod commands;
 mod keys;
+mod messages;
 
 use anyhow::{Result, bail};
 use camino::Utf8Path;
@@ -15,6 +16,8 @@ use crate::shell;
 
 /// Where the manual pages lie.
 const MANUAL: &str = "docs/man";
+/// What each message holds, which the end-to-end tests check.
+const MESSAGES: &str = "docs/src/messages.schema.json";
 
 /// What `cargo xtask gen` takes.
 #[derive(clap::Args)]
@@ -38,7 +41,7 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<()> {
     if args.check {
         return check(project, Profile::Tested);
     }
-    let files = files(&build::binary(project, Profile::Tested)?)?;
+    let files = files(project, Profile::Tested)?;
     for path in left_over(project, &files)? {
         fs_err::remove_file(project.root.join(&path))?;
         shell::status("Removed", &path);
@@ -60,7 +63,7 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<()> {
 /// # Errors
 /// That one has fallen behind.
 pub(crate) fn check(project: &Project, profile: Profile) -> Result<()> {
-    let files = files(&build::binary(project, profile)?)?;
+    let files = files(project, profile)?;
     if let Some(path) = left_over(project, &files)?.first() {
         bail!("{path} is of no command; run `cargo xtask gen`");
     }
@@ -73,11 +76,14 @@ pub(crate) fn check(project: &Project, profile: Profile) -> Result<()> {
     Ok(())
 }
 
-fn files(binary: &Utf8Path) -> Result<Vec<File>> {
+fn files(project: &Project, profile: Profile) -> Result<Vec<File>> {
+    let binary = &build::binary(project, profile)?;
     let schema = l4re(binary, &["settings", "--schema"]).read()?;
+    let messages = fs_err::read_to_string(project.root.join(MESSAGES))?;
     let mut files = vec![
         File { path: "docs/src/commands.md".to_owned(), text: commands::page(binary)? },
         File { path: "docs/src/environment.md".to_owned(), text: keys::page(&schema)? },
+        File { path: "docs/src/messages.md".to_owned(), text: messages::page(&messages)? },
         File { path: "docs/src/settings.schema.json".to_owned(), text: schema },
     ];
     files.extend(manual_pages(binary)?);

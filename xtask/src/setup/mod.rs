@@ -33,6 +33,8 @@ pub(crate) enum Purpose {
     Test,
     /// The bench: as the tests
     Bench,
+    /// The book: mdBook
+    Book,
     /// A release: C compilers for its targets
     Dist,
 }
@@ -67,7 +69,7 @@ pub(crate) fn ensure(project: &Project, purpose: Purpose) -> Result<()> {
     }
     match purpose {
         Purpose::Demo | Purpose::Dist => Ok(()),
-        Purpose::Test | Purpose::Bench => venv::ensure(project),
+        Purpose::Test | Purpose::Bench | Purpose::Book => venv::ensure(project),
     }
 }
 
@@ -107,6 +109,7 @@ impl Purpose {
             Self::Demo => "demo",
             Self::Test => "test",
             Self::Bench => "bench",
+            Self::Book => "book",
             Self::Dist => "dist",
         }
     }

@@ -25,8 +25,10 @@ const DIST: [&str; 3] = ["musl-tools", "gcc-aarch64-linux-gnu", "libc6-dev-arm64
 
 /// The packages that `purpose` needs, in a stable order.
 pub(super) fn wanted(project: &Project, purpose: Purpose) -> Result<Vec<String>> {
-    if purpose == Purpose::Dist {
-        return Ok(DIST.map(str::to_owned).to_vec());
+    match purpose {
+        Purpose::Dist => return Ok(DIST.map(str::to_owned).to_vec()),
+        Purpose::Book => return Ok(PYTHON.map(str::to_owned).to_vec()),
+        Purpose::Demo | Purpose::Test | Purpose::Bench => {}
     }
     let mut wanted: Vec<String> = X86_64.iter().chain(&ARM64).map(|&name| name.into()).collect();
     if purpose != Purpose::Demo {

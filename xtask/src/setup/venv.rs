@@ -1,5 +1,5 @@
-//! The virtual environment under the target directory: PyPI's moto, aws command line and
-//! boto3, each version pinned in `requirements.txt`.
+//! The virtual environment under the target directory: PyPI's moto, aws command line, boto3
+//! and mdBook, each version pinned in `requirements.txt`.
 //!
 //! A copy of the requirements, written last, marks an environment that is whole; any other
 //! is made anew. Debian's own Python makes it, since that is what python3-venv belongs to.
@@ -21,7 +21,7 @@ pub(super) fn ensure(project: &Project) -> Result<()> {
     if fs_err::read_to_string(&mark).is_ok_and(|installed| installed == REQUIREMENTS) {
         return Ok(());
     }
-    shell::status("Installing", &format!("moto, awscli and boto3 into {venv}"));
+    shell::status("Installing", &format!("moto, awscli, boto3 and mdbook into {venv}"));
     fs_err::create_dir_all(&project.target)?;
     Call::new(make_argv(&venv)).run().context("making the virtual environment")?;
     let wanted = venv.join("requirements.txt");

@@ -9,6 +9,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 
 use crate::audit;
+use crate::book;
 use crate::build::{self, Profile};
 use crate::call::Call;
 use crate::environment;
@@ -29,6 +30,8 @@ pub(crate) enum Step {
     Tidy,
     /// What the tests need from the machine
     Setup,
+    /// The book, built, with its links followed
+    Book,
     /// Lints, warnings being errors
     Clippy,
     /// The API's documentation, warnings being errors
@@ -52,6 +55,7 @@ impl Step {
             Self::Fmt => "fmt",
             Self::Tidy => "tidy",
             Self::Setup => "setup",
+            Self::Book => "book",
             Self::Clippy => "clippy",
             Self::Doc => "doc",
             Self::Small => "small",
@@ -68,6 +72,7 @@ impl Step {
             Self::Fmt => "fmt: formatting",
             Self::Tidy => "tidy: layout, words, crates, documents",
             Self::Setup => "setup: packages and the virtual environment",
+            Self::Book => "book: built by mdBook, links followed",
             Self::Clippy => "clippy: lints, warnings are errors",
             Self::Doc => "doc: the API's documentation, warnings are errors",
             Self::Small => "small: without feature `cloud` no AWS crate, but images",
@@ -89,6 +94,7 @@ impl Step {
                 audit::msrv(project)
             }
             Self::Setup => setup::ensure(project, Purpose::Test),
+            Self::Book => book::run(project, &book::Args::default()),
             Self::Clippy => project.cargo(CLIPPY).run(),
             Self::Doc => project.cargo(DOC).env("RUSTDOCFLAGS", "-D warnings").run(),
             Self::Small => small::check(project, count),

@@ -7,6 +7,7 @@
 mod crates;
 mod documents;
 mod files;
+mod messages;
 mod source;
 mod words;
 
@@ -55,6 +56,7 @@ pub(crate) fn run(project: &Project) -> Result<()> {
         }
     }
     findings.extend(documents::book(&files));
+    findings.extend(messages::check(&files));
     findings.extend(crates::check(&project.packages));
     findings.extend(crates::named_in_architecture(&project.packages, &files));
     findings.sort();

@@ -40,6 +40,7 @@ pub const TOPICS: &[Topic] = topics![
     "settings",
     "environment",
     "shells",
+    "messages",
     "exit-codes",
 ];
 
