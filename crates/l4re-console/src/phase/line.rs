@@ -293,6 +293,16 @@ pub(super) fn from_system(line: &[u8]) -> bool {
     SPEAKERS.iter().any(|speaker| line.starts_with(speaker))
 }
 
+/// What a line with each of these texts is, for the book.
+#[cfg(test)]
+pub(super) fn faults() -> impl Iterator<Item = (&'static str, FaultKind, &'static str)> {
+    RULES.iter().filter_map(|&(needle, _, rule)| match rule {
+        Rule::Fault(kind, explanation) => Some((needle, kind, explanation)),
+        Rule::RootTaskEnds => Some(("MOE: task … exited with", FaultKind::RootTaskDied, INIT)),
+        _ => None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

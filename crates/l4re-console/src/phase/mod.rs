@@ -2,6 +2,8 @@
 //!
 //! Invariant: recognition is a function of the bytes, not of how they were cut into chunks.
 
+#[cfg(test)]
+mod book;
 mod context;
 mod fault;
 mod hint;
