@@ -142,7 +142,10 @@ impl Daemon {
         let state = self.twin.store.lock();
         let alive = state.instances.values().filter(|instance| instance.state.is_alive());
         let ids: Vec<String> = alive.map(|instance| instance.id.clone()).collect();
+        let all: Vec<String> = state.instances.keys().cloned().collect();
         drop(state);
+        // Of the terminated ones: it may have been killed in the middle of that.
+        all.iter().for_each(|id| machine::release(&self.twin, id));
         ids.iter().for_each(|id| machine::resume(&self.twin, id));
     }
 
@@ -161,6 +164,7 @@ impl Daemon {
             serial_console_fingerprint: self.fingerprint.clone(),
             fetch_endpoint: "http://169.254.169.253".to_owned(),
             accel: accel.to_owned(),
+            hypervisors_by_tcg: accel == "kvm" && !self.twin.accelerator.runs(true).await,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             settings: self.twin.config.settings(),
             control_token: self.control_token.to_string(),

@@ -43,7 +43,11 @@ pub fn gc(dir: &Utf8Path, age: Duration) -> Result<Freed, TwinError> {
     let mut freed = Freed::default();
     let mut kept = Vec::new();
     for (dir, instance) in resting(dir)? {
-        match instance.filter(|instance| instance.state != InstanceState::Terminated) {
+        // Volumes that shall outlive theirs are kept by the next daemon.
+        let stays = |instance: &Instance| {
+            instance.state != InstanceState::Terminated || instance.keeps_volumes()
+        };
+        match instance.filter(stays) {
             Some(instance) => kept.push(instance),
             None => {
                 fs::remove_dir_all(&dir).map_err(TwinError::file(&dir))?;

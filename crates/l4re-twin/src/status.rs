@@ -47,6 +47,9 @@ pub struct Status {
     pub fetch_endpoint: String,
     /// `kvm` or `tcg`, as found by the probe.
     pub accel: String,
+    /// Whether what runs guests that may be hypervisors is TCG nevertheless.
+    #[serde(default)]
+    pub hypervisors_by_tcg: bool,
     /// The version of this crate.
     pub version: String,
     /// The settings that it was started with, in words: [`crate::Config::settings`].

@@ -10,7 +10,7 @@ use crate::ec2::tests::{all, launch};
 use crate::fault::Fault;
 use crate::fixture::TestTwin;
 use crate::service::{Content, Rest};
-use crate::state::{BLOCK_SIZE, root_disk};
+use crate::state::{BLOCK_SIZE, ROOT, instance_disk};
 
 type Headers<'a> = &'a [(&'static str, String)];
 
@@ -261,7 +261,7 @@ async fn an_instance_keeps_its_disk_when_its_image_and_snapshot_are_gone() {
     assert_eq!(twin.code(&launch(&image, "t3.nano", "")), "InvalidAMIID.NotFound");
     twin.wait(&instance, "running").await;
     let dir = twin.twin.store.instance_dir(&instance);
-    let disk = fs_err::read(root_disk(&dir).unwrap()).unwrap();
+    let disk = fs_err::read(instance_disk(&dir, ROOT, 1).unwrap()).unwrap();
     assert!(disk[BLOCK_SIZE..2 * BLOCK_SIZE] == block(5));
     twin.call(&format!("Action=StopInstances&InstanceId.1={instance}&SkipOsShutdown=true"));
     twin.wait(&instance, "stopped").await;

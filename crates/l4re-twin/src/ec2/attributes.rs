@@ -7,6 +7,7 @@ use super::instance_types;
 use super::instances::{check_ids, metadata_value};
 use super::launch_request::{metadata_options, shutdown_behavior, user_data};
 use super::metadata_defaults::refuse_first_version;
+use super::volumes::mapping_value;
 use crate::fault::Fault;
 use crate::query::Scope;
 use crate::state::{Instance, InstanceState};
@@ -30,7 +31,10 @@ pub(super) fn describe(call: &Call<'_>) -> Result<Value, Fault> {
         "sourceDestCheck" | "enaSupport" => json!({"value": true}),
         "enclaveOptions" => json!({"enabled": false}),
         "kernel" | "ramdisk" | "sriovNetSupport" => json!({}),
-        "productCodes" | "blockDeviceMapping" | "groupSet" => json!([]),
+        "blockDeviceMapping" => {
+            instance.volumes().map(|(_, volume)| mapping_value(&volume)).collect()
+        }
+        "productCodes" | "groupSet" => json!([]),
         other => {
             return Err(Fault::invalid(format!(
                 "Value ({other}) for parameter attribute is invalid. Unknown attribute."
@@ -54,6 +58,8 @@ enum Change<'a> {
     ShutdownBehavior(&'a str),
     DisableApiTermination(bool),
     DisableApiStop(bool),
+    /// Devices by name, and whether they go with the instance.
+    DeleteOnTermination(Vec<(&'a str, bool)>),
     Nothing,
 }
 
@@ -68,6 +74,15 @@ impl<'a> Change<'a> {
             ("sourceDestCheck", "SourceDestCheck"),
             ("ebsOptimized", "EbsOptimized"),
         ];
+        let mappings = root.items("BlockDeviceMapping");
+        if !mappings.is_empty() {
+            let one = |mapping: &Scope<'a>| {
+                let goes = mapping.below("Ebs").maybe_flag("DeleteOnTermination")?;
+                Ok((mapping.require("DeviceName")?, goes.unwrap_or(true)))
+            };
+            let all: Result<_, Fault> = mappings.iter().map(one).collect();
+            return all.map(Self::DeleteOnTermination);
+        }
         let given = root.get("Attribute");
         let found = NAMES.iter().find_map(|(attribute, structure)| {
             let value = match given {
@@ -111,10 +126,25 @@ impl<'a> Change<'a> {
             }
             Self::DisableApiTermination(on) => instance.disable_api_termination = *on,
             Self::DisableApiStop(on) => instance.disable_api_stop = *on,
+            Self::DeleteOnTermination(devices) => {
+                for (name, goes) in devices {
+                    change_device(instance, name, *goes)?;
+                }
+            }
             Self::Nothing => {}
         }
         Ok(())
     }
+}
+
+fn change_device(instance: &mut Instance, name: &str, goes: bool) -> Result<(), Fault> {
+    let mut devices = instance.devices_mut();
+    let device = devices.find(|device| device.name == name).ok_or_else(|| {
+        let message = format!("No device is currently mapped at {name}");
+        Fault::client("InvalidInstanceAttributeValue", message)
+    })?;
+    device.delete_on_termination = goes;
+    Ok(())
 }
 
 fn change_type(instance: &mut Instance, name: &str) -> Result<(), Fault> {

@@ -7,6 +7,7 @@ use super::filters::{self, Paths};
 use super::instance_types;
 use super::network::{security_group_id, vpc_id, zone_id};
 use super::pages::{page, refuse_pages_of_named};
+use super::volumes::mapping_value;
 use crate::fault::Fault;
 use crate::state::{Architecture, BootMode, Instance, InstanceState, State, Tags};
 
@@ -14,6 +15,11 @@ const PATHS: Paths = &[
     ("architecture", "architecture"),
     ("availability-zone", "placement.availabilityZone"),
     ("availability-zone-id", "placement.availabilityZoneId"),
+    ("block-device-mapping.attach-time", "blockDeviceMapping.ebs.attachTime"),
+    ("block-device-mapping.delete-on-termination", "blockDeviceMapping.ebs.deleteOnTermination"),
+    ("block-device-mapping.device-name", "blockDeviceMapping.deviceName"),
+    ("block-device-mapping.status", "blockDeviceMapping.ebs.status"),
+    ("block-device-mapping.volume-id", "blockDeviceMapping.ebs.volumeId"),
     ("boot-mode", "bootMode"),
     ("client-token", "clientToken"),
     ("current-instance-boot-mode", "currentInstanceBootMode"),
@@ -176,18 +182,10 @@ fn instance_value(instance: &Instance, account: &str, region: &str) -> Value {
     let mut value = identity(instance, region);
     let alive = instance.state != InstanceState::Terminated;
     let groups = json!([{"groupId": security_group_id(account), "groupName": "default"}]);
-    let device = json!([{
-        "deviceName": instance.root_device,
-        "ebs": {
-            "volumeId": instance.volume_id,
-            "status": "attached",
-            "attachTime": time(instance.launch_time),
-            "deleteOnTermination": true,
-        },
-    }]);
     if alive {
         value["networkInterfaceSet"] = json!([interface(instance, account, &groups)]);
-        value["blockDeviceMapping"] = device;
+        value["blockDeviceMapping"] =
+            instance.volumes().map(|(_, volume)| mapping_value(&volume)).collect();
         value["groupSet"] = groups;
         value["subnetId"] = instance.subnet_id.clone().into();
         value["vpcId"] = vpc_id(account).into();

@@ -5,12 +5,12 @@ use serde_json::Value;
 use super::actions::{Call, dry_run_succeeded};
 use super::instances::reservation_value;
 use super::launch_request::{LaunchRequest, client_token, digest};
-use super::network::mac_of;
+use super::network::{Zone, mac_of};
 use crate::fault::Fault;
-use crate::faults::{Effect, Launching, planned};
+use crate::faults::{Effect, Faults, Launching, planned};
 use crate::machine;
 use crate::quotas::refuse_excess;
-use crate::state::{Instance, InstanceState, Spot, State, random_hex};
+use crate::state::{Chain, Device, Instance, InstanceState, ROOT, Spot, State, Volume, random_hex};
 
 /// `RunInstances`. Answered as soon as the records are written; the machines start beside.
 pub(super) fn run(call: &Call<'_>) -> Result<Value, Fault> {
@@ -26,25 +26,20 @@ pub(super) fn run(call: &Call<'_>) -> Result<Value, Fault> {
     }
     let request = LaunchRequest::read(call, &state)?;
     refuse_missing_files(call, &request)?;
-    let launching = Launching { zone: &request.zone.name, instance_type: &request.type_name };
-    if let Some(Effect::Error { code, status }) = twin.faults.decide_launch(launching).effect {
-        return Err(planned("ec2:RunInstances", code, status));
-    }
     let each = (request.type_name.as_str(), request.spot.is_some());
     refuse_excess(&state, &vec![each; request.count as usize])?;
     if root.flag("DryRun")? {
         return Err(dry_run_succeeded());
     }
+    let zone = with_capacity(&twin.faults, &request)?;
     let reservation = format!("r-0{}", random_hex(16));
     let mut launched = Vec::new();
     for index in 0..request.count {
-        let mut instance = record(call, &state, &request, index);
+        let mut instance = record(call, &state, &request, zone, index);
         instance.reservation_id.clone_from(&reservation);
         instance.client_token = token.map(str::to_owned);
         instance.request_digest.clone_from(&digest);
-        if let Some(snapshot) = request.root_snapshot() {
-            twin.store.keep_root(snapshot, &instance.id)?;
-        }
+        keep_contents(call, &request, &instance)?;
         twin.store.insert(&mut state, instance.clone())?;
         launched.push(instance);
     }
@@ -91,9 +86,65 @@ fn refuse_missing_files(call: &Call<'_>, request: &LaunchRequest) -> Result<(), 
     Err(Fault::client("Server.InternalError", list.join("; ")))
 }
 
-fn record(call: &Call<'_>, state: &State, request: &LaunchRequest, index: u32) -> Instance {
+/// The first zone that the plan of faults leaves capacity in. What is said of no zone holds in
+/// all of them.
+fn with_capacity<'a>(faults: &Faults, request: &'a LaunchRequest) -> Result<&'a Zone, Fault> {
+    let refusal = |zone| {
+        let launching = Launching { zone, instance_type: &request.type_name };
+        match faults.decide_launch(launching).effect {
+            Some(Effect::Error { code, status }) => Some((code, status)),
+            _ => None,
+        }
+    };
+    let refused = |(code, status)| planned("ec2:RunInstances", code, status);
+    if let Some(anywhere) = refusal(None) {
+        return Err(refused(anywhere));
+    }
+    let mut full = None;
+    for zone in &request.zones {
+        match refusal(Some(&*zone.name)) {
+            None => return Ok(zone),
+            Some(why) if why.0 == "InsufficientInstanceCapacity" => full = Some(why),
+            Some(why) => return Err(refused(why)),
+        }
+    }
+    let none = || Fault::internal("a launch without a zone");
+    Err(full.map_or_else(none, refused))
+}
+
+/// Holds on to what the instance's disks are made from; where the twin plays the AMI, its root
+/// device has no content.
+fn keep_contents(
+    call: &Call<'_>,
+    request: &LaunchRequest,
+    instance: &Instance,
+) -> Result<(), Fault> {
+    for (name, volume) in instance.volumes() {
+        let played = name == ROOT && request.image.chain != Chain::Disk;
+        if let Some(snapshot) = volume.device.snapshot_id.filter(|_| !played) {
+            call.twin.store.keep_content(&snapshot, &instance.id, &name)?;
+        }
+    }
+    Ok(())
+}
+
+fn record(
+    call: &Call<'_>,
+    state: &State,
+    request: &LaunchRequest,
+    zone: &Zone,
+    index: u32,
+) -> Instance {
     let eni_id = format!("eni-0{}", random_hex(16));
-    let network = request.zone.network();
+    let (root, data) = request.root_and_data();
+    let volume = |device: &Device| Volume {
+        id: format!("vol-0{}", random_hex(16)),
+        device: device.clone(),
+        zone: zone.name.clone(),
+        created: call.now,
+        tags: request.tags.volume.clone(),
+    };
+    let network = zone.network();
     // The first addresses of a subnet are EC2's own.
     let host = 4 + (state.instances.len() % 240) as u32;
     Instance {
@@ -109,10 +160,11 @@ fn record(call: &Call<'_>, state: &State, request: &LaunchRequest, index: u32) -
         image_boot_mode: request.image.boot_mode,
         chain: Some(request.image.chain),
         root_device: request.image.root_device.clone(),
-        root: request.image.root().cloned(),
+        root: root.cloned(),
+        data: data.iter().map(volume).collect(),
         bare_metal: request.instance_type.is_bare_metal(),
-        zone: request.zone.name.clone(),
-        subnet_id: request.zone.subnet_id(&state.account.id),
+        zone: zone.name.clone(),
+        subnet_id: zone.subnet_id(&state.account.id),
         private_ip: format!("172.31.{network}.{host}"),
         public_ip: request.public_address.then(|| format!("203.0.113.{host}")),
         mac: mac_of(&eni_id),

@@ -8,11 +8,11 @@ use super::actions::Call;
 use super::instance_types::{self, InstanceType};
 use super::network::{Zone, security_group_id, zones};
 use super::tags::{TagSpecifications, tag_specifications};
-use super::{images, metadata_defaults};
+use super::{block_devices, images, metadata_defaults};
 use crate::fault::Fault;
 use crate::query::{Params, Scope};
 use crate::state::{
-    Architecture, BootMode, Chain, Image, MetadataOptions, ShutdownBehavior, State,
+    Architecture, BootMode, Chain, Device, Image, MetadataOptions, ShutdownBehavior, State,
 };
 
 /// EC2's limit for user data before base64.
@@ -27,7 +27,10 @@ pub(super) struct LaunchRequest {
     pub(super) type_name: String,
     pub(super) boot_mode: BootMode,
     pub(super) count: u32,
-    pub(super) zone: Zone,
+    /// Its disks, the root device first.
+    pub(super) devices: Vec<Device>,
+    /// Where it may go: the zone that is named, or all.
+    pub(super) zones: Vec<Zone>,
     pub(super) user_data: Option<String>,
     pub(super) tags: TagSpecifications,
     pub(super) metadata: MetadataOptions,
@@ -63,7 +66,8 @@ impl LaunchRequest {
         Ok(Self {
             boot_mode,
             count: count(root)?,
-            zone: zone(root, &state.account.id, region)?,
+            zones: places(root, &state.account.id, region)?,
+            devices: block_devices::launched(root, &image, state, call.now)?,
             user_data: root.get("UserData").map(user_data).transpose()?.flatten(),
             tags: tag_specifications(root, spot.is_some())?,
             metadata: metadata_defaults::for_launch(
@@ -99,10 +103,12 @@ impl LaunchRequest {
         }
     }
 
-    /// The snapshot whose content it boots.
-    pub(super) fn root_snapshot(&self) -> Option<&str> {
-        let root = self.image.root().filter(|_| self.image.chain == Chain::Disk)?;
-        root.snapshot_id.as_deref()
+    /// The root device, and the others.
+    pub(super) fn root_and_data(&self) -> (Option<&Device>, &[Device]) {
+        match self.devices.split_first() {
+            Some((first, others)) if first.name == self.image.root_device => (Some(first), others),
+            _ => (None, &self.devices),
+        }
     }
 }
 
@@ -229,8 +235,9 @@ fn count(root: &Scope<'_>) -> Result<u32, Fault> {
     Ok(maximum.min(MAX_INSTANCES))
 }
 
-/// Zone and subnet agree, whichever of them is given, in either of the two forms.
-fn zone(root: &Scope<'_>, account: &str, region: &str) -> Result<Zone, Fault> {
+/// Zone and subnet agree, whichever of them is given, in either of the two forms; all zones
+/// where neither is.
+fn places(root: &Scope<'_>, account: &str, region: &str) -> Result<Vec<Zone>, Fault> {
     let interface = root.items("NetworkInterface").into_iter().next();
     let subnet = match &interface {
         Some(interface) => interface.get("SubnetId"),
@@ -242,25 +249,28 @@ fn zone(root: &Scope<'_>, account: &str, region: &str) -> Result<Zone, Fault> {
     refuse_unknown_groups(root, interface.as_ref(), account)?;
     let placement = root.below("Placement");
     let (name, id) = (placement.get("AvailabilityZone"), placement.get("AvailabilityZoneId"));
-    let by_zone = zones(region)
-        .find(|zone| name.is_none_or(|name| name == zone.name) && id.is_none_or(|id| id == zone.id))
-        .ok_or_else(|| {
-            let zone = name.or(id).unwrap_or_default();
-            Fault::invalid(format!("Invalid availability zone: [{zone}]"))
-        })?;
+    let by_zone: Vec<Zone> = zones(region)
+        .filter(|zone| {
+            name.is_none_or(|name| name == zone.name) && id.is_none_or(|id| id == zone.id)
+        })
+        .collect();
+    if by_zone.is_empty() {
+        let zone = name.or(id).unwrap_or_default();
+        return Err(Fault::invalid(format!("Invalid availability zone: [{zone}]")));
+    }
     let Some(subnet) = subnet else { return Ok(by_zone) };
     let by_subnet =
         zones(region).find(|zone| zone.subnet_id(account) == subnet).ok_or_else(|| {
             let message = format!("The subnet ID '{subnet}' does not exist");
             Fault::client("InvalidSubnetID.NotFound", message)
         })?;
-    if (name.is_some() || id.is_some()) && by_subnet.name != by_zone.name {
+    if !by_zone.iter().any(|zone| zone.name == by_subnet.name) {
         return Err(Fault::invalid(format!(
             "The availability zone '{}' does not match the subnet '{subnet}' in '{}'",
-            by_zone.name, by_subnet.name
+            by_zone[0].name, by_subnet.name
         )));
     }
-    Ok(by_subnet)
+    Ok(vec![by_subnet])
 }
 
 fn refuse_mixed_network(root: &Scope<'_>) -> Result<(), Fault> {

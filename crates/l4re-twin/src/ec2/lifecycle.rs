@@ -72,7 +72,7 @@ pub(super) fn terminate(call: &Call<'_>) -> Result<Value, Fault> {
             InstanceState::Terminated => Ok(None),
             InstanceState::Stopped => {
                 mark(instance, InstanceState::Terminated, "Shutdown", call.now);
-                Ok(None)
+                Ok(Some(Step::Release))
             }
             InstanceState::ShuttingDown => Ok(Some(Step::End(ending))),
             _ => {
@@ -96,6 +96,8 @@ enum Step {
     Launch,
     End(Ending),
     Reboot,
+    /// There is no machine that would do it at its end.
+    Release,
 }
 
 /// Decides for all, then writes all, then lets the machines know.
@@ -135,6 +137,7 @@ fn change(
             Some(Step::Launch) => machine::launch(call.twin, &id),
             Some(Step::End(ending)) => call.twin.machines.end(&id, ending),
             Some(Step::Reboot) => call.twin.machines.reboot(&id),
+            Some(Step::Release) => machine::release(call.twin, &id),
             None => {}
         }
     }

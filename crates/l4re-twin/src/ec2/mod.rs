@@ -2,6 +2,7 @@
 
 mod actions;
 mod attributes;
+mod block_devices;
 mod console;
 mod filters;
 mod images;

@@ -6,19 +6,16 @@
 use serde_json::{Value, json};
 
 use super::actions::Call;
-use super::images;
 use super::instances::time;
 use super::launch_request::client_token;
-use super::snapshots::{self, user_of};
+use super::snapshots::user_of;
 use super::tags::tags_of;
+use super::{block_devices, images};
 use crate::fault::Fault;
 use crate::query::Scope;
 use crate::state::{
-    Architecture, Blocks, BootMode, Chain, Device, Image, Snapshot, SnapshotState, State, Tags,
-    random_hex,
+    Architecture, Blocks, BootMode, Chain, Device, Image, Snapshot, State, Tags, random_hex,
 };
-
-const VOLUME_TYPES: &[&str] = &["standard", "io1", "io2", "gp2", "gp3", "sc1", "st1"];
 
 /// `RegisterImage`.
 pub(super) fn register(call: &Call<'_>) -> Result<Value, Fault> {
@@ -27,7 +24,7 @@ pub(super) fn register(call: &Call<'_>) -> Result<Value, Fault> {
     let name = name(&root, &state)?;
     let architecture = architecture(&root)?;
     let root_device = root.get("RootDeviceName").unwrap_or("/dev/sda1").to_owned();
-    let devices = devices(call, &state)?;
+    let devices = block_devices::registered(&root, &state, call.now)?;
     if !devices.iter().any(|device| device.name == root_device && device.snapshot_id.is_some()) {
         return Err(Fault::client(
             "InvalidBlockDeviceMapping",
@@ -214,57 +211,6 @@ fn only(root: &Scope<'_>, name: &str, value: &str) -> Result<bool, Fault> {
         Some(given) if given == value => Ok(true),
         Some(other) => Err(Fault::invalid(format!("Value ({other}) for {name} is invalid."))),
     }
-}
-
-fn devices(call: &Call<'_>, state: &State) -> Result<Vec<Device>, Fault> {
-    let mut devices: Vec<Device> = Vec::new();
-    for item in call.root().items("BlockDeviceMapping") {
-        if item.get("NoDevice").is_some() || item.get("VirtualName").is_some() {
-            continue;
-        }
-        let device = device(&item, state, call.now)?;
-        if devices.iter().any(|other| other.name == device.name) {
-            let message = format!("The device '{}' is used in more than one mapping", device.name);
-            return Err(Fault::client("InvalidBlockDeviceMapping", message));
-        }
-        devices.push(device);
-    }
-    Ok(devices)
-}
-
-fn device(item: &Scope<'_>, state: &State, now: jiff::Timestamp) -> Result<Device, Fault> {
-    let mapping = |message: String| Fault::client("InvalidBlockDeviceMapping", message);
-    let ebs = item.below("Ebs");
-    let volume_type = ebs.get("VolumeType").unwrap_or("gp2");
-    if !VOLUME_TYPES.contains(&volume_type) {
-        return Err(Fault::invalid(format!("Volume type '{volume_type}' is invalid.")));
-    }
-    let size = ebs.number::<u64>("VolumeSize")?;
-    let snapshot = ebs.get("SnapshotId").map(|id| snapshots::find(state, id)).transpose()?;
-    let least = snapshot.map_or(1, |snapshot| snapshot.size_gib);
-    let size_gib = match (size, snapshot) {
-        (None, None) => return Err(mapping("Missing volume size".to_owned())),
-        (Some(size), _) if size < least => {
-            return Err(mapping(format!(
-                "Volume of size {size}GB is smaller than its snapshot, expect size >= {least}GB"
-            )));
-        }
-        (size, _) => size.unwrap_or(least),
-    };
-    if let Some(snapshot) = snapshot
-        && snapshot.state(now) != SnapshotState::Completed
-    {
-        let state = snapshot.state(now).name();
-        let message = format!("Snapshot '{}' is in invalid state - {state}", snapshot.id);
-        return Err(Fault::client("IncorrectState", message));
-    }
-    Ok(Device {
-        name: item.require("DeviceName")?.to_owned(),
-        snapshot_id: snapshot.map(|snapshot| snapshot.id.clone()),
-        size_gib,
-        volume_type: volume_type.to_owned(),
-        delete_on_termination: ebs.maybe_flag("DeleteOnTermination")?.unwrap_or(true),
-    })
 }
 
 /// Each device with a snapshot of its own. That of an AMI which every twin has is empty:

@@ -176,11 +176,15 @@ fn owner_of(state: &mut State, id: &str, tags: Tags) -> Option<String> {
     if let Some((_, place)) = state.tags_mut(id) {
         *place = tags;
     }
+    if state.volumes.contains_key(id) {
+        return None;
+    }
     state
         .instances
         .values()
         .find(|instance| {
-            [&instance.id, &instance.volume_id, &instance.eni_id].contains(&&id.to_owned())
+            instance.data.iter().any(|volume| volume.id == id)
+                || [&instance.id, &instance.volume_id, &instance.eni_id].contains(&&id.to_owned())
                 || instance.spot.as_ref().is_some_and(|spot| spot.request_id == id)
         })
         .map(|instance| instance.id.clone())
@@ -220,9 +224,14 @@ pub(super) fn describe(call: &Call<'_>) -> Result<Value, Fault> {
     for snapshot in state.snapshots.values() {
         add(&snapshot.id, "snapshot", &snapshot.tags);
     }
+    for volume in state.volumes.values() {
+        add(&volume.id, "volume", &volume.tags);
+    }
     for instance in state.instances.values() {
         add(&instance.id, "instance", &instance.tags);
-        add(&instance.volume_id, "volume", &instance.volume_tags);
+        for (_, volume) in instance.volumes() {
+            add(&volume.id, "volume", &volume.tags);
+        }
         add(&instance.eni_id, "network-interface", &instance.eni_tags);
         if let Some(spot) = &instance.spot {
             add(&spot.request_id, "spot-instances-request", &spot.tags);

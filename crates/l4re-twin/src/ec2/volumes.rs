@@ -1,5 +1,5 @@
-//! `DescribeVolumes` and `DeleteVolume`. A volume is an instance's root device: it is in use
-//! as long as the instance is not terminated, and goes with it.
+//! `DescribeVolumes` and `DeleteVolume`. Volumes are made by launches: one is in use as long as
+//! its instance is not terminated, and goes with it or is available from then on.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use super::instances::{tag_set, time};
 use super::network::zone_id;
 use super::pages::{page, refuse_pages_of_named};
 use crate::fault::Fault;
-use crate::state::{Instance, InstanceState, State};
+use crate::state::{Instance, InstanceState, State, Volume};
 
 const PATHS: Paths = &[
     ("attachment.delete-on-termination", "attachmentSet.deleteOnTermination"),
@@ -37,9 +37,9 @@ pub(super) fn describe(call: &Call<'_>) -> Result<Value, Fault> {
     for id in &ids {
         find(&state, id)?;
     }
-    let mut list: Vec<Value> = with_volume(&state)
-        .filter(|instance| ids.is_empty() || ids.contains(&instance.volume_id.as_str()))
-        .map(volume_value)
+    let mut list: Vec<Value> = all(&state)
+        .filter(|(volume, _)| ids.is_empty() || ids.contains(&volume.id.as_str()))
+        .map(|(volume, instance)| volume_value(&volume, instance))
         .collect();
     drop(state);
     filters::retain(&mut list, &root, PATHS)?;
@@ -47,49 +47,77 @@ pub(super) fn describe(call: &Call<'_>) -> Result<Value, Fault> {
     Ok(json!({ "volumeSet": list, "nextToken": next }))
 }
 
-/// `DeleteVolume`: what there is, is in use.
+/// `DeleteVolume`: not while an instance has it.
 pub(super) fn delete(call: &Call<'_>) -> Result<Value, Fault> {
-    let state = call.twin.store.lock();
-    let instance = find(&state, call.root().require("VolumeId")?)?;
-    let message = format!("Volume {} is currently attached to {}", instance.volume_id, instance.id);
-    Err(Fault::client("VolumeInUse", message))
+    let id = call.root().require("VolumeId")?;
+    let mut state = call.twin.store.lock();
+    if let (volume, Some(instance)) = find(&state, id)? {
+        let message = format!("Volume {} is currently attached to {}", volume.id, instance.id);
+        return Err(Fault::client("VolumeInUse", message));
+    }
+    call.twin.store.remove_volume(&mut state, id)?;
+    Ok(json!({ "return": true }))
 }
 
-fn with_volume(state: &State) -> impl Iterator<Item = &Instance> {
-    state.instances.values().filter(|instance| instance.state != InstanceState::Terminated)
+/// All volumes, with the instance of those that have one.
+fn all(state: &State) -> impl Iterator<Item = (Volume, Option<&Instance>)> {
+    let alive = |instance: &&Instance| instance.state != InstanceState::Terminated;
+    let attached =
+        state.instances.values().filter(alive).flat_map(|instance| {
+            instance.volumes().map(move |(_, volume)| (volume, Some(instance)))
+        });
+    attached.chain(state.volumes.values().map(|volume| (volume.clone(), None)))
 }
 
-fn find<'a>(state: &'a State, id: &str) -> Result<&'a Instance, Fault> {
+fn find<'a>(state: &'a State, id: &str) -> Result<(Volume, Option<&'a Instance>), Fault> {
     if !id.starts_with("vol-") {
         let message = format!("Value ({id}) for parameter volumes is invalid.");
         return Err(Fault::client("InvalidParameterValue", message));
     }
-    with_volume(state).find(|instance| instance.volume_id == id).ok_or_else(|| {
+    all(state).find(|(volume, _)| volume.id == id).ok_or_else(|| {
         Fault::client("InvalidVolume.NotFound", format!("The volume '{id}' does not exist."))
     })
 }
 
-fn volume_value(instance: &Instance) -> Value {
-    let root = instance.root.as_ref();
+/// What a volume is to an instance, as EC2 writes it there.
+pub(super) fn mapping_value(volume: &Volume) -> Value {
     json!({
-        "volumeId": instance.volume_id,
-        "size": root.map_or(1, |root| root.size_gib),
-        "snapshotId": root.and_then(|root| root.snapshot_id.as_deref()).unwrap_or_default(),
-        "availabilityZone": instance.zone,
-        "availabilityZoneId": zone_id(&instance.zone),
-        "status": "in-use",
-        "createTime": time(instance.created),
-        "volumeType": root.map_or("gp2", |root| &root.volume_type),
+        "deviceName": volume.device.name,
+        "ebs": {
+            "volumeId": volume.id,
+            "status": "attached",
+            "attachTime": time(volume.created),
+            "deleteOnTermination": volume.device.delete_on_termination,
+        },
+    })
+}
+
+fn volume_value(volume: &Volume, instance: Option<&Instance>) -> Value {
+    let attachments: Vec<Value> = instance
+        .into_iter()
+        .map(|instance| {
+            json!({
+                "volumeId": volume.id,
+                "instanceId": instance.id,
+                "device": volume.device.name,
+                "status": "attached",
+                "attachTime": time(volume.created),
+                "deleteOnTermination": volume.device.delete_on_termination,
+            })
+        })
+        .collect();
+    json!({
+        "volumeId": volume.id,
+        "size": volume.device.size_gib,
+        "snapshotId": volume.device.snapshot_id.as_deref().unwrap_or_default(),
+        "availabilityZone": volume.zone,
+        "availabilityZoneId": zone_id(&volume.zone),
+        "status": if instance.is_some() { "in-use" } else { "available" },
+        "createTime": time(volume.created),
+        "volumeType": volume.device.volume_type,
         "encrypted": false,
         "multiAttachEnabled": false,
-        "attachmentSet": [{
-            "volumeId": instance.volume_id,
-            "instanceId": instance.id,
-            "device": instance.root_device,
-            "status": "attached",
-            "attachTime": time(instance.created),
-            "deleteOnTermination": true,
-        }],
-        "tagSet": tag_set(&instance.volume_tags),
+        "attachmentSet": attachments,
+        "tagSet": tag_set(&volume.tags),
     })
 }

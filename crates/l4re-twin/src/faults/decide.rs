@@ -26,7 +26,8 @@ pub(crate) struct Decision {
 /// What a launch asks for, for rules about capacity.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Launching<'a> {
-    pub(crate) zone: &'a str,
+    /// None: wherever that will be.
+    pub(crate) zone: Option<&'a str>,
     pub(crate) instance_type: &'a str,
 }
 
@@ -63,14 +64,13 @@ impl Faults {
         })
     }
 
-    /// What a launch meets by where and what it launches.
+    /// What a launch meets by what it launches, or in a zone: each rule counts the launch once.
     pub(crate) fn decide_launch(&self, launch: Launching<'_>) -> Decision {
         self.meet(|rule| {
-            let zone = rule.zone.as_deref();
             let kind = rule.instance_type.as_deref();
-            (zone.is_some() || kind.is_some())
+            (rule.zone.is_some() || kind.is_some())
                 && fits(&rule.on, "ec2:RunInstances")
-                && zone.is_none_or(|zone| zone == launch.zone)
+                && rule.zone.as_deref() == launch.zone
                 && kind.is_none_or(|kind| glob(kind.as_bytes(), launch.instance_type.as_bytes()))
         })
     }
@@ -214,8 +214,10 @@ mod tests {
                 "effect": {"error": {"code": "InsufficientInstanceCapacity"}}}]}"#,
         );
         let hit = |zone, instance_type| {
-            faults.decide_launch(Launching { zone, instance_type }).effect.is_some()
+            faults.decide_launch(Launching { zone: Some(zone), instance_type }).effect.is_some()
         };
+        let anywhere = Launching { zone: None, instance_type: "m7g.metal" };
+        assert_eq!(faults.decide_launch(anywhere).effect, None);
         assert!(hit("eu-central-1a", "m7g.metal"));
         assert!(!hit("eu-central-1b", "m7g.metal") && !hit("eu-central-1a", "t3.nano"));
         assert_eq!(faults.decide("ec2:RunInstances").effect, None);

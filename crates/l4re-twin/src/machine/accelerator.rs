@@ -24,6 +24,8 @@ pub(crate) struct Accelerator {
     found: OnceCell<bool>,
     /// KVM that stopped a guest after its probe: not used again.
     broken: AtomicBool,
+    /// Whether a guest of KVM can be a hypervisor itself.
+    nested: bool,
 }
 
 impl Accelerator {
@@ -34,7 +36,14 @@ impl Accelerator {
             dir: config.dir.clone(),
             found: OnceCell::new(),
             broken: AtomicBool::new(false),
+            nested: is_nested(Utf8Path::new("/sys/module")),
         }
+    }
+
+    /// Whether KVM is to run a machine: one whose guest may be a hypervisor only where that is
+    /// true under KVM, too.
+    pub(crate) async fn runs(&self, hypervisor: bool) -> bool {
+        self.kvm().await && (self.nested || !hypervisor)
     }
 
     /// Whether KVM works.
@@ -71,6 +80,15 @@ impl Accelerator {
         }
         run_probe(&self.firmware, &self.dir).await.unwrap_or(false)
     }
+}
+
+/// Whether KVM lets its guests use VMX or SVM, as its modules say. On Arm it does not.
+fn is_nested(modules: &Utf8Path) -> bool {
+    let on = |module: &str| {
+        let path = modules.join(module).join("parameters/nested");
+        std::fs::read_to_string(path).is_ok_and(|text| ["Y", "1"].contains(&text.trim()))
+    };
+    cfg!(target_arch = "x86_64") && (on("kvm_intel") || on("kvm_amd"))
 }
 
 fn probe_argv(firmware: &Firmware) -> Vec<String> {
@@ -112,4 +130,31 @@ async fn run_probe(firmware: &Firmware, dir: &Utf8Path) -> std::io::Result<bool>
 /// Where the probe runs.
 pub(crate) fn probe_dir(state_dir: &Utf8Path) -> Utf8PathBuf {
     state_dir.join("kvm-probe")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn the_modules_say_whether_guests_may_be_hypervisors() {
+        let dir = camino_tempfile::tempdir().unwrap();
+        assert!(!is_nested(dir.path()));
+        let parameters = dir.path().join("kvm_amd/parameters");
+        fs_err::create_dir_all(&parameters).unwrap();
+        for (text, nested) in [("0\n", false), ("N\n", false), ("1\n", true), ("Y\n", true)] {
+            fs_err::write(parameters.join("nested"), text).unwrap();
+            assert_eq!(is_nested(dir.path()), nested, "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_guest_that_may_be_a_hypervisor_gets_kvm_only_where_it_then_is_one() {
+        let mut config = Config::new("/nowhere", vec![]);
+        config.accel = Accel::Kvm;
+        let nested = |nested| Accelerator { nested, ..Accelerator::new(&config) };
+        assert!(nested(false).runs(false).await && !nested(false).runs(true).await);
+        assert!(nested(true).runs(true).await);
+    }
 }

@@ -22,6 +22,8 @@ pub(crate) struct Machine {
     /// Whether the guest may be a hypervisor: EL2, or SVM/VMX.
     pub(crate) virtualization: bool,
     pub(crate) firmware: Firmware,
+    /// Disks that it does not boot from, with their serial numbers.
+    pub(crate) data: Vec<(String, Disk)>,
     pub(crate) instance_type: String,
     pub(crate) instance_id: String,
     pub(crate) mac: String,
@@ -75,6 +77,9 @@ pub(crate) fn qemu_argv(machine: &Machine) -> Vec<String> {
     smbios(machine, &mut option);
     screen(machine, &mut option);
     boot(machine, &mut option);
+    for (index, (serial, disk)) in machine.data.iter().enumerate() {
+        attach(&format!("data{index}"), disk, &format!("serial={serial}"), &mut option);
+    }
     option("netdev", netdev(machine));
     option("device", network_card(machine));
     // A new QEMU takes over after a reset: slirp would keep a reset guest's old connections,
@@ -120,7 +125,8 @@ fn accelerator(machine: &Machine) -> String {
 
 fn cpu(machine: &Machine) -> String {
     match (machine.architecture, machine.kvm, machine.virtualization) {
-        (_, true, _) => "host".into(),
+        (Architecture::Arm64, true, _) | (_, true, true) => "host".into(),
+        (Architecture::X86_64, true, false) => "host,vmx=off,svm=off".into(),
         (Architecture::Arm64, false, _) => "neoverse-n1".into(),
         (Architecture::X86_64, false, true) => "max,la57=off".into(),
         (Architecture::X86_64, false, false) => "max,la57=off,svm=off".into(),
@@ -151,17 +157,17 @@ fn boot(machine: &Machine, option: &mut impl FnMut(&str, String)) {
             option("drive", format!("if=pflash,unit=0,format=raw,readonly=on,file={code}"));
             let variables = escaped(variables.as_str());
             option("drive", format!("if=pflash,unit=1,format=raw,file={variables}"));
-            attach(disk, option);
+            attach("disk", disk, "bootindex=0", option);
         }
-        Firmware::BiosDisk { disk } => attach(disk, option),
+        Firmware::BiosDisk { disk } => attach("disk", disk, "bootindex=0", option),
     }
 }
 
-fn attach(disk: &Disk, option: &mut impl FnMut(&str, String)) {
+fn attach(id: &str, disk: &Disk, more: &str, option: &mut impl FnMut(&str, String)) {
     let readonly = if disk.writable { "off" } else { "on" };
     let file = escaped(disk.file.as_str());
-    option("drive", format!("if=none,id=disk,format=raw,readonly={readonly},file={file}"));
-    option("device", "virtio-blk-pci,drive=disk,bootindex=0".into());
+    option("drive", format!("if=none,id={id},format=raw,readonly={readonly},file={file}"));
+    option("device", format!("virtio-blk-pci,drive={id},{more}"));
 }
 
 /// QEMU's user network in the link-local range, where EC2 has its metadata service. IPv6 is
@@ -231,6 +237,7 @@ mod tests {
                 variables: "/state/a,b c/vars.fd".into(),
                 disk: Disk { file: "/state/esp.img".into(), writable: false },
             },
+            data: Vec::new(),
             instance_type: "c7i-flex.large".into(),
             instance_id: "i-0123456789abcdef0".into(),
             mac: "02:00:00:00:00:01".into(),
@@ -261,9 +268,12 @@ mod tests {
     fn x86_bios_from_a_disk_of_its_own() {
         let disk = Disk { file: "/state/root.img".into(), writable: true };
         let firmware = Firmware::BiosDisk { disk };
-        let argv = qemu_argv(&Machine { firmware, ..machine() });
+        let data = Disk { file: "/state/data.img".into(), writable: true };
+        let data = vec![("vol0123".to_owned(), data)];
+        let argv = qemu_argv(&Machine { firmware, data, ..machine() });
         let drive = "if=none,id=disk,format=raw,readonly=off,file=/state/root.img";
         assert_eq!(value_of(&argv, "if=none"), drive);
+        assert!(argv.contains(&"virtio-blk-pci,drive=data0,serial=vol0123".to_owned()));
         // Not by network.
         assert!(value_of(&argv, "virtio-net-pci").ends_with(",romfile="));
         assert!(!argv.contains(&"-L".to_owned()));
@@ -296,6 +306,8 @@ mod tests {
     fn kvm_uses_the_hosts_cpu() {
         let argv = qemu_argv(&Machine { kvm: true, ..machine() });
         assert_eq!(value_of(&argv, "kvm"), "kvm");
-        assert_eq!(value_of(&argv, "host"), "host");
+        assert_eq!(value_of(&argv, "host"), "host,vmx=off,svm=off");
+        let argv = qemu_argv(&Machine { kvm: true, virtualization: true, ..machine() });
+        assert!(argv.contains(&"host".to_owned()), "a hypervisor's is whole");
     }
 }

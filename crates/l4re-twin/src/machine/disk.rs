@@ -72,22 +72,6 @@ fn options(size: u64) -> FormatVolumeOptions {
     options.fat_type(kind).bytes_per_cluster(if kind == FatType::Fat16 { 16_384 } else { 4096 })
 }
 
-/// A copy of a firmware's empty variable store that takes no more disk than it must.
-pub(crate) fn copy_sparse(from: &Utf8Path, to: &Utf8Path) -> io::Result<()> {
-    const BLOCK: usize = 64 * 1024;
-    let bytes = fs::read(from)?;
-    let beside = files::beside(to);
-    let mut out = fs::File::create(&beside)?;
-    out.set_len(bytes.len() as u64)?;
-    for (index, block) in bytes.chunks(BLOCK).enumerate() {
-        if block.iter().any(|byte| *byte != 0) {
-            io::Seek::seek(&mut out, io::SeekFrom::Start((index * BLOCK) as u64))?;
-            out.write_all(block)?;
-        }
-    }
-    fs::rename(beside, to)
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Read as _;
@@ -112,16 +96,5 @@ mod tests {
             write(&path, &program, Architecture::Arm64).unwrap();
             assert!(content(&path) == program, "{size}");
         }
-    }
-
-    #[test]
-    fn a_sparse_copy_is_equal() {
-        let dir = camino_tempfile::tempdir().unwrap();
-        let (from, to) = (dir.path().join("a"), dir.path().join("b"));
-        let mut bytes = vec![0; 300_000];
-        bytes[200_000] = 1;
-        fs::write(&from, &bytes).unwrap();
-        copy_sparse(&from, &to).unwrap();
-        assert_eq!(fs::read(&to).unwrap(), bytes);
     }
 }

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use crate::console::{Console, ConsoleLog, Input};
 use crate::machine::argv::qemu_argv;
-use crate::machine::plan::{Prepared, followed_disk, prepare, remove_all_disks};
+use crate::machine::plan::{Prepared, followed_disk, prepare, release};
 use crate::machine::process::{Process, adopt, forget, spawn, was_left};
 use crate::machine::qmp::{Command, Events, connect};
 use crate::machine::registry::Control;
@@ -80,9 +80,7 @@ impl Life {
         // Forgotten under the store's lock: a start that follows finds no old machine, and
         // the daemon's end finds the record written.
         conclude(&self.twin.store, &self.id, &end, || self.twin.machines.remove(&self.id));
-        if self.instance().is_some_and(|instance| instance.state == InstanceState::Terminated) {
-            remove_all_disks(&self.twin.store.instance_dir(&self.id));
-        }
+        release(&self.twin, &self.id);
     }
 
     async fn live(&mut self, start: Start) -> End {
@@ -150,7 +148,7 @@ impl Life {
             image.map(|image| image.chain)
         });
         let chain = chain.ok_or_else(|| io::Error::other("the instance's AMI is gone"))?;
-        let kvm = self.twin.accelerator.kvm().await;
+        let kvm = self.twin.accelerator.runs(instance.may_be_hypervisor()).await;
         let twin = self.twin.clone();
         let prepared = tokio::task::spawn_blocking(move || prepare(&twin, &instance, chain, kvm))
             .await

@@ -16,7 +16,7 @@ mod watch;
 pub(crate) use accelerator::{Accelerator, probe_dir};
 pub(crate) use life::{launch, resume};
 pub use plan::gdb_socket;
-pub(crate) use plan::remove_disks;
+pub(crate) use plan::{release, remove_disks};
 pub(crate) use process::end_left;
 pub(crate) use registry::{Ending, Machines};
 pub(crate) use screen::{Picture, picture};

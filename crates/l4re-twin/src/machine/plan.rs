@@ -9,7 +9,10 @@ use crate::faults::Effect;
 use crate::guest;
 use crate::machine::argv::{Disk, Firmware, Machine};
 use crate::machine::disk;
-use crate::state::{Architecture, BootMode, Chain, Instance, root_disk, root_files};
+use crate::state::{
+    Architecture, BootMode, Chain, Instance, InstanceState, ROOT, Volume, copy_sparse, disk_files,
+    instance_disk,
+};
 use crate::twin::Twin;
 
 /// Where iPXE finds its script: the AMI's own build goes there by itself, Debian's is told
@@ -49,8 +52,9 @@ pub(crate) fn prepare(
         kvm: kvm && instance.architecture.name() == host_architecture(),
         memory_mib: memory.min(u64::from(config.max_memory_mib)),
         vcpus: vcpus.min(u64::from(config.max_vcpus)).max(1),
-        virtualization: instance.bare_metal || instance.nested_virtualization,
+        virtualization: instance.may_be_hypervisor(),
         firmware,
+        data: data_disks(instance, &dir)?,
         instance_type: instance.instance_type.clone(),
         instance_id: instance.id.clone(),
         mac: instance.mac.clone(),
@@ -80,10 +84,20 @@ fn variables(dir: &Utf8Path) -> camino::Utf8PathBuf {
 }
 
 /// Frees what a terminated instance will not need again; its record and its console stay
-/// until it is forgotten.
-pub(crate) fn remove_all_disks(dir: &Utf8Path) {
-    remove_disks(dir);
-    for file in [variables(dir)].into_iter().chain(root_files(dir)) {
+/// until it is forgotten, and the volumes that shall outlive it.
+pub(crate) fn release(twin: &Twin, id: &str) {
+    let Some(instance) = twin.store.lock().instances.get(id).cloned() else { return };
+    if instance.state != InstanceState::Terminated {
+        return;
+    }
+    if let Err(fault) = twin.store.release_volumes(id) {
+        tracing::error!(instance = id, "cannot keep the volumes: {}", fault.message);
+        return;
+    }
+    let dir = twin.store.instance_dir(id);
+    remove_disks(&dir);
+    let disks = instance.volumes().flat_map(|(name, _)| disk_files(&dir, &name));
+    for file in [variables(&dir)].into_iter().chain(disks) {
         // No machine has all.
         let _ = fs_err::remove_file(file);
     }
@@ -117,7 +131,7 @@ fn firmware(
     let ((code, empty), program) = match (chain, instance.architecture) {
         (Chain::Bios, _) => return Ok(Firmware::Bios { roms: files.ipxe_roms.clone() }),
         (Chain::Disk, _) if instance.boot_mode == BootMode::LegacyBios => {
-            return Ok(Firmware::BiosDisk { disk: own_disk(dir)? });
+            return Ok(Firmware::BiosDisk { disk: root_disk(instance, dir)? });
         }
         (Chain::Disk, Architecture::X86_64) => (x86, None),
         (Chain::Disk, Architecture::Arm64) => (arm64, None),
@@ -126,18 +140,29 @@ fn firmware(
     };
     let variables = variables(dir);
     if !variables.exists() {
-        disk::copy_sparse(empty, &variables)?;
+        copy_sparse(empty, &variables)?;
     }
     let shared = |file| Disk { file, writable: false };
     let disk = match program {
         Some(program) => shared(disk::shared(&config.dir, program, instance.architecture)?),
-        None if chain == Chain::Disk => own_disk(dir)?,
+        None if chain == Chain::Disk => root_disk(instance, dir)?,
         None => shared(followed_disk(dir)),
     };
     Ok(Firmware::Uefi { code: code.clone(), variables, disk })
 }
 
 /// The instance's root device.
-fn own_disk(dir: &Utf8Path) -> io::Result<Disk> {
-    Ok(Disk { file: root_disk(dir)?, writable: true })
+fn root_disk(instance: &Instance, dir: &Utf8Path) -> io::Result<Disk> {
+    let size = instance.root.as_ref().map_or(1, |root| root.size_gib);
+    Ok(Disk { file: instance_disk(dir, ROOT, size)?, writable: true })
+}
+
+/// The disks besides the root device, each with its serial number, which is the volume's id as
+/// EC2 has it there.
+fn data_disks(instance: &Instance, dir: &Utf8Path) -> io::Result<Vec<(String, Disk)>> {
+    let disk = |volume: &Volume| {
+        let file = instance_disk(dir, &volume.id, volume.device.size_gib)?;
+        Ok((volume.id.replacen('-', "", 1), Disk { file, writable: true }))
+    };
+    instance.data.iter().map(disk).collect()
 }

@@ -113,31 +113,37 @@ impl Store {
         req: S3Request<GetObjectInput>,
     ) -> S3Result<S3Response<GetObjectOutput>> {
         let input = req.input;
-        let object = self.objects.object(&input.bucket, &input.key)?;
-        check_read(&object, input.if_match.as_ref(), input.if_none_match.as_ref())?;
-        let (start, length, content_range) = range_of(&object, input.range)?;
+        let (object, start, head) = self.look(HeadObjectInput {
+            bucket: input.bucket.clone(),
+            key: input.key,
+            if_match: input.if_match,
+            if_none_match: input.if_none_match,
+            range: input.range,
+            checksum_mode: input.checksum_mode,
+            ..Default::default()
+        })?;
         let path = self.objects.data(&input.bucket, &object.data);
         let mut file = tokio::fs::File::open(path).await.map_err(S3Error::internal_error)?;
         file.seek(std::io::SeekFrom::Start(start)).await.map_err(S3Error::internal_error)?;
-        let sums = sums_for(&object, input.checksum_mode.as_ref(), content_range.is_none());
+        let length = head.content_length.and_then(|length| length.try_into().ok()).unwrap_or(0);
         Ok(S3Response::new(GetObjectOutput {
-            accept_ranges: Some("bytes".to_owned()),
             body: Some(StreamingBlob::wrap(blocks(file, length))),
-            content_length: Some(signed(length)),
-            content_range,
-            last_modified: Some(Timestamp::from(object.modified)),
-            e_tag: Some(ETag::Strong(object.e_tag)),
-            metadata: Some(object.header.metadata.into_iter().collect()),
-            content_type: object.header.content_type,
-            content_encoding: object.header.content_encoding,
-            content_disposition: object.header.content_disposition,
-            content_language: object.header.content_language,
-            cache_control: object.header.cache_control,
-            checksum_crc32: sums.crc32,
-            checksum_crc32c: sums.crc32c,
-            checksum_crc64nvme: sums.crc64nvme,
-            checksum_sha1: sums.sha1,
-            checksum_sha256: sums.sha256,
+            accept_ranges: head.accept_ranges,
+            content_length: head.content_length,
+            content_range: head.content_range,
+            last_modified: head.last_modified,
+            e_tag: head.e_tag,
+            metadata: head.metadata,
+            content_type: head.content_type,
+            content_encoding: head.content_encoding,
+            content_disposition: head.content_disposition,
+            content_language: head.content_language,
+            cache_control: head.cache_control,
+            checksum_crc32: head.checksum_crc32,
+            checksum_crc32c: head.checksum_crc32c,
+            checksum_crc64nvme: head.checksum_crc64nvme,
+            checksum_sha1: head.checksum_sha1,
+            checksum_sha256: head.checksum_sha256,
             ..Default::default()
         }))
     }
@@ -147,30 +153,36 @@ impl Store {
         &self,
         req: S3Request<HeadObjectInput>,
     ) -> S3Result<S3Response<HeadObjectOutput>> {
-        let input = req.input;
+        self.look(req.input).map(|(_, _, head)| S3Response::new(head))
+    }
+
+    /// An object, where what is asked for begins in it, and what its headers say of that.
+    fn look(&self, input: HeadObjectInput) -> S3Result<(Object, u64, HeadObjectOutput)> {
         let object = self.objects.object(&input.bucket, &input.key)?;
         check_read(&object, input.if_match.as_ref(), input.if_none_match.as_ref())?;
-        let (_, length, content_range) = range_of(&object, input.range)?;
+        let (start, length, content_range) = range_of(&object, input.range)?;
         let sums = sums_for(&object, input.checksum_mode.as_ref(), content_range.is_none());
-        Ok(S3Response::new(HeadObjectOutput {
+        let header = object.header.clone();
+        let head = HeadObjectOutput {
             accept_ranges: Some("bytes".to_owned()),
             content_length: Some(signed(length)),
             content_range,
             last_modified: Some(Timestamp::from(object.modified)),
-            e_tag: Some(ETag::Strong(object.e_tag)),
-            metadata: Some(object.header.metadata.into_iter().collect()),
-            content_type: object.header.content_type,
-            content_encoding: object.header.content_encoding,
-            content_disposition: object.header.content_disposition,
-            content_language: object.header.content_language,
-            cache_control: object.header.cache_control,
+            e_tag: Some(ETag::Strong(object.e_tag.clone())),
+            metadata: Some(header.metadata.into_iter().collect()),
+            content_type: header.content_type,
+            content_encoding: header.content_encoding,
+            content_disposition: header.content_disposition,
+            content_language: header.content_language,
+            cache_control: header.cache_control,
             checksum_crc32: sums.crc32,
             checksum_crc32c: sums.crc32c,
             checksum_crc64nvme: sums.crc64nvme,
             checksum_sha1: sums.sha1,
             checksum_sha256: sums.sha256,
             ..Default::default()
-        }))
+        };
+        Ok((object, start, head))
     }
 
     /// S3's `UploadPart`.

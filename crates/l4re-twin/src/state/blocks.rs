@@ -113,7 +113,7 @@ fn decode(path: &Utf8Path) -> io::Result<BTreeMap<u32, Sum>> {
     Ok(bytes.as_chunks().0.iter().filter_map(read).collect())
 }
 
-/// Copies a file beside its place and moves it there; holes stay holes.
+/// Copies a file beside its place and moves it there; what is zero becomes a hole.
 pub(crate) fn copy_sparse(from: &Utf8Path, to: &Utf8Path) -> io::Result<()> {
     let beside = files::beside(to);
     let copied = copy_extents(from, &beside).and_then(|()| fs::rename(&beside, to));
@@ -124,6 +124,8 @@ pub(crate) fn copy_sparse(from: &Utf8Path, to: &Utf8Path) -> io::Result<()> {
 }
 
 fn copy_extents(from: &Utf8Path, to: &Utf8Path) -> io::Result<()> {
+    const PIECE: usize = 64 * 1024;
+    let mut piece = vec![0; PIECE];
     let source = std::fs::File::open(from)?;
     let out = std::fs::File::create(to)?;
     let length = source.metadata()?.len();
@@ -137,10 +139,15 @@ fn copy_extents(from: &Utf8Path, to: &Utf8Path) -> io::Result<()> {
             Err(error) => return Err(error.into()),
         };
         let end = rustix::fs::seek(&source, SeekFrom::Hole(start))?;
-        rustix::fs::seek(&source, SeekFrom::Start(start))?;
-        rustix::fs::seek(&out, SeekFrom::Start(start))?;
-        io::copy(&mut io::Read::take(&source, end - start), &mut &out)?;
-        at = end;
+        at = start;
+        while at < end {
+            let piece = &mut piece[..usize::try_from(end - at).unwrap_or(PIECE).min(PIECE)];
+            source.read_exact_at(piece, at)?;
+            if piece.iter().any(|byte| *byte != 0) {
+                out.write_all_at(piece, at)?;
+            }
+            at += piece.len() as u64;
+        }
     }
     Ok(())
 }
@@ -184,6 +191,8 @@ mod tests {
         for at in [0, 5 << 20, (64 << 20) - 3] {
             file.write_all_at(b"abc", at).unwrap();
         }
+        // Zeros that were written are holes in the copy, as in a firmware's variable store.
+        file.write_all_at(&vec![0; 8 << 20], 20 << 20).unwrap();
         copy_sparse(&from, &to).unwrap();
         assert!(fs::read(&from).unwrap() == fs::read(&to).unwrap());
         assert!(fs::metadata(&to).unwrap().blocks() < 1000);

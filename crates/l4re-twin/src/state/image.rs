@@ -69,9 +69,4 @@ impl Image {
             (Some(mode), _) => mode,
         }
     }
-
-    /// The disk that it boots from.
-    pub(crate) fn root(&self) -> Option<&Device> {
-        self.devices.iter().find(|device| device.name == self.root_device)
-    }
 }

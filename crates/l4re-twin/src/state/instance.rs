@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::state::{Chain, Device};
+use crate::state::{Chain, Device, ROOT, Volume};
 
 /// Tags of one resource.
 pub(crate) type Tags = BTreeMap<String, String>;
@@ -170,6 +170,9 @@ pub(crate) struct Instance {
     /// What its root device was made from.
     #[serde(default)]
     pub(crate) root: Option<Device>,
+    /// The volumes besides its root device.
+    #[serde(default)]
+    pub(crate) data: Vec<Volume>,
     pub(crate) bare_metal: bool,
     pub(crate) zone: String,
     pub(crate) subnet_id: String,
@@ -208,6 +211,48 @@ pub(crate) struct Instance {
 }
 
 impl Instance {
+    /// Whether its processor lets the guest be a hypervisor: SVM or VMX, or EL2.
+    pub(crate) fn may_be_hypervisor(&self) -> bool {
+        self.bare_metal || self.nested_virtualization
+    }
+
+    /// Its volumes, each with the name of its disk, the root device's first.
+    pub(crate) fn volumes(&self) -> impl Iterator<Item = (String, Volume)> {
+        let played = || Device {
+            name: self.root_device.clone(),
+            snapshot_id: None,
+            size_gib: 1,
+            volume_type: "gp2".to_owned(),
+            delete_on_termination: true,
+        };
+        let root = Volume {
+            id: self.volume_id.clone(),
+            device: self.root.clone().unwrap_or_else(played),
+            zone: self.zone.clone(),
+            created: self.created,
+            tags: self.volume_tags.clone(),
+        };
+        let data = self.data.iter().map(|volume| (volume.id.clone(), volume.clone()));
+        std::iter::once((ROOT.to_owned(), root)).chain(data)
+    }
+
+    /// The devices behind them, to be changed.
+    pub(crate) fn devices_mut(&mut self) -> impl Iterator<Item = &mut Device> {
+        self.root.iter_mut().chain(self.data.iter_mut().map(|volume| &mut volume.device))
+    }
+
+    /// Whether any of its volumes is to outlive it.
+    pub(crate) fn keeps_volumes(&self) -> bool {
+        self.volumes().any(|(_, volume)| !volume.device.delete_on_termination)
+    }
+
+    /// It is terminated, and its volumes are others' or gone.
+    pub(crate) fn forget_volumes(&mut self) {
+        self.root = None;
+        self.data.clear();
+        self.volume_tags.clear();
+    }
+
     /// Whether it has a screen: on EC2 metal and arm64 have none.
     pub(crate) fn has_screen(&self) -> bool {
         self.architecture == Architecture::X86_64 && !self.bare_metal

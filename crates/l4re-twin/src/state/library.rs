@@ -14,10 +14,8 @@ use crate::TwinError;
 use crate::fault::Fault;
 use crate::state::{Blocks, Image, Snapshot, State, Store, Tags, files};
 
-/// The copy of the snapshot's disk in an instance's directory, until its first boot.
-const BASE: &str = "root.base";
-/// The instance's own disk.
-const ROOT: &str = "root.img";
+/// The name of an instance's root device among its disks; the others have their volume's.
+pub(crate) const ROOT: &str = "root";
 
 impl Store {
     /// The directory of a snapshot.
@@ -45,10 +43,13 @@ impl Store {
         Ok(())
     }
 
-    /// Writes what has changed of an AMI or a snapshot.
+    /// Writes what has changed of an AMI, a snapshot or a volume of its own.
     pub(crate) fn save_resource(&self, state: &State, id: &str) -> Result<(), Fault> {
         if let Some(snapshot) = state.snapshots.get(id) {
             return self.save_snapshot(snapshot);
+        }
+        if let Some(volume) = state.volumes.get(id) {
+            return self.save_volume(volume);
         }
         match state.images.iter().find(|image| image.id == id) {
             Some(image) if !image.seeded => self.save_image(image),
@@ -77,13 +78,19 @@ impl Store {
         fs::remove_dir_all(dir).map_err(internal)
     }
 
-    /// Gives a new instance the content of its AMI's snapshot, in no time: the snapshot may
-    /// be deleted from now on.
-    pub(crate) fn keep_root(&self, snapshot: &str, instance: &str) -> Result<(), Fault> {
+    /// Gives a new instance's disk the content of a snapshot, in no time: the snapshot may be
+    /// deleted from now on.
+    pub(crate) fn keep_content(
+        &self,
+        snapshot: &str,
+        instance: &str,
+        name: &str,
+    ) -> Result<(), Fault> {
         let dir = self.instance_dir(instance);
         fs::create_dir_all(&dir).map_err(internal)?;
         let from = self.snapshot_dir(snapshot);
-        fs::hard_link(Blocks(&from).disk(), dir.join(BASE)).map_err(internal)
+        let [_, base] = disk_files(&dir, name);
+        fs::hard_link(Blocks(&from).disk(), base).map_err(internal)
     }
 
     fn save_image(&self, image: &Image) -> Result<(), Fault> {
@@ -134,21 +141,10 @@ impl Store {
     }
 }
 
-/// The disk of an instance that boots from a snapshot: `prepare` makes it at the first boot
-/// from what [`Store::keep_root`] left, and it keeps what the guest writes. Blocking.
-pub(crate) fn root_disk(instance_dir: &Utf8Path) -> std::io::Result<Utf8PathBuf> {
-    let (root, base) = (instance_dir.join(ROOT), instance_dir.join(BASE));
-    if !root.exists() {
-        super::copy_sparse(&base, &root)?;
-    }
-    // Not there from the second boot on.
-    let _ = fs::remove_file(base);
-    Ok(root)
-}
-
-/// The files of such a disk, to be freed when the instance is terminated.
-pub(crate) fn root_files(instance_dir: &Utf8Path) -> [Utf8PathBuf; 2] {
-    [instance_dir.join(ROOT), instance_dir.join(BASE)]
+/// A disk in an instance's directory, and the snapshot's content that it is made from at its
+/// first boot.
+pub(crate) fn disk_files(instance_dir: &Utf8Path, name: &str) -> [Utf8PathBuf; 2] {
+    ["img", "base"].map(|kind| instance_dir.join(format!("{name}.{kind}")))
 }
 
 /// What is in a directory, made if it is not there.

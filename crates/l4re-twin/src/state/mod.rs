@@ -9,6 +9,7 @@ mod library;
 mod seeds;
 mod snapshot;
 mod store;
+mod volume;
 
 pub(crate) use account::{Account, random_hex};
 pub(crate) use blocks::{BLOCK_SIZE, Blocks, Sum, copy_sparse};
@@ -17,7 +18,8 @@ pub(crate) use instance::{
     Architecture, BootMode, Instance, InstanceState, MetadataOptions, ShutdownBehavior, Spot,
     StateReason, Tags,
 };
-pub(crate) use library::{root_disk, root_files};
+pub(crate) use library::{ROOT, disk_files};
 pub(crate) use seeds::seeded_images;
 pub(crate) use snapshot::{Snapshot, SnapshotState};
 pub(crate) use store::{State, Store, end_resting, resting};
+pub(crate) use volume::{Volume, instance_disk};

@@ -11,7 +11,8 @@ use fs_err as fs;
 
 use crate::fault::Fault;
 use crate::state::{
-    Account, Image, Instance, InstanceState, Snapshot, StateReason, Tags, files, seeded_images,
+    Account, Image, Instance, InstanceState, Snapshot, StateReason, Tags, Volume, files,
+    seeded_images,
 };
 use crate::{Config, TwinError};
 
@@ -25,6 +26,8 @@ pub(crate) struct State {
     pub(crate) instances: BTreeMap<String, Instance>,
     pub(crate) images: Vec<Image>,
     pub(crate) snapshots: BTreeMap<String, Snapshot>,
+    /// Those that have no instance.
+    pub(crate) volumes: BTreeMap<String, Volume>,
 }
 
 impl State {
@@ -36,9 +39,14 @@ impl State {
         if let Some(snapshot) = self.snapshots.get_mut(id) {
             return Some(("snapshot", &mut snapshot.tags));
         }
+        if let Some(volume) = self.volumes.get_mut(id) {
+            return Some(("volume", &mut volume.tags));
+        }
         self.instances.values_mut().find_map(|instance| {
             if instance.id == id {
                 Some(("instance", &mut instance.tags))
+            } else if let Some(volume) = instance.data.iter_mut().find(|volume| volume.id == id) {
+                Some(("volume", &mut volume.tags))
             } else if instance.volume_id == id {
                 Some(("volume", &mut instance.volume_tags))
             } else if instance.eni_id == id {
@@ -63,12 +71,13 @@ impl Store {
     /// they were: [`crate::machine::resume`] finds out what became of their machines.
     pub(crate) fn open(config: &Config, account: Account) -> Result<Self, TwinError> {
         let images = seeded_images(config, &account);
-        let (instances, snapshots) = (BTreeMap::new(), BTreeMap::new());
+        let (instances, snapshots, volumes) = Default::default();
         let store = Self {
             dir: config.dir.clone(),
-            state: Mutex::new(State { account, instances, images, snapshots }),
+            state: Mutex::new(State { account, instances, images, snapshots, volumes }),
         };
         store.read_library()?;
+        store.read_volumes()?;
         store.read_instances()?;
         Ok(store)
     }

@@ -297,8 +297,10 @@ fn serve_here(context: &Context, serve: &Serve) -> Result<(), Failure> {
 }
 
 fn describe(status: &Status) -> String {
+    let but =
+        if status.hypervisors_by_tcg { " (tcg for guests that may be hypervisors)" } else { "" };
     format!(
-        "twin at {} ({}, {}, process {})",
+        "twin at {} ({}, {}{but}, process {})",
         status.endpoint, status.region, status.accel, status.pid
     )
 }
@@ -311,6 +313,7 @@ fn report(context: &Context, status: &Status) -> Result<(), Failure> {
         "region": status.region,
         "pid": status.pid,
         "accel": status.accel,
+        "hypervisors_by_tcg": status.hypervisors_by_tcg,
         "serial_console": status.serial_console,
         "version": status.version,
     });
