@@ -128,6 +128,16 @@ fn keep_contents(
     Ok(())
 }
 
+fn volume(call: &Call<'_>, request: &LaunchRequest, zone: &Zone, device: &Device) -> Volume {
+    Volume {
+        id: format!("vol-0{}", random_hex(16)),
+        device: device.clone(),
+        zone: zone.name.clone(),
+        created: call.now,
+        tags: request.tags.volume.clone(),
+    }
+}
+
 fn record(
     call: &Call<'_>,
     state: &State,
@@ -137,13 +147,6 @@ fn record(
 ) -> Instance {
     let eni_id = format!("eni-0{}", random_hex(16));
     let (root, data) = request.root_and_data();
-    let volume = |device: &Device| Volume {
-        id: format!("vol-0{}", random_hex(16)),
-        device: device.clone(),
-        zone: zone.name.clone(),
-        created: call.now,
-        tags: request.tags.volume.clone(),
-    };
     let network = zone.network();
     // The first addresses of a subnet are EC2's own.
     let host = 4 + (state.instances.len() % 240) as u32;
@@ -161,7 +164,7 @@ fn record(
         chain: Some(request.image.chain),
         root_device: request.image.root_device.clone(),
         root: root.cloned(),
-        data: data.iter().map(volume).collect(),
+        data: data.iter().map(|device| volume(call, request, zone, device)).collect(),
         bare_metal: request.instance_type.is_bare_metal(),
         zone: zone.name.clone(),
         subnet_id: zone.subnet_id(&state.account.id),
