@@ -7,6 +7,9 @@
 //! wrote before, a small module having changed, so that the image has another sum. `make` is
 //! met replacing.
 //!
+//! The 200 MiB are four modules, whose sums can be taken side by side; the first time is measured
+//! with one module of that size, too, whose sum must come before the image's own.
+//!
 //! The files are random bytes and images of some 600 MiB, all in one folder below the target
 //! directory, which goes when the measure ends. What was written is on the disk before a
 //! clock starts, so that no side pays for the writing of another.
@@ -32,6 +35,7 @@ const FIRST: Goal = Goal {
     theirs: "make efiimage",
     target: 0.5,
 };
+const ONE: Goal = Goal { name: "large-one-first", ..FIRST };
 const KNOWN: Goal = Goal { name: "large-known", theirs: "cp", target: 2.0, ..FIRST };
 const REPLACED: Goal = Goal { name: "large-replaced", theirs: "cp over a copy", ..KNOWN };
 /// In MiB, whatever the image's size.
@@ -41,20 +45,23 @@ const KNOWN_PEAK: Goal = Goal { name: "memory-known", ..FIRST_PEAK };
 const ROUNDS: u32 = 5;
 const PEAK_ROUNDS: u32 = 3;
 const ENTRY: &str = "large";
-/// The bytes of the module, written and copied in pieces of 1 MiB.
+/// The bytes of the modules, written and copied in pieces of 1 MiB.
 const PIECE: usize = 1024 * 1024;
 const PIECES: usize = 200;
+/// Among how many modules they are shared.
+const MODULES: usize = 4;
 /// How long ago the module seems to have been changed: what was changed just now could change
 /// again with the same times, so nothing may remember it.
 const AGE: Duration = Duration::from_secs(3600);
 
 /// Measures all of it.
 pub(super) fn measure(bench: &Bench<'_>) -> Result<Vec<Outcome>> {
-    let scene = Scene::set(bench)?;
-    // What is not built yet is built here, by make, so that neither side pays for it.
-    scene.make().time().context("making the image once")?;
     let rounds = bench.rounds.unwrap_or(ROUNDS);
     let goal = |goal: Goal| Goal { tree: Some(bench.which), ..goal };
+    let scene = Scene::set(bench, 1)?;
+    let one = alternate(goal(ONE), rounds, || scene.first(), || scene.by_make())?;
+    drop(scene);
+    let scene = Scene::set(bench, MODULES)?;
     let first = alternate(goal(FIRST), rounds, || scene.first(), || scene.by_make())?;
     let known = alternate(goal(KNOWN), rounds, || scene.known_anew(), || scene.by_cp_anew())?;
     let replaced = alternate(goal(REPLACED), rounds, || scene.changed(), || scene.by_cp())?;
@@ -64,6 +71,7 @@ pub(super) fn measure(bench: &Bench<'_>) -> Result<Vec<Outcome>> {
     let known_peak = peak::take(goal(KNOWN_PEAK), rounds, || scene.known_peak())?;
     Ok(vec![
         Outcome::Ratio(first),
+        Outcome::Ratio(one),
         Outcome::Ratio(known),
         Outcome::Ratio(replaced),
         Outcome::Peak(first_peak),
@@ -74,24 +82,34 @@ pub(super) fn measure(bench: &Bench<'_>) -> Result<Vec<Outcome>> {
 /// The files, and the calls that work on them.
 struct Scene {
     folder: Folder,
+    /// How many modules share the bytes.
+    count: usize,
     binary: Utf8PathBuf,
     tree: Utf8PathBuf,
     python: Utf8PathBuf,
 }
 
 impl Scene {
-    fn set(bench: &Bench<'_>) -> Result<Self> {
+    /// Writes the files. What is not built yet is built here, by make, so that neither side
+    /// pays for it.
+    fn set(bench: &Bench<'_>, count: usize) -> Result<Self> {
         let folder = Folder::new(bench.project.target.join("bench/large"))?;
         shell::status("Writing", &format!("{PIECES} MiB of random bytes into {}", folder.0));
-        write_noise(&folder.module(), PIECES)?;
+        let mut state = 0x9e37_79b9_7f4a_7c15;
+        for module in folder.modules(count) {
+            write_noise(&module, PIECES / count, &mut state)?;
+        }
         fs_err::write(folder.small(), "small")?;
-        fs_err::write(folder.list(), list(&folder.module(), &folder.small()))?;
-        Ok(Self {
+        fs_err::write(folder.list(), list(&folder, count))?;
+        let scene = Self {
             folder,
+            count,
             binary: bench.binary.clone(),
             tree: bench.tree.clone(),
             python: bench.project.venv().join("bin/python"),
-        })
+        };
+        scene.make().time().context("making the image once")?;
+        Ok(scene)
     }
 
     fn make(&self) -> Call {
@@ -111,7 +129,7 @@ impl Scene {
         self.settle()?;
         let took = Call::new(self.ours()).time()?;
         let size = fs_err::metadata(self.folder.image())?.len();
-        ensure!(size > (PIECE * PIECES) as u64, "an image of {size} bytes lacks its module");
+        ensure!(size > (PIECE * PIECES) as u64, "an image of {size} bytes lacks its modules");
         Ok(took)
     }
 
@@ -156,15 +174,17 @@ impl Scene {
         peak::of(&self.python, &self.ours())
     }
 
-    /// Puts another file with the same bytes in the module's place: what is remembered about
-    /// the old one does not hold for it.
+    /// Puts other files with the same bytes in the modules' places: what is remembered about
+    /// the old ones does not hold for them.
     fn renew(&self) -> Result<()> {
-        let (module, next) = (self.folder.module(), self.folder.0.join("module.next"));
-        fs_err::copy(&module, &next)?;
-        let file = File::options().write(true).open(&next)?;
-        file.set_modified(SystemTime::now() - AGE)?;
-        file.sync_all()?;
-        fs_err::rename(&next, &module)?;
+        let next = self.folder.0.join("module.next");
+        for module in self.folder.modules(self.count) {
+            fs_err::copy(&module, &next)?;
+            let file = File::options().write(true).open(&next)?;
+            file.set_modified(SystemTime::now() - AGE)?;
+            file.sync_all()?;
+            fs_err::rename(&next, &module)?;
+        }
         Ok(())
     }
 
@@ -197,8 +217,8 @@ impl Folder {
         Ok(Self(path))
     }
 
-    fn module(&self) -> Utf8PathBuf {
-        self.0.join("module")
+    fn modules(&self, count: usize) -> impl Iterator<Item = Utf8PathBuf> {
+        (1..=count).map(|number| self.0.join(format!("module{number}")))
     }
 
     fn small(&self) -> Utf8PathBuf {
@@ -230,12 +250,13 @@ impl Drop for Folder {
     }
 }
 
-/// `hello` with a large module more, and a small one.
-fn list(module: &Utf8Path, small: &Utf8Path) -> String {
+/// `hello` with large modules more, and a small one.
+fn list(folder: &Folder, count: usize) -> String {
+    let modules = folder.modules(count).chain([folder.small()]);
+    let modules: String = modules.map(|module| format!("module {module}\n")).collect();
     format!(
         "modaddr 0x01100000\n\ndefault-kernel fiasco -serial_esc\ndefault-bootstrap bootstrap\n\n\
-         entry {ENTRY}\nroottask moe --init=rom/hello\nmodule l4re\nmodule hello\nmodule {module}\n\
-         module {small}\n"
+         entry {ENTRY}\nroottask moe --init=rom/hello\nmodule l4re\nmodule hello\n{modules}"
     )
 }
 
@@ -263,14 +284,13 @@ fn cp_argv(folder: &Folder) -> [String; 3] {
     ["cp".to_owned(), image, copy]
 }
 
-/// Writes `pieces` pieces of bytes that nothing can compress, the same ones each time.
-fn write_noise(path: &Utf8Path, pieces: usize) -> Result<()> {
+/// Writes `pieces` pieces of bytes that nothing can compress.
+fn write_noise(path: &Utf8Path, pieces: usize, state: &mut u64) -> Result<()> {
     let mut file = fs_err::File::create(path)?;
-    let mut state = 0x9e37_79b9_7f4a_7c15;
     let mut piece = vec![0; PIECE];
     for _ in 0..pieces {
         for word in piece.chunks_exact_mut(8) {
-            word.copy_from_slice(&noise(&mut state).to_le_bytes());
+            word.copy_from_slice(&noise(state).to_le_bytes());
         }
         file.write_all(&piece)?;
     }
@@ -295,7 +315,7 @@ mod tests {
     fn scene(folder: &Utf8Path) -> Scene {
         let folder = Folder::new(folder.join("large")).unwrap();
         let (binary, tree, python) = ("/b".into(), "/t".into(), "/p".into());
-        Scene { folder, binary, tree, python }
+        Scene { folder, count: 2, binary, tree, python }
     }
 
     #[test]
@@ -314,18 +334,22 @@ mod tests {
     }
 
     #[test]
-    fn the_entry_is_hello_and_the_module_by_its_absolute_path() {
-        let list = list(Utf8Path::new("/x/module"), Utf8Path::new("/x/small"));
+    fn the_entry_is_hello_and_the_modules_by_their_absolute_paths() {
+        let room = camino_tempfile::tempdir().unwrap();
+        let folder = Folder::new(room.path().join("x")).unwrap();
+        let list = list(&folder, 2);
         assert!(list.contains("\nentry large\nroottask moe --init=rom/hello\n"), "{list}");
-        assert!(list.ends_with("\nmodule /x/module\nmodule /x/small\n"), "{list}");
+        let x = &folder.0;
+        let end = format!("\nmodule {x}/module1\nmodule {x}/module2\nmodule {x}/small\n");
+        assert!(list.ends_with(&end), "{list}");
     }
 
     #[test]
     fn noise_is_the_same_each_time_and_never_repeats() {
         let room = camino_tempfile::tempdir().unwrap();
         let [one, two] = ["one", "two"].map(|name| room.path().join(name));
-        write_noise(&one, 2).unwrap();
-        write_noise(&two, 2).unwrap();
+        write_noise(&one, 2, &mut 1).unwrap();
+        write_noise(&two, 2, &mut 1).unwrap();
         let bytes = fs_err::read(&one).unwrap();
         assert_eq!(bytes.len(), 2 * PIECE);
         assert!(bytes == fs_err::read(&two).unwrap());
@@ -334,17 +358,20 @@ mod tests {
     }
 
     #[test]
-    fn a_renewed_module_is_another_file_with_the_same_bytes() {
+    fn renewed_modules_are_other_files_with_the_same_bytes() {
         let room = camino_tempfile::tempdir().unwrap();
         let scene = scene(room.path());
-        let module = scene.folder.module();
-        fs_err::write(&module, "bytes").unwrap();
-        let old = fs_err::metadata(&module).unwrap();
+        let modules: Vec<_> = scene.folder.modules(scene.count).collect();
+        modules.iter().for_each(|module| fs_err::write(module, module.as_str()).unwrap());
+        let number = |module: &Utf8PathBuf| fs_err::metadata(module).unwrap().ino();
+        let old: Vec<_> = modules.iter().map(number).collect();
         scene.renew().unwrap();
-        let new = fs_err::metadata(&module).unwrap();
-        assert_ne!(old.ino(), new.ino());
-        assert!(new.modified().unwrap() + AGE / 2 < SystemTime::now());
-        assert_eq!(fs_err::read(&module).unwrap(), b"bytes");
+        for (module, old) in modules.iter().zip(old) {
+            let new = fs_err::metadata(module).unwrap();
+            assert_ne!(old, new.ino());
+            assert!(new.modified().unwrap() + AGE / 2 < SystemTime::now());
+            assert_eq!(fs_err::read(module).unwrap(), module.as_str().as_bytes());
+        }
     }
 
     #[test]
