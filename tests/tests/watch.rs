@@ -14,6 +14,8 @@ fn a_change_of_sources_boots_and_a_broken_one_leaves_the_old_run() {
     let tree = desk.tree_with_sources();
     let program = desk.dir().join("sources/pkg/hello/server/src/main.c");
     let good = fs_err::read_to_string(&program).unwrap();
+    // Settings, and so a folder that is watched, beside what it writes.
+    desk.write("l4re.toml", "");
     let command = format!(
         "exec \"$L4RE_TEST_BINARY\" l4re watch hello --tree {tree} >console.log 2>told.log"
     );
@@ -29,5 +31,7 @@ fn a_change_of_sources_boots_and_a_broken_one_leaves_the_old_run() {
     watch.wait(Duration::from_secs(60)).code(0);
     let told = fs_err::read_to_string(desk.dir().join("told.log")).unwrap();
     assert_eq!(told.matches("Stopped").count(), 2, "{told}");
+    // At the start and after each of two changes: what it writes itself here is none.
+    assert_eq!(told.matches("Watching").count(), 3, "{told}");
     assert!(desk.machines().is_empty());
 }

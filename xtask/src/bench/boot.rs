@@ -18,7 +18,7 @@ const GOAL: Goal =
     Goal { name: "run", tree: None, ours: "cargo l4re run", theirs: "QEMU by hand", target: 1.10 };
 const ROUNDS: u32 = 5;
 /// The application's first line.
-const LINE: &str = "Hello World!";
+pub(super) const LINE: &str = "Hello World!";
 /// The same as a regular expression that a status line which quotes it does not match.
 const PATTERN: &str = "Hello Wor[l]d!";
 
@@ -75,7 +75,8 @@ fn both(bench: &Bench<'_>, state: &Utf8Path) -> Result<Sample> {
     )
 }
 
-fn with_state(argv: &[&str], state: &Utf8Path) -> Call {
+/// The call with a twin of its own, emulated as the other side is.
+pub(super) fn with_state(argv: &[&str], state: &Utf8Path) -> Call {
     Call::new(argv.iter().copied())
         .env("XDG_STATE_HOME", state.as_str())
         .env("CARGO_L4RE_TWIN_ACCEL", by_hand::ACCELERATOR)
@@ -83,7 +84,7 @@ fn with_state(argv: &[&str], state: &Utf8Path) -> Call {
 
 /// What becomes of the process once the line was seen.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Then {
+pub(super) enum Then {
     /// It ends by itself: that is its job.
     LetEnd,
     /// It would run for ever.
@@ -91,7 +92,7 @@ enum Then {
 }
 
 /// Runs `call` and gives the time until the line was on its output.
-fn until_line(call: &Call, then: Then) -> Result<Duration> {
+pub(super) fn until_line(call: &Call, then: Then) -> Result<Duration> {
     let expression = call.expression().stdin_null().stderr_to_stdout().unchecked();
     let start = Instant::now();
     let output = expression.reader()?;

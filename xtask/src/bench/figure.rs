@@ -77,7 +77,7 @@ impl Unit {
     }
 }
 
-/// The median in milliseconds.
+/// The median in milliseconds; more than anything where there is none.
 pub(super) fn median_ms(mut times: Vec<Duration>) -> f64 {
     times.sort_unstable();
     times.get(times.len() / 2).map_or(f64::INFINITY, |time| time.as_secs_f64() * 1000.0)

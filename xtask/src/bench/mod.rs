@@ -20,6 +20,7 @@ mod sample;
 mod start;
 mod table;
 mod twin;
+mod watch;
 
 use anyhow::{Result, bail};
 use camino::Utf8PathBuf;
@@ -60,6 +61,8 @@ pub(crate) enum Measure {
     Make,
     /// `run` to the application's first line against QEMU by hand
     Run,
+    /// `watch` from a write to the application's first line, against make and QEMU by hand
+    Watch,
     /// The twin's API against moto's, and eight hello instances at once
     Twin,
     /// `--version` against the aws command line's
@@ -124,6 +127,7 @@ fn take(bench: &Bench<'_>, measure: Measure) -> Result<Vec<Outcome>> {
         }
         Measure::Console => return console::measure(bench),
         Measure::Deploy => return deploy::measure(bench),
+        Measure::Watch => return watch::measure(bench),
         Measure::Twin => {
             return Ok(twin::measure(bench)?.into_iter().chain(eight::measure(bench)?).collect());
         }

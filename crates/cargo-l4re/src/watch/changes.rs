@@ -13,7 +13,7 @@ use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{Instant, timeout_at};
 
-use super::scope::{Scope, is_of_no_interest};
+use super::scope::Scope;
 use crate::failure::Failure;
 
 /// Silence after which a change is complete: an editor writes, renames and sets times.
@@ -25,6 +25,7 @@ const LONGEST: Duration = Duration::from_secs(2);
 pub struct Changes {
     watcher: RecommendedWatcher,
     events: UnboundedReceiver<PathBuf>,
+    scope: Scope,
     watched: BTreeSet<Utf8PathBuf>,
     kept: BTreeSet<Utf8PathBuf>,
 }
@@ -42,7 +43,7 @@ impl Changes {
         });
         let watcher = watcher.map_err(not_watched)?;
         let (watched, kept) = (BTreeSet::new(), BTreeSet::new());
-        let mut changes = Self { watcher, events, watched, kept };
+        let mut changes = Self { watcher, events, scope: scope.clone(), watched, kept };
         changes.look_at(scope)?;
         Ok(changes)
     }
@@ -59,6 +60,7 @@ impl Changes {
             watched.map_err(not_watched)?;
         }
         self.watched = folders;
+        self.scope = scope.clone();
         Ok(())
     }
 
@@ -92,7 +94,7 @@ impl Changes {
 
     fn keep(&mut self, path: PathBuf) {
         if let Ok(path) = Utf8PathBuf::try_from(path)
-            && !is_of_no_interest(&path)
+            && self.scope.matters(&path)
         {
             self.kept.insert(path);
         }

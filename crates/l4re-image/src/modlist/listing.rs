@@ -4,7 +4,7 @@
 //! file and line. Where a list needs L4Re's own tools (Perl or shell code in a line that
 //! matters here), their Perl module is asked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
@@ -62,6 +62,33 @@ pub(crate) fn entries(tree: &BuildTree, options: &ListOptions) -> Result<Vec<Ent
         }));
     }
     Ok(entries)
+}
+
+/// The names of the files that a list names for an entry, its own and its includes' with them;
+/// `None` where only L4Re's tools know.
+pub(crate) fn named(
+    tree: &BuildTree,
+    options: &ListOptions,
+    entry: &str,
+) -> Option<BTreeSet<String>> {
+    let file = list_file(tree, options).ok()?;
+    let source = Source::read(&file, &variables(tree, options)).ok()?;
+    let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
+    let mut names = BTreeSet::from([name(file.as_str())]);
+    // Before the first entry, and in groups, all may be of this one.
+    let mut of_another = false;
+    for placed in &source.lines {
+        names.insert(name(placed.file.as_str()));
+        let line = Line::parse(&placed.text)?;
+        match line.command {
+            "entry" | "title" => of_another = !line.rest.eq_ignore_ascii_case(entry),
+            "group" => of_another = false,
+            _ if of_another => {}
+            _ if ["perl", "shell", "glob"].into_iter().any(|code| line.has(code)) => return None,
+            _ => names.extend(line.rest.split_whitespace().map(name)),
+        }
+    }
+    source.beyond.is_none().then_some(names)
 }
 
 /// The file that make would read (`set_ml` in L4Re's Makefile, `search_file` in ModList.pm).

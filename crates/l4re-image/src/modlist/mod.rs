@@ -7,8 +7,8 @@ mod pattern;
 mod source;
 
 pub(crate) use evaluate::{Evaluation, Listed, evaluate};
-pub(crate) use listing::entries;
 pub use listing::{Entry, ListOptions};
+pub(crate) use listing::{entries, named};
 pub(crate) use source::Source;
 
 #[cfg(test)]

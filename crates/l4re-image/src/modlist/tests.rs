@@ -45,6 +45,24 @@ fn entries_with_places_and_comments() {
 }
 
 #[test]
+fn the_files_that_a_list_names() {
+    let sample = SampleTree::new(
+        "entry a\nkernel fiasco -v\nmodule[fname=x] /d/vm.cfg\nentry b\nmodule[perl] 1",
+        "",
+    );
+    let named = || sample.tree().named_files(&ListOptions::default(), "a");
+    let names = named().unwrap();
+    for name in ["modules.list", "fiasco", "vm.cfg"] {
+        assert!(names.contains(name), "{name} in {names:?}");
+    }
+    assert!(!names.contains("console.log"));
+    for line in ["module[glob] *.cfg", "module[shell] ls", "include nowhere.list"] {
+        sample.write("src/conf/modules.list", format!("entry a\n{line}\n"));
+        assert_eq!(named(), None, "{line}");
+    }
+}
+
+#[test]
 fn includes_that_lead_nowhere_or_in_circles() {
     let sample = SampleTree::new("entry a\ninclude b.list\nentry z\n", "");
     let error = listed(&sample, &ListOptions::default()).unwrap_err().to_string();

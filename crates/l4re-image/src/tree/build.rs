@@ -3,6 +3,8 @@
 //! Invariant: an open tree has an absolute root, known sources and a known architecture.
 //! It is recognised by these three names (facts: L4Re's `Makefile`, `mk/Makeconf`).
 
+use std::collections::BTreeSet;
+
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::TreeError;
@@ -117,6 +119,13 @@ impl BuildTree {
     /// The entries that can be built here, in the order of their module list.
     pub fn entries(&self, options: &ListOptions) -> Result<Vec<Entry>, TreeError> {
         modlist::entries(self, options)
+    }
+
+    /// The names of the files, without their folders, that matter for an entry of the module
+    /// list: what the list names, and the files it consists of. `None` where it names files by
+    /// patterns or code.
+    pub fn named_files(&self, options: &ListOptions, entry: &str) -> Option<BTreeSet<String>> {
+        modlist::named(self, options, entry)
     }
 
     fn configured(root: Utf8PathBuf) -> Result<Self, TreeError> {
