@@ -65,8 +65,10 @@ fn a_debugger_finds_the_machine(said: &str) {
 fn at_a_terminal(desk: &Desk) {
     let mut terminal = desk.terminal();
     terminal.keys("stty -g > before\n");
-    terminal.keys("\"$L4RE\" l4re console --local hello --timestamps --record cast\n");
+    terminal.keys("\"$L4RE\" l4re console --local hello --timestamps --record cast -v\n");
     terminal.shows("lists keys", SOON);
+    // Before that a second one could be first.
+    terminal.shows("live console", SOON);
     terminal.shows("] Hello World!", SOON);
     terminal.keys("\r~?");
     terminal.shows("the machine runs on", SOON);

@@ -217,6 +217,7 @@ impl Joined {
 
     fn retry(&mut self) {
         if let Some(connector) = &self.connector {
+            self.merger.session_asked();
             self.session = Session::Connecting(connector.connect());
         }
     }
@@ -343,3 +344,6 @@ impl Transport for Joined {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod drops;

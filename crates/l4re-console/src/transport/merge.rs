@@ -7,12 +7,13 @@
 //! the caller gives up, later ones must reach as far as the start of that session.
 //!
 //! Invariants: no byte is handed over twice or out of order; where bytes may be missing
-//! there is a gap. Where the text repeats itself the larger overlap is taken.
+//! there is a gap. Where the text repeats itself the larger overlap is taken, and a session is
+//! taken to end where the window does, once two windows say so.
 
 use bytes::Bytes;
 
 use super::Gap;
-use super::overlap::{CERTAIN, Place, begins_within, live_start, place};
+use super::overlap::{Beginning, CERTAIN, Place, beginning, begins_within, place};
 
 /// Bytes of the stream that are kept to find overlaps: more than the largest window.
 const HISTORY: usize = 128 * 1024;
@@ -39,8 +40,10 @@ enum State {
     /// A session stands whose place in the stream is not known yet.
     Joining {
         held: Vec<u8>,
-        /// Bytes handed over when the session began: it cannot show earlier ones.
+        /// Bytes handed over when the session was asked for: it cannot show earlier ones.
         floor: u64,
+        /// Where in the stream it began, most likely.
+        likely: Option<u64>,
         /// The session has ended since.
         over: bool,
     },
@@ -56,13 +59,21 @@ pub struct Merger {
     /// Where in `history` the bytes after the last gap begin.
     run: usize,
     total: u64,
+    /// The floor of a session that was asked for.
+    asked_at: Option<u64>,
 }
 
 impl Merger {
-    /// A live session begins now; bytes of the one before that are still held back come out.
+    /// A live session is asked for now: it will begin later, and nobody knows when.
+    pub fn session_asked(&mut self) {
+        self.asked_at = Some(self.total);
+    }
+
+    /// A live session stands; bytes of the one before that are still held back come out.
     pub fn session_started(&mut self, out: &mut Vec<Merged>) {
         self.give_up(out);
-        self.state = State::Joining { held: Vec::new(), floor: self.total, over: false };
+        let floor = self.asked_at.take().unwrap_or(self.total);
+        self.state = State::Joining { held: Vec::new(), floor, likely: None, over: false };
     }
 
     /// The live session is over. Bytes that are held back wait on for a window.
@@ -116,27 +127,32 @@ impl Merger {
         if self.is_shown_later(window) {
             self.state = State::Polled;
         }
-        let (held, floor) = match &mut self.state {
+        let (held, floor, likely) = match &mut self.state {
             State::Live { .. } | State::Joining { over: true, .. } => return,
-            State::Polled => (Vec::new(), self.total),
-            State::Joining { held, floor, .. } => (std::mem::take(held), *floor),
+            State::Polled => (Vec::new(), self.total, None),
+            State::Joining { held, floor, likely, .. } => (std::mem::take(held), *floor, *likely),
         };
         let (past, run) = self.history.split_at(self.run);
         let whole = self.run > 0 || self.total == self.history.len() as u64;
         // A short repeat may be chance: the bytes are skipped and the doubt is marked.
-        let Place { end, certain: joined } = place(run, whole, window);
+        let Place { end, certain } = place(run, whole, window);
+        let joined = certain || self.total == 0;
         if !joined && begins_within(window, past) {
             // Older than the last gap, or it would hold what came after that.
-            if let State::Joining { held: place, .. } = &mut self.state {
-                *place = held;
-            }
-            return;
+            return self.hold(held, likely);
         }
         let next = end.min(window.len());
         let since_floor = usize::try_from(self.total - floor).unwrap_or(usize::MAX);
         let floor_here = if joined { end.saturating_sub(since_floor) } else { next };
-        let start = live_start(window, floor_here, next, &held);
-        if !joined && next < window.len() {
+        let total = self.total;
+        let in_stream = |at: usize| (total + at as u64).saturating_sub(end as u64);
+        let (start, likely) = match beginning(window, floor_here, next, &held) {
+            Beginning::Certain(at) => (Some(at), None),
+            Beginning::Likely(at) if !joined || likely == Some(in_stream(at)) => (Some(at), None),
+            Beginning::Likely(at) => (None, Some(in_stream(at))),
+            Beginning::Nowhere => (None, None),
+        };
+        if !certain && next < window.len() {
             self.gap(out);
             if start.is_none() && begins_within(window, &held) {
                 // More was printed since the session began than the window holds.
@@ -145,29 +161,37 @@ impl Merger {
                 return;
             }
         }
-        // What the session will show again, because a window showed it first.
-        let again = start.map_or(0, |start| end.saturating_sub(start)).min(self.history.len());
-        let mut expected = self.history[self.history.len() - again..].to_vec();
         // The last bytes may be what the session shows first; too few agree to tell.
         let unclear = if held.is_empty() { 0 } else { CERTAIN - 1 };
         let until = match start {
             None => window.len().saturating_sub(unclear),
-            Some(_) if again > 0 => window.len(),
+            Some(start) if start < end => window.len(),
             Some(start) => start,
         };
-        let new = &window[next..until.max(next)];
-        if again > 0 {
-            expected.extend_from_slice(new);
+        let begins_at = start.map(in_stream);
+        let new = Bytes::copy_from_slice(&window[next..until.max(next)]);
+        self.emit(Merged::Backlog, new, out);
+        match begins_at {
+            Some(begins_at) => self.settle(begins_at, held, out),
+            None => self.hold(held, likely),
         }
-        self.emit(Merged::Backlog, Bytes::copy_from_slice(new), out);
-        match &mut self.state {
-            State::Joining { held: place, .. } if start.is_none() => *place = held,
-            State::Joining { .. } => {
-                self.state = State::Live { expected };
-                self.live(held.into(), out);
-            }
-            State::Polled | State::Live { .. } => {}
+    }
+
+    fn hold(&mut self, bytes: Vec<u8>, place: Option<u64>) {
+        if let State::Joining { held, likely, .. } = &mut self.state {
+            (*held, *likely) = (bytes, place);
         }
+    }
+
+    /// The session began at this place of the stream, which has been handed over up to there
+    /// or further.
+    fn settle(&mut self, begins_at: u64, held: Vec<u8>, out: &mut Vec<Merged>) {
+        // What the session will show again, because a window showed it first.
+        let again = usize::try_from(self.total.saturating_sub(begins_at)).unwrap_or(usize::MAX);
+        let again = again.min(self.history.len());
+        let expected = self.history[self.history.len() - again..].to_vec();
+        self.state = State::Live { expected };
+        self.live(held.into(), out);
     }
 
     /// Whether this window, or one that continues it, shows what a session that is over has
@@ -183,14 +207,22 @@ impl Merger {
 
     /// No window joins the live bytes in time: they come after a gap of unknown size.
     pub fn give_up(&mut self, out: &mut Vec<Merged>) {
-        let State::Joining { held, over, .. } = &mut self.state else { return };
+        let State::Joining { held, likely, over, .. } = &mut self.state else { return };
         if held.is_empty() {
             return; // The first live bytes may still need a window.
         }
-        let held = std::mem::take(held);
-        self.state = if *over { State::Polled } else { State::Live { expected: Vec::new() } };
-        self.gap(out);
-        self.emit(Merged::Live, held.into(), out);
+        let (held, over) = (std::mem::take(held), *over);
+        match likely.filter(|&at| at <= self.total) {
+            Some(begins_at) => self.settle(begins_at, held, out),
+            None => {
+                self.state = State::Live { expected: Vec::new() };
+                self.gap(out);
+                self.emit(Merged::Live, held.into(), out);
+            }
+        }
+        if over {
+            self.state = State::Polled;
+        }
     }
 
     fn gap(&mut self, out: &mut Vec<Merged>) {

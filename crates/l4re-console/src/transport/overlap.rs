@@ -85,22 +85,72 @@ fn borders(pattern: &[u8]) -> Vec<usize> {
     borders
 }
 
-/// The first place at or after `floor` where `window` and `live` agree as far as both go.
+/// Where a session may have begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Beginning {
+    Nowhere,
+    /// There, and nowhere else.
+    Certain(usize),
+    /// There most likely: both end together, or nearly so.
+    Likely(usize),
+}
+
+/// The places at or after `floor` where `window` and `live` agree as far as both go.
 ///
-/// Agreement on fewer than [`CERTAIN`] bytes counts only where all that is new in the window,
-/// which begins at `next`, is all that was seen live.
-pub(super) fn live_start(window: &[u8], floor: usize, next: usize, live: &[u8]) -> Option<usize> {
-    let agrees = |at: usize| {
-        let common = live.len().min(window.len() - at);
-        common >= CERTAIN && window[at..at + common] == live[..common]
-    };
-    let certain = live.get(..CERTAIN).and_then(|start| {
-        memchr::memmem::find_iter(window.get(floor..)?, start)
-            .map(|at| at + floor)
-            .find(|&at| agrees(at))
-    });
-    let all_new = || next >= floor && live.len() >= LIKELY && window[next..] == *live;
-    certain.or_else(|| all_new().then_some(next))
+/// Text repeats itself, and a few bytes agree by chance: without doubt is only one place on
+/// which at least [`CERTAIN`] bytes agree, or where all that is new in the window, which begins
+/// at `next`, is all that was seen live.
+pub(super) fn beginning(window: &[u8], floor: usize, next: usize, live: &[u8]) -> Beginning {
+    if live.is_empty() || floor > window.len() {
+        return Beginning::Nowhere;
+    }
+    let mut certain = agreements(&window[floor..], live).map(|at| at + floor).peekable();
+    let together = window.len().checked_sub(live.len());
+    let together = together.filter(|&at| at >= floor && window[at..] == *live);
+    match (certain.next(), certain.peek(), together) {
+        (Some(only), None, _) => Beginning::Certain(only),
+        (None, _, Some(at)) if at == next && live.len() >= LIKELY => Beginning::Certain(at),
+        (_, _, Some(at)) => Beginning::Likely(at),
+        (Some(first), ..) => {
+            let ends_apart = |at: &usize| (window.len() - at).abs_diff(live.len());
+            Beginning::Likely(
+                certain
+                    .min_by_key(ends_apart)
+                    .map_or(first, |at| std::cmp::min_by_key(first, at, ends_apart)),
+            )
+        }
+        (None, ..) => Beginning::Nowhere,
+    }
+}
+
+/// All places where both agree, as far as both go, on at least [`CERTAIN`] bytes; in order.
+fn agreements(window: &[u8], live: &[u8]) -> impl Iterator<Item = usize> {
+    let pattern = &live[..live.len().min(window.len())];
+    // No place for a pattern that is too short.
+    let window = if pattern.len() < CERTAIN { &[] } else { window };
+    let borders = borders(pattern);
+    let mut places = Vec::new();
+    let mut matched = 0;
+    for (at, &byte) in window.iter().enumerate() {
+        while matched > 0 && (matched == pattern.len() || pattern[matched] != byte) {
+            matched = borders[matched - 1];
+        }
+        if pattern[matched] == byte {
+            matched += 1;
+        }
+        if matched == pattern.len() {
+            places.push(at + 1 - matched);
+        }
+    }
+    // What is cut by the window's end; a whole one there is known already.
+    if matched > 0 && matched == pattern.len() {
+        matched = borders[matched - 1];
+    }
+    while matched >= CERTAIN {
+        places.push(window.len() - matched);
+        matched = borders[matched - 1];
+    }
+    places.into_iter()
 }
 
 /// Whether `window` begins within `live` for certain.
@@ -143,17 +193,41 @@ mod tests {
 
     #[test]
     fn live_bytes_are_found_in_windows() {
+        use Beginning::{Certain, Likely, Nowhere};
         let window = b"0123456789 abcdefghijklmnop qrstuvwxyz";
-        assert_eq!(live_start(window, 0, 0, b"abcdefghijklmnop qr"), Some(11));
-        assert_eq!(live_start(window, 12, 12, b"abcdefghijklmnop qr"), None);
-        assert_eq!(live_start(window, 0, 0, b"abcdefghijklmnop qX"), None);
-        assert_eq!(live_start(window, 0, 28, b"qrstuvwxyz and more"), None);
-        assert_eq!(live_start(window, 0, 28, b"qrstuvwxyz"), Some(28));
-        assert_eq!(live_start(window, 0, 0, b"qrs"), None);
-        assert_eq!(live_start(window, 0, window.len(), b"x"), None);
+        assert_eq!(beginning(window, 0, 0, b"abcdefghijklmnop qr"), Certain(11));
+        assert_eq!(beginning(window, 12, 12, b"abcdefghijklmnop qr"), Nowhere);
+        assert_eq!(beginning(window, 0, 0, b"abcdefghijklmnop qX"), Nowhere);
+        assert_eq!(beginning(window, 0, 28, b"qrstuvwxyz and more"), Nowhere);
+        assert_eq!(beginning(window, 0, 28, b"qrstuvwxyz"), Certain(28));
+        assert_eq!(beginning(window, 0, 20, b"qrstuvwxyz"), Likely(28));
+        assert_eq!(beginning(window, 0, 0, b"qrs"), Nowhere);
+        assert_eq!(beginning(window, 0, window.len(), b""), Nowhere);
+        let lines = b"start\nHello World!\nHello World!\nHello World!\n";
+        assert_eq!(beginning(lines, 0, 0, &lines[19..]), Likely(19));
+        assert_eq!(beginning(lines, 20, 20, &lines[19..]), Nowhere);
+        assert_eq!(
+            beginning(lines, 0, 0, b"Hello World!\nHello World!\nHello World!\nHe"),
+            Likely(6)
+        );
     }
 
     proptest! {
+        #[test]
+        fn all_agreements_are_found(
+            window in proptest::collection::vec(0u8..2, 0..80),
+            live in proptest::collection::vec(0u8..2, 0..60),
+            from in 0usize..80,
+        ) {
+            let live = [window.get(from..).unwrap_or_default(), &live[..]].concat();
+            let agrees = |&at: &usize| {
+                let common = live.len().min(window.len() - at);
+                common >= CERTAIN && window[at..at + common] == live[..common]
+            };
+            let slow: Vec<_> = (0..window.len()).filter(agrees).collect();
+            prop_assert_eq!(agreements(&window, &live).collect::<Vec<_>>(), slow);
+        }
+
         #[test]
         fn the_longest_repeat_is_found(
             history in proptest::collection::vec(0u8..2, 0..12),

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use camino::Utf8Path;
 use tokio::sync::{broadcast, mpsc, watch};
 
+use super::unattended;
 use crate::console::ConsoleLog;
 
 /// How many pieces of output wait for a slow session.
@@ -54,20 +55,38 @@ impl Console {
         })
     }
 
-    /// What the twin prints in the guest's place.
+    /// What the guest printed, or the twin in its place: for the log and the session.
     pub(crate) fn print(&self, bytes: &[u8]) {
-        if let Err(error) = lock(&self.log).append(bytes) {
-            tracing::error!("cannot write a console's log: {error}");
-        }
-        self.show(bytes);
+        self.put(&mut lock(&self.log), bytes);
     }
 
-    /// What the guest printed, which QEMU has written in the log already.
-    pub(crate) fn show(&self, bytes: &[u8]) {
-        if let Err(error) = lock(&self.log).keep_bounded(bytes.len()) {
-            tracing::error!("cannot shorten a console's log: {error}");
+    /// Takes what was printed before QEMU knew of this daemon; `waiting` gives what it has sent
+    /// since and nobody has read.
+    pub(crate) fn catch_up(&self, mut waiting: impl FnMut() -> Vec<u8>) {
+        let mut log = lock(&self.log);
+        let mut sent = waiting();
+        let least = sent.len();
+        let missed = log.missed().unwrap_or_else(|error| {
+            tracing::error!("cannot read a console's record: {error}");
+            Vec::new()
+        });
+        sent.extend(waiting());
+        let known = match missed.is_empty() {
+            true => 0,
+            false => unattended::known(&missed, &sent, least),
+        };
+        self.put(&mut log, &missed);
+        self.put(&mut log, &sent[known..]);
+    }
+
+    fn put(&self, log: &mut ConsoleLog, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
         }
-        // No session is no error.
+        if let Err(error) = log.append(bytes) {
+            tracing::error!("cannot write a console's log: {error}");
+        }
+        // Under the lock, so that both have it in the same order. No session is no error.
         let _ = self.live.send(Bytes::copy_from_slice(bytes));
     }
 

@@ -1,6 +1,6 @@
-//! The console's log on disk, which QEMU writes, so that nothing is lost while no daemon is
-//! there. Invariant: bounded; what had to go is marked where it went, and the end is always
-//! there, since the API answers with it.
+//! The console's log on disk: what the guest printed, byte by byte. What it printed while no
+//! daemon was there is taken from QEMU's own record. Invariant: bounded; what had to go is
+//! marked where it went, and the end is always there, since the API answers with it.
 
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::FileExt as _;
@@ -9,6 +9,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
 use rustix::fs::FallocateFlags;
 
+use super::unattended;
 use crate::state::files;
 
 /// The most that a log takes on disk.
@@ -23,12 +24,13 @@ const BLOCK: u64 = 64 * 1024;
 /// What the API shows.
 const SHOWN: u64 = 64 * 1024;
 
-/// The log's file in an instance's directory: QEMU appends to it, too.
-pub(crate) const LOG: &str = "console.log";
+/// The log's file in an instance's directory.
+const LOG: &str = "console.log";
 
 /// The log of one instance.
 #[derive(Debug)]
 pub(crate) struct ConsoleLog {
+    dir: Utf8PathBuf,
     file: fs::File,
     /// How much came since its size was looked at.
     unseen: u64,
@@ -39,28 +41,43 @@ impl ConsoleLog {
     pub(crate) fn create(dir: &Utf8Path) -> io::Result<Self> {
         fs::write(Self::path(dir), [])?;
         let _ = fs::remove_file(Self::snapshot_path(dir));
-        Self::reopen(dir)
+        let _ = fs::remove_file(dir.join(unattended::RECORD));
+        Self::open(dir)
     }
 
-    /// Goes on with the log that is there.
+    /// Goes on with the log that is there, and with what was printed since.
     pub(crate) fn reopen(dir: &Utf8Path) -> io::Result<Self> {
+        let mut log = Self::open(dir)?;
+        log.append(&log.missed()?)?;
+        Ok(log)
+    }
+
+    /// What the guest printed that is not in the log yet.
+    pub(super) fn missed(&self) -> io::Result<Vec<u8>> {
+        unattended::since(&self.dir, &Self::tail(&self.dir)?)
+    }
+
+    fn open(dir: &Utf8Path) -> io::Result<Self> {
         let path = Self::path(dir);
         let open = std::fs::OpenOptions::new().create(true).append(true).open(&path)?;
-        Ok(Self { file: fs::File::from_parts(open, path.into_std_path_buf()), unseen: LOOK })
+        let file = fs::File::from_parts(open, path.into_std_path_buf());
+        Ok(Self { dir: dir.to_owned(), file, unseen: LOOK })
     }
 
-    /// Adds what the twin says itself.
+    /// Adds what was printed.
     pub(crate) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes)
+        self.file.write_all(bytes)?;
+        self.keep_bounded(bytes.len())
     }
 
     /// Frees the middle of a log that has grown too large by so much that came.
-    pub(crate) fn keep_bounded(&mut self, came: usize) -> io::Result<()> {
+    fn keep_bounded(&mut self, came: usize) -> io::Result<()> {
         self.unseen += came as u64;
         if self.unseen < LOOK {
             return Ok(());
         }
         self.unseen = 0;
+        unattended::keep_bounded(&self.dir)?;
         let metadata = self.file.metadata()?;
         if std::os::unix::fs::MetadataExt::blocks(&metadata) * 512 > LIMIT {
             self.cut(metadata.len())?;
@@ -135,13 +152,29 @@ mod tests {
     }
 
     #[test]
+    fn what_was_printed_without_a_daemon_is_there_afterwards() {
+        let dir = camino_tempfile::tempdir().unwrap();
+        let mut log = ConsoleLog::create(dir.path()).unwrap();
+        log.append(b"iPXE, then ").unwrap();
+        unattended::begin(dir.path(), &ConsoleLog::tail(dir.path()).unwrap()).unwrap();
+        log.append(b"MOE: Hello").unwrap();
+        let record = dir.path().join(unattended::RECORD);
+        let mut record = fs::OpenOptions::new().append(true).open(record).unwrap();
+        record.write_all(b"MOOE: Hello world").unwrap();
+        drop(log);
+        for _ in 0..2 {
+            ConsoleLog::reopen(dir.path()).unwrap();
+            assert_eq!(ConsoleLog::tail(dir.path()).unwrap(), b"iPXE, then MOE: Hello world");
+        }
+    }
+
+    #[test]
     fn a_log_that_never_ends_is_cut_with_a_mark() {
         let dir = camino_tempfile::tempdir().unwrap();
         let mut log = ConsoleLog::create(dir.path()).unwrap();
         log.append(b"first line\n").unwrap();
         for _ in 0..40 {
             log.append(&vec![b'x'; 1024 * 1024]).unwrap();
-            log.keep_bounded(1024 * 1024).unwrap();
         }
         log.append(b"last line\n").unwrap();
         let path = ConsoleLog::path(dir.path());

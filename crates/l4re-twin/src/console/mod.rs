@@ -3,7 +3,9 @@
 mod live;
 mod log;
 mod ssh;
+mod unattended;
 
 pub(crate) use live::{Console, Input};
-pub(crate) use log::{ConsoleLog, LOG};
+pub(crate) use log::ConsoleLog;
 pub(crate) use ssh::{SerialServer, host_key};
+pub(crate) use unattended::{RECORD, begin as begin_record};

@@ -97,8 +97,8 @@ pub(super) const SHUTDOWN_TRACE: &str = "qemu_system_shutdown_request";
 pub(super) fn talk(option: &mut impl FnMut(&str, String)) {
     option("chardev", "socket,id=qmp,fd=0,server=on,wait=off".into());
     option("mon", "chardev=qmp,mode=control".into());
-    // QEMU writes the log itself: no output is lost while no daemon is there.
-    let log = crate::console::LOG;
+    // QEMU records it, too: no output is lost while no daemon is there.
+    let log = crate::console::RECORD;
     let serial = format!("socket,id=serial,fd=1,server=on,wait=on,logfile={log},logappend=on");
     option("chardev", serial);
     option("serial", "chardev:serial".into());

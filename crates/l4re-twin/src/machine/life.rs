@@ -8,14 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::unix::OwnedWriteHalf;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
 
-use crate::console::{Console, ConsoleLog, Input};
+use crate::console::{Console, ConsoleLog, Input, begin_record};
 use crate::machine::argv::qemu_argv;
 use crate::machine::plan::{Prepared, followed_disk, prepare, release};
 use crate::machine::process::{Process, adopt, forget, spawn, was_left};
-use crate::machine::qmp::{Command, Events, connect};
+use crate::machine::qmp::{Command, Event, Events, connect};
 use crate::machine::registry::Control;
 use crate::machine::screen::PICTURE;
 use crate::machine::watch::{End, Round, Running, Watch, last_words, until};
@@ -195,7 +195,9 @@ impl Life {
     async fn start(&mut self, prepared: &Prepared) -> io::Result<Round> {
         let argv = qemu_argv(&prepared.machine);
         tracing::info!(instance = self.id, "{}", argv.join(" "));
-        let process = spawn(argv, &self.twin.store.instance_dir(&self.id)).await?;
+        let dir = self.twin.store.instance_dir(&self.id);
+        begin_record(&dir, &ConsoleLog::tail(&dir)?)?;
+        let process = spawn(argv, &dir).await?;
         self.attend(process, Start::Anew).await
     }
 
@@ -215,6 +217,7 @@ impl Life {
                 let mut watch = Watch::new(dir.clone(), process.kvm, graceful, commands, input);
                 if start == Start::Found {
                     watch.give(Command::Status).await;
+                    self.catch_up(&mut running, &mut events, &mut watch).await;
                 }
                 self.watch(&mut running, &mut events, &mut break_requests, &mut watch).await
             }
@@ -227,6 +230,18 @@ impl Life {
         }
         forget(&dir);
         Ok(round.unwrap_or_else(|| Round::Over(End::Died(last_words(&dir)))))
+    }
+
+    /// Takes what the guest has printed so far. When QEMU has answered, it has taken the
+    /// connection to the serial port, too, and what is printed from then on comes there.
+    async fn catch_up(&self, process: &mut Running, events: &mut Events, watch: &mut Watch) {
+        while let Some(event) = events.next().await {
+            watch.event(event, process, &self.twin);
+            if matches!(event, Event::Lives | Event::Ended) {
+                break;
+            }
+        }
+        self.console.catch_up(|| unread(&process.serial));
     }
 
     /// Carries the guest's output until QEMU has ended; says why if it was meant to.
@@ -247,7 +262,7 @@ impl Life {
             tokio::select! {
                 read = process.serial.read(&mut buffer) => match read {
                     Ok(count) if count > 0 => {
-                        self.console.show(&buffer[..count]);
+                        self.console.print(&buffer[..count]);
                         watch.answer_banner(&buffer[..count]);
                     }
                     // QEMU's end of the socket is closed by its end and by nothing else. What
@@ -330,6 +345,18 @@ async fn next_round(control: &mut mpsc::UnboundedReceiver<Control>) -> Round {
             None => Round::Over(End::Told(Ending::Now)),
         };
     }
+}
+
+/// What has come and was not read.
+fn unread(serial: &OwnedReadHalf) -> Vec<u8> {
+    let mut all = Vec::new();
+    let mut buffer = [0; 4096];
+    while let Ok(count) = serial.try_read(&mut buffer)
+        && count > 0
+    {
+        all.extend_from_slice(&buffer[..count]);
+    }
+    all
 }
 
 async fn type_to_guest(

@@ -80,7 +80,8 @@ pub(crate) async fn spawn(argv: Vec<String>, dir: &Utf8Path) -> io::Result<Proce
 
 /// The QEMU that an earlier daemon left in a directory, if it still lives.
 pub(crate) async fn adopt(dir: &Utf8Path) -> io::Result<Option<Process>> {
-    let (Ok(qmp), Ok(serial)) = (connect(dir, MONITOR), connect(dir, SERIAL)) else {
+    // In this order: who answers at the monitor has seen who waits at the serial port.
+    let (Ok(serial), Ok(qmp)) = (connect(dir, SERIAL), connect(dir, MONITOR)) else {
         return Ok(None);
     };
     // Its sockets listen from before its start; its id comes a moment later.

@@ -21,6 +21,8 @@ pub(crate) enum Event {
     Stopped,
     /// The answer to [`Command::Status`] is that the guest has ended, by reset or shutdown.
     Ended,
+    /// The answer to [`Command::Status`] is another one.
+    Lives,
 }
 
 /// The commands that the twin gives.
@@ -74,8 +76,8 @@ fn parse(line: &str) -> Option<Event> {
     if let Some(error) = message.error {
         tracing::warn!("QEMU refuses a command: {error}");
     }
-    if message.answer["status"] == "shutdown" {
-        return Some(Event::Ended);
+    if let Some(status) = message.answer["status"].as_str() {
+        return Some(if status == "shutdown" { Event::Ended } else { Event::Lives });
     }
     match message.event?.as_str() {
         "SHUTDOWN" if message.data["reason"] == "guest-reset" => Some(Event::ShutdownByReset),
@@ -127,7 +129,10 @@ mod tests {
         assert_eq!(shutdown(true, "guest-shutdown"), Some(Event::ShutdownByGuest));
         assert_eq!(shutdown(false, "host-signal"), None);
         let status = |name: &str| parse(&json!({"return": {"status": name}}).to_string());
-        assert_eq!((status("shutdown"), status("running")), (Some(Event::Ended), None));
+        assert_eq!(
+            (status("shutdown"), status("running")),
+            (Some(Event::Ended), Some(Event::Lives))
+        );
         assert_eq!(parse("{\"event\": \"RESET\", \"data\": {}}"), None);
         for noise in ["", "{", "[]", "{\"return\": {}}", "{\"event\": 3}", "{\"QMP\": {}}"] {
             assert_eq!(parse(noise), None, "{noise}");
