@@ -35,7 +35,7 @@ impl Narrator {
                 let bar = shell.progress().bytes("Uploading", size);
                 put(&self.upload, Some(bar));
                 let size = bytesize::ByteSize::b(size).display().iec();
-                let line = format!("{size} to s3://{bucket}/{key}");
+                let line = format!("{size} to s3://{bucket}/{}", short(&key));
                 *self.uploading.lock().unwrap_or_else(PoisonError::into_inner) = Some(line);
             }
             Event::UploadProgress { sent, .. } => {
@@ -44,7 +44,8 @@ impl Narrator {
             }
             Event::StoreAwaited { key, elapsed } => {
                 let waited = elapsed.as_secs();
-                shell.status("Waiting", format_args!("for the store, {waited} s ({key})"));
+                shell
+                    .status("Waiting", format_args!("for the store, {waited} s ({})", short(&key)));
             }
             Event::Uploaded { key, size, elapsed } => {
                 self.tell_upload();
@@ -54,7 +55,7 @@ impl Narrator {
                 }));
             }
             Event::UploadSkipped { key } => {
-                shell.status("Unchanged", format_args!("{key} is there already"));
+                shell.status("Unchanged", format_args!("{} is there already", short(&key)));
                 self.json("upload", json!({ "key": key, "reused": true }));
             }
             Event::Launching { instance_type, zone, spot } => {
@@ -162,6 +163,18 @@ impl Narrator {
     }
 }
 
+/// A key as people read it: the image's sum by its first digits.
+fn short(key: &str) -> String {
+    const SUM: usize = 64;
+    const ENOUGH: usize = 12;
+    let is_sum = |part: &str| part.len() == SUM && part.bytes().all(|b| b.is_ascii_hexdigit());
+    let part = |part: &str| match is_sum(part) {
+        true => format!("{}…", &part[..ENOUGH]),
+        false => part.to_owned(),
+    };
+    key.split('/').map(part).collect::<Vec<_>>().join("/")
+}
+
 /// Where a launch is tried.
 fn place(zone: Option<String>, spot: bool) -> String {
     let zone = zone.map(|zone| format!(" in {zone}")).unwrap_or_default();
@@ -176,4 +189,16 @@ fn put(slot: &Mutex<Option<ProgressBar>>, bar: Option<ProgressBar>) -> Option<Pr
         old.finish_and_clear();
     }
     old
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sum_is_told_by_its_first_digits() {
+        let key = format!("l4re/{}/hello.efi", "0123456789abcdef".repeat(4));
+        assert_eq!(short(&key), "l4re/0123456789ab…/hello.efi");
+        assert_eq!(short("l4re/hello.efi"), "l4re/hello.efi");
+    }
 }

@@ -25,7 +25,7 @@ pub fn render(markdown: &str, width: u16) -> String {
             }
             text.push_str(&match line.starts_with('|') {
                 true => table(&block, width),
-                false => format!("{}\n", words(&block.join("\n"))),
+                false => filled(&words(&block.join("\n")), usize::from(width)),
             });
         }
     }
@@ -40,6 +40,47 @@ fn is_fence(line: &str) -> bool {
 fn goes_on(first: &str, next: &str) -> bool {
     let other = next.is_empty() || next.starts_with(['#', '<']) || is_fence(next);
     !first.is_empty() && !other && first.starts_with('|') == next.starts_with('|')
+}
+
+/// A paragraph or list in lines no longer than `width`; what goes on is below its item's text.
+fn filled(text: &str, width: usize) -> String {
+    let mut items: Vec<(usize, String)> = Vec::new();
+    for line in text.lines() {
+        match (marker(line), items.last_mut()) {
+            (0, Some((_, item))) => item.push_str(&format!(" {}", line.trim_start())),
+            (indent, _) => items.push((indent, line.to_owned())),
+        }
+    }
+    if items.is_empty() {
+        return "\n".to_owned();
+    }
+    items.iter().map(|(indent, item)| wrapped(item, *indent, width)).collect()
+}
+
+/// The width of a list's `- ` or `1. ` at the beginning of a line.
+fn marker(line: &str) -> usize {
+    let digits = line.bytes().take_while(u8::is_ascii_digit).count();
+    match (digits, &line.as_bytes()[digits..]) {
+        (0, [b'-', b' ', ..]) => 2,
+        (1.., [b'.', b' ', ..]) => digits + 2,
+        _ => 0,
+    }
+}
+
+fn wrapped(text: &str, indent: usize, width: usize) -> String {
+    let (mut lines, mut column) = (String::new(), 0);
+    for word in text.split(' ') {
+        let length = word.chars().count();
+        if column > indent && column + 1 + length > width {
+            lines.push_str(&format!("\n{:indent$}{word}", ""));
+            column = indent + length;
+        } else {
+            let blank = if column > 0 { " " } else { "" };
+            lines.push_str(&format!("{blank}{word}"));
+            column += blank.len() + length;
+        }
+    }
+    lines + "\n"
 }
 
 /// A table's rows in columns; the second row only says where the heading ends.
@@ -116,10 +157,8 @@ mod tests {
             [
                 "Title",
                 "",
-                "See the",
-                "twin and [[entry]].",
-                "(A drawing: It",
-                "runs.)",
+                "See the twin and [[entry]].",
+                "(A drawing: It runs.)",
                 "",
                 "    $ a [b](c)",
                 "",
@@ -127,6 +166,17 @@ mod tests {
                 " a    x | y"
             ]
         );
+    }
+
+    #[test]
+    fn text_keeps_to_the_width_and_lists_stay_lists() {
+        let page =
+            "One two three four\nfive six.\n\n1. first item goes on\n   and on\n2. second\n- a b\n";
+        assert_eq!(
+            render(page, 14),
+            "One two three\nfour five six.\n\n1. first item\n   goes on and\n   on\n2. second\n- a b\n"
+        );
+        assert_eq!(render("a-word-without-end b\n", 5), "a-word-without-end\nb\n");
     }
 
     #[test]

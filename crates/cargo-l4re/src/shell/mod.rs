@@ -124,11 +124,22 @@ impl Shell {
         std::io::stdout().is_terminal()
     }
 
-    /// Width for text: the terminal's, at most what reads well.
+    /// Width for text: the terminal's, also behind a pager, at most what reads well.
     pub fn width(&self) -> u16 {
         const READABLE: u16 = 100;
         let size = rustix::termios::tcgetwinsize(rustix::stdio::stdout());
+        let size = size.or_else(|_| rustix::termios::tcgetwinsize(rustix::stdio::stderr()));
         size.map_or(READABLE, |size| size.ws_col.clamp(40, READABLE))
+    }
+
+    /// A table on stdout; a narrow terminal gets it without the columns in `least`, as many of
+    /// them as it has no room for, the first ones first.
+    pub fn table(&self, mut table: Table, least: &[&str]) -> std::io::Result<()> {
+        let size = rustix::termios::tcgetwinsize(rustix::stdio::stdout());
+        if let Some(width) = size.ok().map(|size| size.ws_col).filter(|width| *width > 0) {
+            table.narrow_to(width, least);
+        }
+        self.result(table)
     }
 
     /// Whether colours are to be shown on stdout.

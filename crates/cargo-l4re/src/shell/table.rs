@@ -1,10 +1,13 @@
 //! Plain tables: columns of words, two spaces apart, no lines; they can be cut and grepped.
 
-use comfy_table::ContentArrangement;
+use comfy_table::{ColumnConstraint, ContentArrangement};
 
 /// A table for stdout.
 #[derive(Debug)]
-pub struct Table(comfy_table::Table);
+pub struct Table {
+    table: comfy_table::Table,
+    headings: Vec<String>,
+}
 
 impl Table {
     /// A table with these headings, or with none.
@@ -15,17 +18,56 @@ impl Table {
         if !headings.is_empty() {
             table.set_header(headings);
         }
-        Self(table)
+        Self { table, headings: headings.iter().map(|&heading| heading.to_owned()).collect() }
     }
 
     /// Adds a row.
     pub fn row<const N: usize>(&mut self, cells: [String; N]) {
-        self.0.add_row(cells);
+        self.table.add_row(cells);
+    }
+
+    /// Leaves out columns of `least`, in that order, until the rest has room in `width`.
+    pub fn narrow_to(&mut self, width: u16, least: &[&str]) {
+        let mut widths = self.table.column_max_content_widths();
+        for wanted in least {
+            let total: u16 = widths.iter().filter(|width| **width > 0).map(|width| width + 2).sum();
+            let Some(at) = self.headings.iter().position(|heading| heading == wanted) else {
+                continue;
+            };
+            // The last column's blank is trimmed.
+            if total <= width + 1 {
+                return;
+            }
+            if let Some(column) = self.table.column_mut(at) {
+                column.set_constraint(ColumnConstraint::Hidden);
+                widths[at] = 0;
+            }
+        }
     }
 }
 
 impl std::fmt::Display for Table {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0.trim_fmt())
+        f.write_str(&self.table.trim_fmt())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_least_columns_go_where_there_is_no_room() {
+        let lines = |width: u16| {
+            let mut table = Table::new(&["NAME", "ZONE", "ID"]);
+            table.row(["hello".to_owned(), "eu-central-1a".to_owned(), "i-0123".to_owned()]);
+            table.narrow_to(width, &["ZONE", "ID"]);
+            table.to_string()
+        };
+        let whole = " NAME   ZONE           ID\n hello  eu-central-1a  i-0123";
+        assert_eq!(lines(29), whole);
+        assert_eq!(lines(28), " NAME   ID\n hello  i-0123");
+        assert_eq!(lines(5), " NAME\n hello");
+        assert!(whole.lines().all(|line| line.len() <= 29));
     }
 }

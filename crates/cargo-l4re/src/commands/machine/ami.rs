@@ -168,7 +168,7 @@ async fn list(context: &Context, connection: &Connection) -> Result<(), Failure>
         shell.json("ami", &message(own))?;
         table.row(row(own));
     }
-    shell.result(table)?;
+    shell.table(table, &["OWNER", "MADE", "HOLDS", "ARCH"])?;
     Ok(())
 }
 

@@ -97,7 +97,7 @@ fn report(
         }
     }
     if removed > 0 {
-        context.shell.result(table)?;
+        context.shell.table(table, &["OWNER", "NAME"])?;
     }
     match (nothing, dry_run) {
         (true, _) => context.shell.status("None", "nothing is past its expiry"),

@@ -30,6 +30,9 @@ pub struct Arguments {
     owner: Option<String>,
 }
 
+/// What a narrow terminal does not get, in this order: the name does for all commands.
+const LEAST: [&str; 6] = ["OWNER", "ZONE", "AGE", "ID", "SPENT", "TYPE"];
+
 /// Runs `ps`.
 pub fn ps(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failure> {
     let ready = instance::connect(context, arguments.end)?;
@@ -60,7 +63,7 @@ pub fn ps(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failure> 
     }
     match machines.is_empty() {
         true => context.shell.status("None", "no instances"),
-        false => context.shell.result(table)?,
+        false => context.shell.table(table, &LEAST)?,
     }
     for source in sources {
         let of = "on demand; SPENT counts from the last start";
