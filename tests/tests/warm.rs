@@ -46,6 +46,10 @@ fn a_machine_that_was_not_parked_gets_new_user_data() {
     desk.l4re(&["deploy", "--local", "--on", "hello", efi.trim()]).code(6).says("ELF images only");
     let words = [&on[..], &["panic", "--expect", "never"]].concat();
     desk.start(&words).wait(BOOT).code(9).says("Restarted").says("panic");
+    // The tags tell what runs now: the same launch finds it, another one it is in the way of.
+    let again = ["deploy", "--local", "--metal", "--detach", "--name", "hello", "--tree", &tree];
+    desk.l4re(&[&again[..], &["panic"]].concat()).code(0).says("Found i-");
+    desk.l4re(&[&again[..], &["hello"]].concat()).code(6).says("already running");
     desk.l4re(&["rm", "--local", "hello"]).code(0);
 }
 

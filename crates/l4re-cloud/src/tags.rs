@@ -1,6 +1,7 @@
 //! Tags: the only place where state is kept, so that any machine sees the same `ps`.
 //!
-//! Invariant: all tags are set by the call that makes a resource, never afterwards.
+//! Invariant: all tags are set by the call that makes a resource. Afterwards only those change
+//! that say which image an instance boots, and how far a snapshot has come.
 
 use aws_sdk_ec2::types::Tag;
 use jiff::Timestamp;

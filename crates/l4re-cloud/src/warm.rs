@@ -4,8 +4,9 @@
 //! machine waits, and putting it there is all; later, a new object and a reboot. Any other
 //! machine has the script as its user data, which changes only while it is stopped.
 //!
-//! Invariants: a command that was killed can be repeated and ends the same; the tag
-//! `l4re:image` is set anew, all others stay, the expiry among them.
+//! Invariants: a command that was killed can be repeated and ends the same; the tags
+//! `l4re:image` and `l4re:launch` are set anew, so that what asks for the same launch later
+//! finds it; all others stay, the expiry among them.
 
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use aws_sdk_ec2::types::{Image, SecureBlobAttributeValue, Tag};
 use jiff::Timestamp;
 use l4re_image::{Arch, Kind};
 
+use crate::attempt::{LaunchOptions, launch_sum};
 use crate::connect::Cloud;
 use crate::error::CloudError;
 use crate::instance::{Instance, InstanceState};
@@ -128,12 +130,17 @@ impl Cloud {
             ..ScriptOptions::new(&object.url, file_name(image.arch, image.kind))
         })?;
         let instance = &warm.instance;
+        let noted = tags_of(image, options);
         let way = match Slot::of(instance) {
-            Some(slot) => self.boot_from_slot(instance, &slot, &script, image).await?,
-            None => self.boot_from_user_data(instance, script, image).await?,
+            Some(slot) => self.boot_from_slot(instance, &slot, &script, &noted).await?,
+            None => self.boot_from_user_data(instance, script, &noted).await?,
         };
         let mut instance = instance.clone();
         instance.image.clone_from(&image.sha256);
+        for (key, value) in noted {
+            instance.tags.retain(|(known, _)| known != key);
+            instance.tags.push((key.to_owned(), value));
+        }
         instance.state = match way {
             Way::Restart => InstanceState::Pending,
             _ => instance.state,
@@ -147,21 +154,20 @@ impl Cloud {
         instance: &Instance,
         slot: &Slot,
         script: &str,
-        image: &ImageFacts,
+        noted: &Noted,
     ) -> Result<Way, CloudError> {
         let expires = instance.expires.unwrap_or(Timestamp::MAX);
         let given = instance.image.is_some();
         if !given && self.put_script(slot, script, expires, true).await? {
-            self.note_image(instance, image).await?;
+            self.note(instance, noted).await?;
             return self.start_if_stopped(instance, Way::Waiting).await;
         }
         self.put_script(slot, script, expires, false).await?;
         if instance.state != InstanceState::Running {
-            self.note_image(instance, image).await?;
+            self.note(instance, noted).await?;
             return self.start_if_stopped(instance, Way::Reboot).await;
         }
-        let (rebooted, noted) =
-            tokio::join!(self.reboot(instance), self.note_image(instance, image));
+        let (rebooted, noted) = tokio::join!(self.reboot(instance), self.note(instance, noted));
         rebooted.and(noted)?;
         Ok(Way::Reboot)
     }
@@ -181,7 +187,7 @@ impl Cloud {
         &self,
         instance: &Instance,
         script: String,
-        image: &ImageFacts,
+        noted: &Noted,
     ) -> Result<Way, CloudError> {
         match instance.state {
             InstanceState::Stopped | InstanceState::Stopping => {}
@@ -192,15 +198,16 @@ impl Cloud {
         let request =
             self.ec2().modify_instance_attribute().instance_id(&instance.id).user_data(script);
         self.call("ec2:ModifyInstanceAttribute", request.send()).await?;
-        self.note_image(instance, image).await?;
+        self.note(instance, noted).await?;
         self.start(instance).await?;
         Ok(Way::Restart)
     }
 
-    async fn note_image(&self, instance: &Instance, image: &ImageFacts) -> Result<(), CloudError> {
-        let sum = image.sha256.as_deref().unwrap_or("unknown");
-        let tag = Tag::builder().key(tags::IMAGE).value(sum).build();
-        let request = self.ec2().create_tags().resources(&instance.id).tags(tag);
+    async fn note(&self, instance: &Instance, noted: &Noted) -> Result<(), CloudError> {
+        let tag =
+            |(key, value): &(&'static str, String)| Tag::builder().key(*key).value(value).build();
+        let tags = Some(noted.iter().map(tag).collect());
+        let request = self.ec2().create_tags().resources(&instance.id).set_tags(tags);
         self.call("ec2:CreateTags", request.send()).await.map(drop)
     }
 
@@ -214,6 +221,17 @@ impl Cloud {
             Err(error) => Err(error),
         }
     }
+}
+
+/// Tags that another image changes.
+type Noted = [(&'static str, String); 2];
+
+/// What the instance would say of itself had it been launched with the image.
+fn tags_of(image: &ImageFacts, options: &RedeployOptions) -> Noted {
+    let launch =
+        LaunchOptions { command_line: options.command_line.clone(), ..LaunchOptions::default() };
+    let sum = image.sha256.as_deref().unwrap_or("unknown");
+    [(tags::IMAGE, sum.to_owned()), (tags::LAUNCH, launch_sum(image, &launch))]
 }
 
 /// The firmware that a machine started with: the AMI's wish where the type leaves a choice,
