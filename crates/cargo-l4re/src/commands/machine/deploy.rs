@@ -15,6 +15,7 @@ use l4re_image::Image;
 use serde_json::json;
 
 use super::flags::{JudgeFlags, MachineFlags};
+use super::run;
 use crate::commands::Context;
 use crate::commands::flags::ImageFlags;
 use crate::complete;
@@ -144,14 +145,14 @@ async fn to_console(
         instance::ready_again(context, connection, machine);
         return told;
     }
-    let ending = match told {
-        Ok(()) => instance::attach(context, connection, machine, attachment, interrupt).await,
-        Err(failure) => Err(failure),
+    let attached = async {
+        told?;
+        instance::attach(context, connection, machine, attachment, interrupt).await
     };
     // The machine first: nothing that went wrong with the console may keep it.
-    let ended = match arguments.rm {
-        true => super::run::remove(context, connection, machine, begin).await,
-        false => Ok(()),
+    let (ending, ended) = match arguments.rm {
+        true => run::and_then(attached, run::remove(context, connection, machine, begin)).await,
+        false => (attached.await, Ok(())),
     };
     if let Ok(Ending { over: false, .. }) | Err(_) = &ending
         && !arguments.rm

@@ -3,10 +3,12 @@
 //! Builds, boots on the twin by the same path as on EC2, shows the console, and terminates
 //! the instance at the end, whatever the end is.
 
+use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use futures::FutureExt;
 use l4re_cloud::{CloudError, Instance, InstanceState};
 use l4re_console::escape::Leaving;
 
@@ -75,13 +77,23 @@ async fn to_verdict(
     let launch = instance::launch(context, connection, source, recipe, interrupt).await?;
     attachment.image = instance::expected_of(&launch.image).ok();
     let machine = &launch.launched.instance;
-    let ending = instance::attach(context, connection, machine, attachment, interrupt).await;
+    let attached = instance::attach(context, connection, machine, attachment, interrupt);
     // First of all the machine's end; what the console said can wait.
-    let ended = remove(context, connection, machine, begin).await;
+    let (ending, ended) = and_then(attached, remove(context, connection, machine, begin)).await;
     let ending = ending?;
     instance::phases(context, &ending);
     ended?;
     instance::judged(context, ending)
+}
+
+/// Works with a machine and then ends it, come what may: a panic goes on only after that.
+pub async fn and_then<T, U>(work: impl Future<Output = T>, end: impl Future<Output = U>) -> (T, U) {
+    let worked = AssertUnwindSafe(work).catch_unwind().await;
+    let ended = end.await;
+    match worked {
+        Ok(worked) => (worked, ended),
+        Err(panic) => resume_unwind(panic),
+    }
 }
 
 /// Terminates an instance. On the desk it is waited for; EC2 takes minutes over what it has
@@ -106,4 +118,24 @@ pub async fn remove(
     let after = begin.elapsed().as_secs_f64();
     context.shell.status("Stopped", format_args!("{name} ({}) after {after:.1} s", machine.id));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::panic::catch_unwind;
+
+    use super::*;
+
+    #[test]
+    fn a_machine_is_ended_also_after_a_panic() {
+        let ended = Cell::new(false);
+        let end = || async { ended.set(true) };
+        let panicking = || panic!("a test's own");
+        let work = async { panicking() };
+        let both = AssertUnwindSafe(|| futures::executor::block_on(and_then(work, end())));
+        assert!(catch_unwind(both).is_err() && ended.get());
+        let both = futures::executor::block_on(and_then(async { 1 }, async { 2 }));
+        assert_eq!(both, (1, 2));
+    }
 }
