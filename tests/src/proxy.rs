@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 /// No side is waited for longer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What the target of a request for prices begins with.
+const PRICES: &[u8] = b"AWSPriceListService.";
+
 /// Where time stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hold {
@@ -94,8 +97,9 @@ impl Shared {
     /// One request and its answer; connections are not used twice.
     fn pass(&self, mut client: TcpStream) -> std::io::Result<()> {
         let Some(request) = read_request(&mut client)? else { return Ok(()) };
-        let number = self.requests.fetch_add(1, Ordering::SeqCst) + 1;
-        let held = self.hold.filter(|hold| hold.request == number);
+        let counts = !is_aside(&request);
+        let number = self.requests.fetch_add(usize::from(counts), Ordering::SeqCst) + 1;
+        let held = self.hold.filter(|hold| counts && hold.request == number);
         if held.is_some_and(|hold| !hold.after) {
             return self.hold(&mut client);
         }
@@ -118,6 +122,12 @@ impl Shared {
         client.set_read_timeout(Some(PATIENCE))?;
         client.read(&mut [0]).map(drop)
     }
+}
+
+/// Whether a request is for prices: they are asked for beside all else, at any time, and
+/// nothing hangs on them.
+fn is_aside(request: &[u8]) -> bool {
+    request.windows(PRICES.len()).any(|bytes| bytes == PRICES)
 }
 
 /// A whole request, changed so that the cloud closes the connection behind its answer.

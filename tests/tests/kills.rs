@@ -7,13 +7,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use l4re_tests::{Desk, Hold, Moto, Proxy};
+use l4re_tests::{Desk, Hold, Moto, Proxy, given};
 use serde_json::Value;
 
 /// A command holds at each of its calls; one that makes more than this goes round in circles.
 const MOST_CALLS: usize = 60;
 /// Commands under test at a time.
-const WORKERS: usize = 4;
+const WORKERS: usize = 8;
+/// Blocks of the AMI that is killed half-way.
+const BLOCKS: u64 = 96;
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Runs a command until it has made some calls, kills it there, and says whether it came so
@@ -70,27 +72,38 @@ fn on_moto() -> (Desk, Moto) {
     let desk = Desk::new()
         .with("AWS_ACCESS_KEY_ID", "AKIDTEST")
         .with("AWS_SECRET_ACCESS_KEY", "secret")
-        .with("AWS_REGION", "us-east-1");
+        .with("AWS_REGION", "us-east-1")
+        .with("AWS_DEFAULT_REGION", "us-east-1");
     let moto = Moto::start(&desk);
     let url = moto.url().to_owned();
     (desk.with("AWS_ENDPOINT_URL", url), moto)
+}
+
+fn name(hold: Hold) -> String {
+    format!("m{}-{}", hold.request, u8::from(hold.after))
 }
 
 #[test]
 fn deploy_stop_and_rm_survive_a_kill_at_each_call() {
     let (desk, _moto) = on_moto();
     let image = desk.image().to_string();
-    desk.l4re(&["upload", &image, "--bucket", "pics", "--make-bucket"]).code(0);
-    let name = |hold: Hold| format!("m{}-{}", hold.request, u8::from(hold.after));
+    let lost_image = image_of_its_own(&desk, &fs_err::read(&image).unwrap(), "lost");
+    for (image, bucket, ttl) in [(&image, "pics", "2h"), (&lost_image, "lost", "1s")] {
+        desk.l4re(&["upload", image, "--bucket", bucket, "--make-bucket", "--ttl", ttl]).code(0);
+    }
     let points = each_point(|hold| {
         let name = name(hold);
-        let words = ["deploy", &image, "--name", &name, "--detach", "--bucket", "pics"];
+        // One that nobody repeats; and one that somebody does.
+        let lost = ["deploy", &lost_image, "--detach", "--bucket", "lost", "--ttl", "1s"];
+        killed(&desk, &[&lost[..], &["--name", &format!("lost-{name}")]].concat(), hold);
+        let words = ["deploy", &image, "--detach", "--bucket", "pics", "--name", &name];
         let held = killed(&desk, &words, hold);
         desk.l4re(&words).code(0);
         held
     });
     // Eight lookups, the object, the launch, and whether the name is unique.
     assert!(points >= 20, "only {points} points");
+    all_is_collected(&desk);
     let deployed = fleet(&desk);
     assert!(deployed.len() >= points);
     for (name, machines) in &deployed {
@@ -98,19 +111,44 @@ fn deploy_stop_and_rm_survive_a_kill_at_each_call() {
         assert!(machines[0]["expires"].is_string(), "{name}: {machines:?}");
     }
 
-    let stopped = repeated(&desk, "stop", name);
+    let stopped = repeated(&desk, "stop");
     for (name, machines) in fleet(&desk) {
         let state = if stopped.contains(&name) { "stopped" } else { "running" };
         assert_eq!(machines[0]["state"], state, "{name}: {machines:?}");
     }
-    let removed = repeated(&desk, "rm", name);
+    let removed = repeated(&desk, "rm");
     let left = fleet(&desk);
     assert!(removed.iter().all(|name| !left.contains_key(name)), "{removed:?}: {left:?}");
     assert_eq!(left.len() + removed.len(), deployed.len());
 }
 
+/// Collects what was lost and has expired, and looks with other people's client what is left.
+fn all_is_collected(desk: &Desk) {
+    let kinds: [&[&str]; 4] = [
+        &["ec2", "describe-instances", "--filters", "Name=instance-state-name,Values=running"],
+        &["ec2", "describe-volumes"],
+        &["ec2", "describe-network-interfaces"],
+        &["s3api", "list-objects-v2", "--bucket", "lost"],
+    ];
+    let aws = given("L4RE_TEST_VENV").join("bin/aws");
+    let seen = || {
+        kinds
+            .map(|words| desk.start_program(&aws, words))
+            .map(|call| call.wait(LIMIT).code(0).stdout)
+    };
+    let [instances, volumes, _, objects] = seen();
+    for (text, what) in [(&instances, "lost-m"), (&volumes, "lost-m"), (&objects, "bootaa64.efi")] {
+        assert!(text.contains(what), "nothing was lost: {text}");
+    }
+    desk.l4re(&["gc", "--bucket", "lost"]).code(0).prints("instance").prints("object");
+    for text in seen() {
+        assert!(!text.contains("lost-m") && !text.contains("bootaa64.efi"), "{text}");
+    }
+    desk.l4re(&["gc", "--bucket", "lost", "--dry-run"]).code(0).says("nothing is past its expiry");
+}
+
 /// Kills `verb NAME` at each of its calls and repeats it; gives the names.
-fn repeated(desk: &Desk, verb: &str, name: impl Fn(Hold) -> String + Sync) -> BTreeSet<String> {
+fn repeated(desk: &Desk, verb: &str) -> BTreeSet<String> {
     let names = Mutex::new(BTreeSet::new());
     let points = each_point(|hold| {
         let name = name(hold);
@@ -127,41 +165,76 @@ fn repeated(desk: &Desk, verb: &str, name: impl Fn(Hold) -> String + Sync) -> BT
 }
 
 /// AMIs and snapshots as `ami list` sees them.
-fn amis(desk: &Desk) -> Vec<Value> {
+fn amis(desk: &Desk, name: &str) -> Vec<Value> {
     let output = desk.l4re(&["ami", "list", "--message-format", "json"]).code(0);
-    let of_test = |m: &Value| m["reason"] == "ami" && m["name"] == "kill";
+    let of_test = |m: &Value| m["reason"] == "ami" && m["name"] == name;
     output.messages().into_iter().filter(of_test).collect()
+}
+
+/// An image that no other has the same disk as.
+fn image_of_its_own(desk: &Desk, image: &[u8], name: &str) -> String {
+    desk.write(&format!("{name}.efi"), [image, name.as_bytes()].concat()).to_string()
 }
 
 #[test]
 fn building_and_removing_an_ami_survives_a_kill_at_each_call() {
     let twin = Desk::new();
-    let image = twin.image().to_string();
+    let image = fs_err::read(twin.image()).unwrap();
     let desk = twin.as_aws();
-    let build = ["ami", "build", &image, "--name", "kill", "--ttl", "1h"];
-    let mut points = 0;
-    'calls: for request in 1..MOST_CALLS {
-        for after in [false, true] {
-            let hold = Hold { request, after };
-            let held = killed(&desk, &build, hold);
-            desk.l4re(&build).code(0);
-            let [ami] = &amis(&desk)[..] else { panic!("{hold:?}: {:?}", amis(&desk)) };
-            assert!(ami["id"].is_string() && ami["snapshot"].is_string(), "{hold:?}: {ami}");
-            assert!(ami["expires"].is_string() && ami["image"].is_string(), "{hold:?}: {ami}");
-            // Removing has fewer calls than building: from some on it is not killed.
-            killed(&desk, &["ami", "rm", "kill"], hold);
-            let again = desk.l4re(&["ami", "rm", "kill"]);
-            assert!(again.code == 0 || again.stderr.contains("no AMI"), "{hold:?}: {again:?}");
-            assert!(amis(&desk).is_empty(), "{hold:?}: {:?}", amis(&desk));
-            if !held {
-                break 'calls;
-            }
-            points += 1;
-        }
-    }
+    let points = each_point(|hold| {
+        let name = name(hold);
+        let lost = format!("lost-{name}");
+        let file = image_of_its_own(&desk, &image, &lost);
+        killed(&desk, &["ami", "build", &file, "--name", &lost, "--ttl", "1s"], hold);
+        let file = image_of_its_own(&desk, &image, &name);
+        let build = ["ami", "build", &file, "--name", &name, "--ttl", "1h"];
+        let held = killed(&desk, &build, hold);
+        desk.l4re(&build).code(0);
+        let [ami] = &amis(&desk, &name)[..] else { panic!("{:?}", amis(&desk, &name)) };
+        assert!(ami["id"].is_string() && ami["snapshot"].is_string(), "{hold:?}: {ami}");
+        assert!(ami["expires"].is_string() && ami["image"].is_string(), "{hold:?}: {ami}");
+        // Removing has fewer calls than building: from some on it is not killed.
+        killed(&desk, &["ami", "rm", &name], hold);
+        let again = desk.l4re(&["ami", "rm", &name]);
+        assert!(again.code == 0 || again.stderr.contains("no AMI"), "{hold:?}: {again:?}");
+        assert!(amis(&desk, &name).is_empty(), "{hold:?}: {:?}", amis(&desk, &name));
+        held
+    });
     // Three lookups, the begin, the blocks, the end and its state, the AMI and its state.
     assert!(points >= 18, "only {points} points");
-    let left = twin.aws(&["ec2", "describe-snapshots", "--owner-ids", "self"]).code(0).stdout;
-    let left: Value = serde_json::from_str(&left).unwrap();
-    assert_eq!(left["Snapshots"], Value::Array(Vec::new()));
+    let left = || {
+        let kinds = [["describe-snapshots", "--owner-ids"], ["describe-images", "--owners"]];
+        kinds.map(|words| twin.aws(&["ec2", words[0], words[1], "self"]).code(0).stdout)
+    };
+    assert!(left().iter().all(|text| text.contains("lost-m")), "{:?}", left());
+    desk.l4re(&["gc"]).code(0).prints("image").prints("snapshot");
+    // The twin has an AMI of its own, which nobody named.
+    for text in left() {
+        assert!(!text.contains("l4re:name"), "{text}");
+    }
+}
+
+#[test]
+fn an_ami_that_was_killed_half_way_goes_on_from_there() {
+    let twin = Desk::new();
+    let small = fs_err::read(twin.image()).unwrap();
+    let desk = twin.as_aws();
+    // Of its 512 KiB blocks no two are the same, and each takes a second.
+    let mut image = small;
+    image.extend((0..BLOCKS * 64 * 1024).flat_map(u64::to_le_bytes));
+    let file = desk.write("large.efi", image).to_string();
+    let build = ["ami", "build", &file, "--name", "large"];
+    let slow = ["twin", "fault", "add", "ebs:PutSnapshotBlock", "--delay", "1000"];
+    twin.l4re(&slow).code(0);
+    assert!(killed(&desk, &build, Hold { request: 90, after: false }));
+    twin.l4re(&["twin", "fault", "clear"]).code(0);
+    let [begun] = &amis(&desk, "large")[..] else { panic!("{:?}", amis(&desk, "large")) };
+    let proxy = Proxy::start(desk.variable("AWS_ENDPOINT_URL").unwrap(), None);
+    let behind = desk.another().with("AWS_ENDPOINT_URL", proxy.url());
+    behind.l4re(&build).code(0);
+    let [made] = &amis(&desk, "large")[..] else { panic!("{:?}", amis(&desk, "large")) };
+    assert_eq!(made["snapshot"], begun["snapshot"]);
+    // What was put in the first two seconds is not put again.
+    let most = usize::try_from(BLOCKS).unwrap() - 16;
+    assert!(proxy.requests() <= most, "{} requests for {BLOCKS} blocks", proxy.requests());
 }

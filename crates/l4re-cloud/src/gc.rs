@@ -1,8 +1,8 @@
 //! Collecting what is past its expiry, of every kind that this crate makes, by tags.
 //!
 //! Invariants: looking changes nothing; only what carries our tags (schedules: our name, and
-//! objects: our prefix) is ever looked at; an object that a live instance boots from is kept,
-//! and a schedule is never collected before its instance can be seen.
+//! objects: our prefix) is ever looked at; an object is kept that an instance boots from which
+//! is not past its expiry, too; and a schedule is never collected before its instance can be seen.
 
 use std::fmt;
 use std::time::Duration;
@@ -160,7 +160,10 @@ impl Cloud {
             found.retain(|leftover| leftover.owner.as_ref() == Some(owner));
         } else {
             found.extend(orphaned(schedules, &live, now));
-            found.extend(self.expired_objects(options.bucket.as_deref(), &live, now).await?);
+            let ends =
+                |instance: &Instance| found.iter().any(|leftover| leftover.id == instance.id);
+            let stay: Vec<Instance> = live.into_iter().filter(|one| !ends(one)).collect();
+            found.extend(self.expired_objects(options.bucket.as_deref(), &stay, now).await?);
         }
         found.sort_by(|a, b| (a.kind, &a.expired, &a.id).cmp(&(b.kind, &b.expired, &b.id)));
         Ok(found)
