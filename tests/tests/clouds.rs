@@ -1,5 +1,7 @@
 //! The same client against an emulator that others wrote, and against no cloud at all.
 
+use std::time::Duration;
+
 use l4re_tests::{Desk, Moto, free_port, given};
 
 fn with_keys(desk: Desk) -> Desk {
@@ -46,6 +48,45 @@ fn the_life_of_an_instance_on_moto() {
 }
 
 #[test]
+fn what_cannot_be_launched_is_found_before_and_says_what_to_type() {
+    let desk = with_keys(Desk::new());
+    let moto = Moto::start(&desk);
+    let desk = desk.with("AWS_ENDPOINT_URL", moto.url());
+    let desk = desk.with("AWS_DEFAULT_REGION", "us-east-1");
+    let image = desk.image().to_string();
+    let deploy = ["deploy", &image, "--detach", "--make-bucket"];
+    let in_zone = |zone| desk.l4re(&[&deploy[..], &["--zone", zone]].concat());
+    in_zone("us-east-1z").code(6).says("not offered in us-east-1z, but in us-east-1a, us-east-1b");
+    in_zone("us-east-1b").code(0).says("Launching c7g.medium in us-east-1b");
+    desk.l4re(&["rm", "hello"]).code(0);
+    let python = given("L4RE_TEST_VENV").join("bin/python");
+    let script = "import boto3, os\nec2 = boto3.client('ec2', endpoint_url=os.environ['AWS_ENDPOINT_URL'])\n\
+         for subnet in ec2.describe_subnets()['Subnets']:\n    ec2.delete_subnet(SubnetId=subnet['SubnetId'])\n";
+    desk.start_program(&python, &["-c", script]).wait(Duration::from_secs(60)).code(0);
+    let output = desk.l4re(&deploy).code(6).says("no default subnet in us-east-1");
+    let output = output.says("aws ec2 create-default-vpc --region us-east-1").says("--subnet ID");
+    assert!(!output.stderr.contains("Launching"), "{}", output.stderr);
+    desk.l4re(&["ps"]).code(0).says("no instances");
+}
+
+#[test]
+fn a_denied_launch_says_why_and_what_to_do() {
+    let twin = Desk::new();
+    let image = twin.image().to_string();
+    twin.l4re(&["twin", "fault", "add", "RunInstances", "--error", "UnauthorizedOperation:403"])
+        .code(0);
+    let words = ["deploy", &image, "--local", "--detach"];
+    let output = twin.l4re(&words).code(6).says("access denied: ec2:RunInstances");
+    output.says("no statement of any policy allows it").says("cargo l4re doctor --policy");
+}
+
+#[test]
+fn a_region_that_was_mistyped() {
+    let desk = with_keys(Desk::new()).with("AWS_REGION", "eu-centrall-1");
+    desk.l4re(&["ps"]).code(6).says("region `eu-centrall-1` is not usable").says("`eu-central-1`");
+}
+
+#[test]
 fn no_credentials() {
     let desk = Desk::new().with("AWS_REGION", "us-east-1");
     desk.l4re(&["ps"]).code(6).says("no AWS credentials").says("aws configure");
@@ -61,5 +102,7 @@ fn no_region() {
 fn nobody_listens() {
     let url = format!("http://127.0.0.1:{}", free_port());
     let desk = with_keys(Desk::new()).with("AWS_ENDPOINT_URL", &url);
-    desk.l4re(&["ps"]).code(6).says("cannot reach");
+    desk.l4re(&["ps"]).code(6).says("cannot reach").says("AWS_ENDPOINT_URL");
+    let desk = desk.with("AWS_ENDPOINT_URL", "");
+    desk.l4re(&["ps"]).code(6).says("AWS_ENDPOINT_URL is set to nothing").says("unset");
 }

@@ -3,7 +3,8 @@
 //! Everything else gets an [`Environment`] handed down, so that a test can give its own and
 //! a reader can find every variable that counts: `CARGO_L4RE_*` (settings, see
 //! `settings::layer`), Cargo's own (`CARGO`, `CARGO_TERM_*`, `NO_COLOR`), `CI`, and the XDG
-//! base directories. AWS variables are read by the SDK's own chain, never here.
+//! base directories. AWS variables are read by the SDK's own chain, never here; only that one
+//! is set to nothing is found here, as the SDK panics on it.
 
 #![expect(clippy::disallowed_methods, reason = "this is the one file that reads the environment")]
 
@@ -76,6 +77,16 @@ impl Environment {
     /// Whether this runs in a CI job.
     pub fn is_ci(&self) -> bool {
         self.get("CI").is_some_and(|value| value != "false" && value != "0")
+    }
+
+    /// A variable for an endpoint of AWS that is set to nothing.
+    pub fn empty_endpoint(&self) -> Option<&str> {
+        let named = |(name, value): (&'_ OsString, &OsString)| {
+            name.to_str().is_some_and(|name| name.starts_with("AWS_ENDPOINT_URL"))
+                && value.is_empty()
+        };
+        let (name, _) = self.variables.iter().find(|pair| named(*pair))?;
+        name.to_str()
     }
 
     /// The user's name, for the owner tag of what is launched.

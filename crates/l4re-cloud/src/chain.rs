@@ -22,6 +22,7 @@ use aws_smithy_types::timeout::TimeoutConfig;
 
 use crate::connect::{ConnectOptions, Endpoint, Timeouts};
 use crate::error::CloudError;
+use crate::region::unusable;
 
 /// The backoff starts here: shorter than the SDK's second, since more attempts follow.
 const FIRST_BACKOFF: Duration = Duration::from_millis(200);
@@ -38,7 +39,7 @@ pub(crate) async fn load(options: &ConnectOptions) -> Result<SdkConfig, CloudErr
     let region = region(options).await?;
     let loader = aws_config::defaults(BehaviorVersion::latest())
         .region(region.clone())
-        .retry_config(retries(&options.timeouts))
+        .retry_config(retries(options.timeouts.attempts))
         .timeout_config(limits(&options.timeouts))
         .identity_cache(IdentityCache::lazy().load_timeout(CREDENTIALS_TIMEOUT).build());
     let loader = match &options.profile {
@@ -61,10 +62,8 @@ async fn region(options: &ConnectOptions) -> Result<Region, CloudError> {
     // The region becomes part of host names.
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if region.as_ref().is_empty() || !region.as_ref().chars().all(fits) {
-        return Err(CloudError::BadRegion {
-            region: region.to_string(),
-            cause: "only lower-case letters, digits and `-` may be in it".to_owned(),
-        });
+        let cause = "only lower-case letters, digits and `-` may be in it";
+        return Err(unusable(region.as_ref(), cause.to_owned()));
     }
     Ok(region)
 }
@@ -118,9 +117,10 @@ fn fixed(endpoint: &Endpoint) -> Credentials {
     )
 }
 
-fn retries(timeouts: &Timeouts) -> RetryConfig {
+/// Pauses that grow from the first one, with jitter.
+pub(crate) fn retries(attempts: u32) -> RetryConfig {
     RetryConfig::standard()
-        .with_max_attempts(timeouts.attempts.max(1))
+        .with_max_attempts(attempts.max(1))
         .with_initial_backoff(FIRST_BACKOFF)
         .with_max_backoff(LONGEST_BACKOFF)
 }

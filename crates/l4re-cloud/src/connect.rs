@@ -22,7 +22,11 @@ use crate::classify::{NoHopelessRetry, classify};
 use crate::error::CloudError;
 use crate::event::{Event, Events, silent};
 use crate::identity::Identity;
+use crate::region::blame;
 use crate::serial::SerialEndpoint;
+
+/// Attempts at a call that a launch can do without, the first included.
+const BRIEF_ATTEMPTS: u32 = 3;
 
 /// An endpoint that stands for all of AWS: the twin, an emulator.
 #[derive(Clone, PartialEq, Eq)]
@@ -242,6 +246,12 @@ impl Cloud {
         aws_sdk_s3::config::Builder::new().timeout_config(limits)
     }
 
+    /// Settings for a call to EC2 that a launch can do without, and so must not wait for long.
+    pub(crate) fn brief_ec2(&self) -> aws_sdk_ec2::config::Builder {
+        let attempts = self.timeouts().attempts.min(BRIEF_ATTEMPTS);
+        aws_sdk_ec2::config::Builder::new().retry_config(chain::retries(attempts))
+    }
+
     /// The client whose presigned URLs guests use.
     pub(crate) fn s3_fetch(&self) -> &aws_sdk_s3::Client {
         &self.inner.s3_fetch
@@ -316,6 +326,7 @@ impl Cloud {
                 Ok(value) => Ok(value),
                 Err(error) => {
                     let error = classify(call, &self.place_of(call), &error);
+                    let error = blame(error, self.region(), self.endpoint());
                     Err(Box::pin(self.decode_denial(error)).await)
                 }
             }
@@ -374,7 +385,9 @@ fn s3_config(config: &SdkConfig, options: &ConnectOptions) -> aws_sdk_s3::Config
 
 /// The price list is served in a few regions only, for all of them.
 fn pricing_config(config: &SdkConfig) -> aws_sdk_pricing::Config {
-    let builder = aws_sdk_pricing::config::Builder::from(config).retry_classifier(NoHopelessRetry);
+    let builder = aws_sdk_pricing::config::Builder::from(config)
+        .retry_config(chain::retries(BRIEF_ATTEMPTS))
+        .retry_classifier(NoHopelessRetry);
     let region = config.region().map_or("", |region| region.as_ref());
     let serves = match region.split('-').next() {
         _ if config.endpoint_url().is_some() => return builder.build(),

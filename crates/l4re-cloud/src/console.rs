@@ -37,7 +37,8 @@ impl Cloud {
     /// Whether the account allows the serial console.
     pub async fn serial_status(&self) -> Result<SerialStatus, CloudError> {
         const CALL: &str = "ec2:GetSerialConsoleAccessStatus";
-        let ask = self.call(CALL, self.ec2().get_serial_console_access_status().send());
+        let request = self.ec2().get_serial_console_access_status().customize();
+        let ask = self.call(CALL, request.config_override(self.brief_ec2()).send());
         let effect = "whether the serial console is switched on is unknown";
         let answer = self.optional(effect, CALL, ask).await?;
         Ok(SerialStatus {

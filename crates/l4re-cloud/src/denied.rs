@@ -3,8 +3,10 @@
 //!
 //! Invariant: decoding is an aid; where it fails, the denial stands as it was.
 
+use serde_json::Value;
+
 use crate::connect::Cloud;
-use crate::error::{CloudError, Denied};
+use crate::error::{CloudError, Decision, Denied};
 
 const ENCODED: &str = "Encoded authorization failure message:";
 
@@ -28,18 +30,50 @@ pub(crate) fn read_denial(call: &str, message: &str) -> Denied {
         principal: after("User:"),
         resource: after("on resource:").map(|r| r.trim_matches('"').to_owned()),
         cause,
-        decoded: encoded,
+        encoded,
+        decision: None,
     }
 }
 
+/// Keys of conditions that policies on launches are often about, without their services.
+const TELLING: &[&str] = &["InstanceType", "MetadataHttpTokens", "RequestedRegion"];
+
+/// Reads what STS decoded: "DecodeAuthorizationMessage" of the STS API reference.
+fn read_decision(text: &str) -> Option<Decision> {
+    let message: Value = serde_json::from_str(text).ok()?;
+    let items = |pointer: &str| {
+        let items = message.pointer(pointer).and_then(Value::as_array);
+        items.map(Vec::as_slice).unwrap_or_default()
+    };
+    let name = |statement: &Value| {
+        let name = statement.get("statementId")?.as_str()?;
+        (!name.is_empty()).then(|| name.to_owned())
+    };
+    let condition = |condition: &Value| {
+        let key = condition.get("key")?.as_str()?;
+        let (_, name) = key.split_once(':')?;
+        if !TELLING.contains(&name) {
+            return None;
+        }
+        let values = condition.pointer("/values/items")?.as_array()?;
+        let values = values.iter().filter_map(|value| value.get("value")?.as_str());
+        Some((key.to_owned(), values.collect::<Vec<_>>().join(", ")))
+    };
+    Some(Decision {
+        explicit_deny: message.get("explicitDeny")?.as_bool()?,
+        statements: items("/matchedStatements/items").iter().filter_map(name).collect(),
+        request: items("/context/conditions/items").iter().filter_map(condition).collect(),
+    })
+}
+
 impl Cloud {
-    /// Replaces the encoded message of a denial by what STS decodes of it.
+    /// Adds to a denial what STS decodes of its encoded message.
     pub(crate) async fn decode_denial(&self, error: CloudError) -> CloudError {
         let CloudError::AccessDenied(mut denied) = error else { return error };
-        if let Some(encoded) = denied.decoded.take() {
-            let answer =
-                self.sts().decode_authorization_message().encoded_message(encoded).send().await;
-            denied.decoded = answer.ok().and_then(|output| output.decoded_message);
+        if let Some(encoded) = &denied.encoded {
+            let request = self.sts().decode_authorization_message().encoded_message(encoded);
+            let decoded = request.send().await.ok().and_then(|answer| answer.decoded_message);
+            denied.decision = decoded.as_deref().and_then(read_decision);
         }
         CloudError::AccessDenied(denied)
     }
@@ -62,7 +96,26 @@ mod tests {
         assert_eq!(denied.principal.as_deref(), Some("arn:aws:iam::1:user/ada"));
         assert_eq!(denied.resource.as_deref(), Some("arn:aws:ec2:eu-central-1:1:instance/*"));
         assert_eq!(denied.cause, "no identity-based policy allows the ec2:RunInstances action");
-        assert_eq!(denied.decoded.as_deref(), Some("AbC-12_x"));
+        assert_eq!(denied.encoded.as_deref(), Some("AbC-12_x"));
+    }
+
+    #[test]
+    fn reads_what_sts_decodes() {
+        let text = r#"{"allowed":false,"explicitDeny":true,"matchedStatements":{"items":[
+            {"statementId":"NoMetal","effect":"DENY"},{"statementId":"","effect":"DENY"}]},
+            "failures":{"items":[]},"context":{"conditions":{"items":[
+            {"key":"ec2:InstanceType","values":{"items":[{"value":"m7g.metal"}]}},
+            {"key":"ec2:Vpc","values":{"items":[{"value":"vpc-1"}]}}]}}}"#;
+        let decision = read_decision(text).unwrap();
+        assert_eq!(
+            decision.to_string(),
+            "a policy denies it: statement `NoMetal` (ec2:InstanceType = m7g.metal)"
+        );
+        let bare = read_decision(r#"{"allowed":false,"explicitDeny":false}"#).unwrap();
+        assert_eq!(bare.to_string(), "no statement of any policy allows it");
+        for broken in ["", "[]", "{}", r#"{"explicitDeny":"no"}"#] {
+            assert_eq!(read_decision(broken), None, "{broken}");
+        }
     }
 
     #[test]

@@ -37,8 +37,10 @@ pub enum CloudError {
     BadRegion {
         /// The region.
         region: String,
-        /// What the service said.
+        /// What is wrong with it.
         cause: String,
+        /// Regions that are known and most like it.
+        nearest: Vec<String>,
     },
     /// The caller lacks a right.
     #[error("{0}")]
@@ -134,6 +136,16 @@ pub enum CloudError {
         /// The region.
         region: String,
         /// The zones that offer the types.
+        zones: Vec<String>,
+    },
+    /// None of the zones asked for offers any of the types.
+    #[error("{} not offered in {}{}", .types.join(", "), .asked.join(", "), if .zones.is_empty() { String::new() } else { format!(", but in {}", .zones.join(", ")) })]
+    NotInZone {
+        /// The types.
+        types: Vec<String>,
+        /// The zones asked for.
+        asked: Vec<String>,
+        /// The zones that offer them.
         zones: Vec<String>,
     },
     /// The image cannot boot on the machine.
@@ -307,8 +319,37 @@ pub struct Denied {
     /// Why, in the service's words: no identity policy, an explicit deny, an
     /// organisation's policy, a bucket policy…
     pub cause: String,
-    /// What STS decoded of the encoded message: the statements that matched, as JSON.
-    pub decoded: Option<String>,
+    /// The reason in a code that STS decodes for who may ask, if EC2 gave it so.
+    pub encoded: Option<String>,
+    /// What STS decoded of it.
+    pub decision: Option<Decision>,
+}
+
+/// How IAM came to a denial.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Decision {
+    /// Whether a statement denies it; else none allows it.
+    pub explicit_deny: bool,
+    /// The names of the statements that matched, those that have one.
+    pub statements: Vec<String>,
+    /// What of the request policies are often about, as keys of IAM's conditions.
+    pub request: Vec<(String, String)>,
+}
+
+impl std::fmt::Display for Decision {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<_> = self.statements.iter().map(|name| format!("`{name}`")).collect();
+        match (self.explicit_deny, names.as_slice()) {
+            (true, []) => f.write_str("a statement of a policy denies it")?,
+            (true, names) => write!(f, "a policy denies it: statement {}", names.join(", "))?,
+            (false, _) => f.write_str("no statement of any policy allows it")?,
+        }
+        let request: Vec<_> = self.request.iter().map(|(k, v)| format!("{k} = {v}")).collect();
+        if !request.is_empty() {
+            write!(f, " ({})", request.join(", "))?;
+        }
+        Ok(())
+    }
 }
 
 impl std::fmt::Display for Denied {
@@ -396,6 +437,7 @@ impl CloudError {
             Self::Capacity(_) => "capacity",
             Self::NotOffered { .. } => "not-offered",
             Self::NoSubnet { .. } => "no-subnet",
+            Self::NotInZone { .. } => "not-in-zone",
             Self::Plan(error) => error.code(),
             Self::UserDataTooLarge { .. } => "user-data-too-large",
             Self::Script { .. } => "bad-script",

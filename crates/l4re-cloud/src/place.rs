@@ -66,6 +66,11 @@ pub(crate) fn places(
         let mut zones: Vec<String> = offered.into_iter().filter_map(|(_, z)| z).flatten().collect();
         zones.sort();
         zones.dedup();
+        if !options.zones.is_empty() && !zones.iter().any(|zone| wanted(zone)) {
+            let [types, asked] = [&options.types, &options.zones].map(Clone::clone);
+            return Err(CloudError::NotInZone { types, asked, zones });
+        }
+        zones.retain(|zone| wanted(zone));
         // With no subnet at all the region lacks a default VPC: naming zones would mislead.
         let none = subnets.is_some_and(|subnets| subnets.is_empty());
         let zones = if none { Vec::new() } else { zones };
@@ -158,6 +163,19 @@ mod tests {
         let offerings = vec![offering("m7g.metal", "1a"), offering("m7g.metal", "1b")];
         let found = places(&options, &types, Some(offerings), None, "r").unwrap();
         assert_eq!(names(&found), ["m7g.metal 1b -"]);
+    }
+
+    #[test]
+    fn a_zone_that_offers_nothing_is_told_from_one_without_a_subnet() {
+        let (options, types) = two();
+        let error = |zone: &str| {
+            let options = PrepareOptions { zones: vec![zone.into()], ..options.clone() };
+            let offerings = vec![offering("m7g.metal", "1a"), offering("m7g.metal", "1b")];
+            places(&options, &types, Some(offerings), Some(vec![subnet("1a")]), "r").unwrap_err()
+        };
+        let none = error("1x").to_string();
+        assert_eq!(none, "m7g.metal, c7g.metal not offered in 1x, but in 1a, 1b");
+        assert_eq!(error("1b").to_string(), "no default subnet in r in any of 1b");
     }
 
     #[test]

@@ -158,7 +158,8 @@ impl Cloud {
     /// The account's settings that a launch depends on.
     pub async fn account(&self) -> Result<AccountFacts, CloudError> {
         const CALL: &str = "ec2:GetInstanceMetadataDefaults";
-        let ask = self.call(CALL, self.ec2().get_instance_metadata_defaults().send());
+        let request = self.ec2().get_instance_metadata_defaults().customize();
+        let ask = self.call(CALL, request.config_override(self.brief_ec2()).send());
         let effect = "whether the account enforces IMDSv2 is unknown";
         let answer = self.optional(effect, CALL, ask).await?;
         let imds_v2_enforced = answer.map(|answer| {

@@ -20,16 +20,18 @@ pub const PRICES_REGION: &str = "us-east-1";
 /// EC2 counts at least this much for each start.
 const SHORTEST_CHARGE: Duration = Duration::from_secs(60);
 
-/// US dollars per hour.
-const TABLE: [(&str, f64); 13] = [
+/// US dollars per hour; a Graviton's one processor is a 64th of its metal.
+const TABLE: [(&str, f64); 15] = [
     ("a1.metal", 0.408),
     ("c5.metal", 4.080),
     ("c6g.metal", 2.307),
     ("c6i.metal", 5.440),
+    ("c7g.medium", 0.0363),
     ("c7g.metal", 2.320),
     ("c7i-flex.large", 0.085),
     ("c7i.metal-24xl", 4.712),
     ("m5.metal", 4.608),
+    ("m7g.medium", 0.0408),
     ("m7g.metal", 2.611),
     ("m7i.metal-24xl", 5.322),
     ("m8i.large", 0.106),

@@ -58,6 +58,11 @@ const HOSTS: [(&str, Form, &str); 38] = [
     ("us-west-2", Older, "EMCIe23TqKaBI6yGHainqZcMwqNkDhhAVHa1O2JxVUc"),
 ];
 
+/// All regions of the table.
+pub(crate) fn regions() -> impl Iterator<Item = &'static str> {
+    HOSTS.iter().map(|(region, ..)| *region)
+}
+
 /// The hosts of a region, the likeliest first.
 pub(crate) fn endpoints(region: &str) -> Vec<SerialEndpoint> {
     let known = HOSTS.iter().find(|(name, ..)| *name == region);

@@ -1,7 +1,7 @@
 //! How a command that needs machines can fail.
 
 use camino::Utf8PathBuf;
-use l4re_cloud::{CloudError, PlanError, SerialError};
+use l4re_cloud::CloudError;
 use l4re_console::asciicast::RecordError;
 use l4re_console::expect::PatternError;
 use l4re_console::log::LogError;
@@ -9,7 +9,7 @@ use l4re_console::tap::TapVerdict;
 use l4re_console::verdict::Verdict;
 use l4re_twin::TwinError;
 
-use super::{Failure, INTERRUPTED, code, count};
+use super::{Failure, INTERRUPTED, cloud, code, count};
 
 /// Why something with a machine failed, EC2's or the desk's.
 #[derive(Debug, thiserror::Error)]
@@ -113,7 +113,11 @@ impl MachineFailure {
 
     /// What stands behind it, as further lines.
     pub(super) fn causes(&self) -> Vec<String> {
-        let Self::Verdict { verdict, log } = self else { return Vec::new() };
+        let (verdict, log) = match self {
+            Self::Verdict { verdict, log } => (verdict, log),
+            Self::Cloud(error) => return cloud::causes(error),
+            _ => return Vec::new(),
+        };
         let mut causes = Vec::new();
         if let Verdict::Crashed { lines, .. } | Verdict::Looping { lines, .. } = &**verdict {
             causes.push(format!("around it:\n{}", lines.join("\n")));
@@ -129,7 +133,7 @@ impl MachineFailure {
             Self::NoSuchFault { .. } => {
                 vec!["`cargo l4re twin fault list` numbers them".to_owned()]
             }
-            Self::Cloud(error) => cloud(error, if local { " --local" } else { "" }),
+            Self::Cloud(error) => cloud::hints(error, if local { " --local" } else { "" }),
             Self::Verdict { verdict, .. } => self::verdict(verdict),
             Self::NothingToTest => vec![
                 "name some: `cargo l4re test ENTRY…`".to_owned(),
@@ -211,88 +215,6 @@ fn install(missing: &[l4re_twin::Finding]) -> Vec<String> {
         true => Vec::new(),
         false => vec![format!("sudo apt-get install {}", packages.join(" "))],
     }
-}
-
-fn cloud(error: &CloudError, flag: &str) -> Vec<String> {
-    let hint = match error {
-        CloudError::NoCredentials => {
-            "`aws configure sso` or `aws configure` makes a profile; `--local` needs no account"
-        }
-        CloudError::Expired { .. } => "`aws sso login` begins a new session",
-        CloudError::Capacity(_) => "name further types with `--type TYPE`, or try again later",
-        CloudError::NoRegion => "set AWS_REGION, or `region` in the profile",
-        CloudError::NoSuchBucket { bucket, .. } => {
-            return vec![
-                format!("`--make-bucket` makes {bucket}"),
-                "or name another: `--bucket NAME`, or `bucket = \"NAME\"` in the settings"
-                    .to_owned(),
-            ];
-        }
-        CloudError::AlreadyRunning(running) => {
-            return vec![
-                format!("its console: cargo l4re console{flag} {}", running.name),
-                format!("its end: cargo l4re rm{flag} {}", running.name),
-                "or launch another one beside it: `--name NAME`".to_owned(),
-            ];
-        }
-        CloudError::NotFound { .. } => {
-            "`cargo l4re ps` lists what there is (`--local`: on the twin)"
-        }
-        CloudError::NoSuchAmi { .. } => {
-            return vec![format!("`cargo l4re ami list{flag}` lists what there is")];
-        }
-        CloudError::SpotCannotStop { name, .. } => {
-            return vec![format!("`cargo l4re rm{flag} {name}` ends it")];
-        }
-        CloudError::WrongFirmware { boots, .. } => {
-            return vec![format!("`--kind {}` builds that", boots.to_string().to_lowercase())];
-        }
-        CloudError::NotOffered { .. } => "name others with `--type TYPE`, or use another region",
-        CloudError::Quota { .. } => {
-            "ask for more in the Service Quotas console, or name another type"
-        }
-        CloudError::UserDataTooLarge { .. } => "shorten `--command-line`",
-        CloudError::BadOption { what: "command line", .. } => {
-            "an iPXE hands one over: `--boot ipxe`"
-        }
-        CloudError::Plan(error) => return plan(error),
-        CloudError::Serial(SerialError::Disabled { region }) => {
-            return vec![format!(
-                "an administrator can allow it: aws ec2 enable-serial-console-access --region {region}"
-            )];
-        }
-        _ => return Vec::new(),
-    };
-    vec![hint.to_owned()]
-}
-
-fn plan(error: &PlanError) -> Vec<String> {
-    let hint = match error {
-        PlanError::NoUefi { .. } => {
-            "`cargo l4re elfimage ENTRY` builds the ELF image; `deploy ENTRY --metal` does so by itself"
-        }
-        PlanError::NoBios { .. } => "`cargo l4re efiimage ENTRY` builds the EFI image",
-        PlanError::NoOwnAmi { .. } => {
-            return vec![
-                "`cargo l4re ami build --ipxe FILE` makes one of a UEFI iPXE's EFI binary"
-                    .to_owned(),
-                "or start the image from a disk: `--boot disk`".to_owned(),
-                "or launch the ELF image: `--kind elf`, or one from `cargo l4re elfimage`"
-                    .to_owned(),
-            ];
-        }
-        PlanError::NoDiskAmi => "`cargo l4re ami build IMAGE` makes one",
-        PlanError::ElfOnDisk => "`--boot ipxe`, or build the EFI image: `--kind efi`",
-        PlanError::NoNested { .. } => {
-            "types that have it: c7i, c8i, m7i, m8i, r7i, r8i and their -flex kin, such as \
-             `--type c7i-flex.large`"
-        }
-        PlanError::ArchMismatch { .. } => {
-            "leave `--type` out for a machine that fits the image, or build for that machine (`--arch`)"
-        }
-        _ => return Vec::new(),
-    };
-    vec![hint.to_owned()]
 }
 
 fn verdict(verdict: &Verdict) -> Vec<String> {

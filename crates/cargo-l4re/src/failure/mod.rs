@@ -3,6 +3,8 @@
 //! Libraries say what happened; here it becomes an exit code (stable: CI relies on them) and
 //! hints that name the command to type.
 
+#[cfg(feature = "cloud")]
+mod cloud;
 mod hint;
 #[cfg(feature = "cloud")]
 mod machine;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use camino::Utf8PathBuf;
 use clap::Args;
-use l4re_cloud::{Cloud, ConnectOptions, Endpoint, SerialEndpoint};
+use l4re_cloud::{Cloud, CloudError, ConnectOptions, Endpoint, SerialEndpoint};
 use l4re_image::Arch;
 use l4re_twin::Status;
 
@@ -56,6 +56,13 @@ pub fn connect(context: &Context, end: Where) -> Result<Ready, Failure> {
 /// The same for a command that works on the desk unless it is told otherwise.
 pub fn connect_to(context: &Context, local: bool) -> Result<Ready, Failure> {
     context.local.store(local, Ordering::Relaxed);
+    if let Some(name) = context.environment.empty_endpoint().filter(|_| !local) {
+        return Err(Failure::from(CloudError::BadOption {
+            what: "endpoint",
+            value: String::new(),
+            reason: format!("{name} is set to nothing"),
+        }));
+    }
     let twin = local.then(|| twin::ensure(context)).transpose()?;
     Ok(settled(context, twin))
 }

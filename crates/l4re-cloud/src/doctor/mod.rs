@@ -12,4 +12,5 @@ mod run;
 mod store;
 
 pub use finding::{Examination, Finding, Level};
+pub use quota::quota_code;
 pub use run::DoctorOptions;

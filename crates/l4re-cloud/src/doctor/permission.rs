@@ -83,7 +83,7 @@ pub(super) fn launch(answer: Result<(), CloudError>) -> Finding {
     match answer {
         Ok(()) => Finding::good(CHECK, "granted: ec2:RunInstances, with all its tags"),
         Err(CloudError::AccessDenied(denied)) => {
-            let why = denied.decoded.as_deref().map(|why| format!("\n{why}")).unwrap_or_default();
+            let why = denied.decision.as_ref().map(|why| format!("; {why}")).unwrap_or_default();
             Finding::problem(CHECK, format!("{denied}{why}"), FIX)
         }
         Err(error) => Finding::problem(CHECK, format!("ec2:RunInstances: {error}"), FIX),
@@ -112,7 +112,8 @@ mod tests {
             principal: None,
             resource: None,
             cause: String::new(),
-            decoded: None,
+            encoded: None,
+            decision: None,
         };
         let denied = || Err(CloudError::AccessDenied(Box::new(denied.clone())));
         assert_eq!(permitted("c", service("DryRunOperation")), Ok(true));

@@ -29,8 +29,9 @@ const QUOTAS: [(&str, &str, &str); 13] = [
     ("", "L-1216C47A", "L-34B43A08"),
 ];
 
-/// The code of a type's quota; `None` where it is not counted in processors.
-fn code(instance_type: &str, spot: bool) -> Option<&'static str> {
+/// The code of a type's quota in Service Quotas, on demand or of spot capacity; `None` where it
+/// is not counted in processors.
+pub fn quota_code(instance_type: &str, spot: bool) -> Option<&'static str> {
     let row = QUOTAS.iter().find(|(prefix, ..)| instance_type.starts_with(prefix))?;
     let code = if spot { row.2 } else { row.1 };
     (!code.is_empty()).then_some(code)
@@ -39,7 +40,7 @@ fn code(instance_type: &str, spot: bool) -> Option<&'static str> {
 impl Cloud {
     /// Whether the first machine that a deploy would try fits beside what runs.
     pub(super) async fn examine_quota(&self, machine: &InstanceTypeFacts, spot: bool) -> Finding {
-        let Some(code) = code(&machine.name, spot) else {
+        let Some(code) = quota_code(&machine.name, spot) else {
             return Finding::note(CHECK, format!("{} is not counted by processors", machine.name));
         };
         let (limit, used) = tokio::join!(self.quota(code), self.processors_in_use(code, spot));
@@ -72,7 +73,7 @@ impl Cloud {
         let counted = found.iter().flat_map(|reservation| reservation.instances()).filter(|i| {
             let is_spot = i.instance_lifecycle == Some(InstanceLifecycleType::Spot);
             let name = i.instance_type.as_ref().map_or("", |name| name.as_str());
-            is_spot == spot && code(name, spot) == Some(wanted)
+            is_spot == spot && quota_code(name, spot) == Some(wanted)
         });
         let processors = counted.map(|instance| {
             let cpu = instance.cpu_options.as_ref();
@@ -113,13 +114,13 @@ mod tests {
 
     #[test]
     fn families_and_their_codes() {
-        assert_eq!(code("m7g.metal", false), Some("L-1216C47A"));
-        assert_eq!(code("c7i-flex.large", true), Some("L-34B43A08"));
-        assert_eq!(code("p5.48xlarge", false), Some("L-417A185B"));
-        assert_eq!(code("trn1.2xlarge", false), Some("L-2C3B7624"));
-        assert_eq!(code("g5g.metal", false), Some("L-DB2E81BA"));
-        assert_eq!(code("hpc7g.4xlarge", true), None);
-        assert_eq!(code("mac2.metal", false), None);
+        assert_eq!(quota_code("m7g.metal", false), Some("L-1216C47A"));
+        assert_eq!(quota_code("c7i-flex.large", true), Some("L-34B43A08"));
+        assert_eq!(quota_code("p5.48xlarge", false), Some("L-417A185B"));
+        assert_eq!(quota_code("trn1.2xlarge", false), Some("L-2C3B7624"));
+        assert_eq!(quota_code("g5g.metal", false), Some("L-DB2E81BA"));
+        assert_eq!(quota_code("hpc7g.4xlarge", true), None);
+        assert_eq!(quota_code("mac2.metal", false), None);
     }
 
     #[test]

@@ -99,7 +99,7 @@ async fn a_denial_is_decoded_and_not_tried_again() {
             200,
             &[],
             "<DecodeAuthorizationMessageResponse><DecodeAuthorizationMessageResult>\
-             <DecodedMessage>{\"allowed\":false}</DecodedMessage>\
+             <DecodedMessage>{\"explicitDeny\":true}</DecodedMessage>\
              </DecodeAuthorizationMessageResult></DecodeAuthorizationMessageResponse>"
                 .to_owned(),
         ),
@@ -108,7 +108,7 @@ async fn a_denial_is_decoded_and_not_tried_again() {
     let error = launch(&server.connect().await, &plain()).await.unwrap_err();
     let CloudError::AccessDenied(denied) = error else { panic!("{error}") };
     assert_eq!(denied.action, "ec2:RunInstances");
-    assert_eq!(denied.decoded.as_deref(), Some("{\"allowed\":false}"));
+    assert!(denied.decision.is_some_and(|decision| decision.explicit_deny));
     assert_eq!(server.actions(), ["RunInstances", "DecodeAuthorizationMessage"]);
 }
 
