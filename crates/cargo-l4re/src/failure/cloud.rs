@@ -34,6 +34,28 @@ pub(super) fn hints(error: &CloudError, flag: &str) -> Vec<String> {
         CloudError::NotInZone { .. } => {
             "leave `--zone` out to try all of them, or name other types with `--type TYPE`"
         }
+        CloudError::NotOffered { .. } => "name others with `--type TYPE`, or use another region",
+        CloudError::Quota { instance_type, code, .. } => {
+            return quota(instance_type.as_deref(), code);
+        }
+        CloudError::UserDataTooLarge { .. } => "shorten `--command-line`",
+        CloudError::BadOption { what: "command line", .. } => {
+            "an iPXE hands one over: `--boot ipxe`"
+        }
+        CloudError::Plan(error) => return plan(error),
+        CloudError::Serial(SerialError::Disabled { region }) => {
+            return vec![format!(
+                "an administrator can allow it: aws ec2 enable-serial-console-access --region {region}"
+            )];
+        }
+        _ => return about_one(error, flag),
+    };
+    vec![hint.to_owned()]
+}
+
+/// The same for errors about one bucket, instance or AMI.
+fn about_one(error: &CloudError, flag: &str) -> Vec<String> {
+    let hint = match error {
         CloudError::NoSuchBucket { bucket, .. } => {
             return vec![
                 format!("`--make-bucket` makes {bucket}"),
@@ -49,34 +71,20 @@ pub(super) fn hints(error: &CloudError, flag: &str) -> Vec<String> {
             ];
         }
         CloudError::NotFound { .. } => {
-            "`cargo l4re ps` lists what there is (`--local`: on the twin)"
+            "`cargo l4re ps` lists what there is (`--local`: on the twin)".to_owned()
         }
         CloudError::NoSuchAmi { .. } => {
-            return vec![format!("`cargo l4re ami list{flag}` lists what there is")];
+            format!("`cargo l4re ami list{flag}` lists what there is")
         }
         CloudError::SpotCannotStop { name, .. } => {
-            return vec![format!("`cargo l4re rm{flag} {name}` ends it")];
+            format!("`cargo l4re rm{flag} {name}` ends it")
         }
         CloudError::WrongFirmware { boots, .. } => {
-            return vec![format!("`--kind {}` builds that", boots.to_string().to_lowercase())];
-        }
-        CloudError::NotOffered { .. } => "name others with `--type TYPE`, or use another region",
-        CloudError::Quota { instance_type, code, .. } => {
-            return quota(instance_type.as_deref(), code);
-        }
-        CloudError::UserDataTooLarge { .. } => "shorten `--command-line`",
-        CloudError::BadOption { what: "command line", .. } => {
-            "an iPXE hands one over: `--boot ipxe`"
-        }
-        CloudError::Plan(error) => return plan(error),
-        CloudError::Serial(SerialError::Disabled { region }) => {
-            return vec![format!(
-                "an administrator can allow it: aws ec2 enable-serial-console-access --region {region}"
-            )];
+            format!("`--kind {}` builds that", boots.to_string().to_lowercase())
         }
         _ => return Vec::new(),
     };
-    vec![hint.to_owned()]
+    vec![hint]
 }
 
 fn plan(error: &PlanError) -> Vec<String> {
