@@ -34,8 +34,7 @@ impl Narrator {
             Event::UploadStarted { bucket, key, size, .. } => {
                 let bar = shell.progress().bytes("Uploading", size);
                 put(&self.upload, Some(bar));
-                let size = bytesize::ByteSize::b(size).display().iec();
-                let line = format!("{size} to s3://{bucket}/{}", short(&key));
+                let line = upload_line(&bucket, &key, size);
                 *self.uploading.lock().unwrap_or_else(PoisonError::into_inner) = Some(line);
             }
             Event::UploadProgress { sent, .. } => {
@@ -173,6 +172,16 @@ fn short(key: &str) -> String {
         false => part.to_owned(),
     };
     key.split('/').map(part).collect::<Vec<_>>().join("/")
+}
+
+/// An upload on one line: of an image's key the sum is enough.
+fn upload_line(bucket: &str, key: &str, size: u64) -> String {
+    let size = bytesize::ByteSize::b(size).display().iec();
+    let short = short(key);
+    match short.split('/').find(|part| part.ends_with('…')) {
+        Some(sum) => format!("{size} to s3://{bucket} ({sum})"),
+        None => format!("{size} to s3://{bucket}/{short}"),
+    }
 }
 
 /// Where a launch is tried.

@@ -2,6 +2,9 @@
 
 use comfy_table::{ColumnConstraint, ContentArrangement};
 
+/// Spaces behind each column.
+const GAP: u16 = 2;
+
 /// A table for stdout.
 #[derive(Debug)]
 pub struct Table {
@@ -24,18 +27,22 @@ impl Table {
     /// Adds a row.
     pub fn row<const N: usize>(&mut self, cells: [String; N]) {
         self.table.add_row(cells);
+        for column in self.table.column_iter_mut() {
+            column.set_padding((0, GAP));
+        }
     }
 
     /// Leaves out columns of `least`, in that order, until the rest has room in `width`.
     pub fn narrow_to(&mut self, width: u16, least: &[&str]) {
         let mut widths = self.table.column_max_content_widths();
         for wanted in least {
-            let total: u16 = widths.iter().filter(|width| **width > 0).map(|width| width + 2).sum();
+            let total: u16 =
+                widths.iter().filter(|width| **width > 0).map(|width| width + GAP).sum();
             let Some(at) = self.headings.iter().position(|heading| heading == wanted) else {
                 continue;
             };
-            // The last column's blank is trimmed.
-            if total <= width + 1 {
+            // What stands behind the last column is trimmed.
+            if total <= width + GAP {
                 return;
             }
             if let Some(column) = self.table.column_mut(at) {
