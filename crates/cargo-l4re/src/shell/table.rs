@@ -71,10 +71,10 @@ mod tests {
             table.narrow_to(width, &["ZONE", "ID"]);
             table.to_string()
         };
-        let whole = " NAME   ZONE           ID\n hello  eu-central-1a  i-0123";
-        assert_eq!(lines(29), whole);
-        assert_eq!(lines(28), " NAME   ID\n hello  i-0123");
-        assert_eq!(lines(5), " NAME\n hello");
-        assert!(whole.lines().all(|line| line.len() <= 29));
+        let whole = "NAME   ZONE           ID\nhello  eu-central-1a  i-0123";
+        assert_eq!(lines(28), whole);
+        assert_eq!(lines(27), "NAME   ID\nhello  i-0123");
+        assert_eq!(lines(5), "NAME\nhello");
+        assert!(whole.lines().all(|line| line.len() <= 28));
     }
 }
