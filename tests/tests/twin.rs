@@ -41,6 +41,20 @@ fn a_daemon_killed_at_any_moment_loses_nothing() {
     output.code(0).prints("all is there after 10 kills");
 }
 
+#[test]
+fn arm64_metal_has_el2_and_virtual_machines_do_not() {
+    let desk = Desk::new();
+    desk.l4re(&["twin", "start"]).code(0);
+    let tree = given("L4RE_TEST_TREE_ARM64");
+    let image = desk.l4re(&["efiimage", "el2-only", "--tree", tree.as_str()]).code(0).stdout;
+    let words = ["run", image.trim(), "--expect", "Hello World!", "--timeout", "3m"];
+    let virtual_one = desk.start(&[&words[..], &["--name", "virtual"]].concat());
+    let metal = desk.start(&[&words[..], &["--name", "metal", "--metal"]].concat());
+    metal.wait(LIMIT).code(0).prints("Hello World!");
+    // The bootstrapper reads the processor's own register.
+    virtual_one.wait(LIMIT).code(9).prints("got started in EL1");
+}
+
 /// The console of the only instance until it has the text.
 fn wait_for_console(desk: &Desk, id: &str, text: &str) -> String {
     let words = ["ec2", "get-console-output", "--latest", "--instance-id", id];

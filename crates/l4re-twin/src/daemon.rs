@@ -15,7 +15,7 @@ use crate::faults::Faults;
 use crate::gc::{clear_unfinished, size};
 use crate::guest::{Guests, Preface, Tokens};
 use crate::machine::{self, Accelerator, Machines};
-use crate::s3::{Objects, endpoint};
+use crate::s3::{Objects, endpoint, expire};
 use crate::scheduler::{self, Schedules};
 use crate::state::{Account, Store, files, random_hex};
 use crate::status::{Lock, Status};
@@ -75,12 +75,12 @@ impl Daemon {
     /// Opens the state directory and takes the ports. The caller holds the lock.
     pub(crate) async fn open(config: Config) -> Result<Self, TwinError> {
         let account = Account::open(&config)?;
-        let credentials = account.credentials();
+        let (id, credentials) = (account.id.clone(), account.credentials());
         let store = Store::open(&config, account)?;
         let objects = Arc::new(Objects::open(&config.dir.join("s3"))?);
         let (key, fingerprint) = host_key(&store)?;
         let listeners = Listeners::bind(&store).await?;
-        let s3 = endpoint(objects.clone(), &config.region, &credentials);
+        let s3 = endpoint(objects.clone(), &config.region, &id, &credentials);
         let preface = Preface { port: port(&listeners.guests)?, secret: random_hex(40) };
         preface.save(&config.dir)?;
         let twin = Arc::new(Twin {
@@ -196,10 +196,16 @@ impl Daemon {
 }
 
 impl Daemon {
-    /// Measures what the state directory takes.
+    /// Lets objects expire, and measures what the state directory takes.
     async fn measure(&self) {
-        let dir = self.twin.config.dir.clone();
-        match tokio::task::spawn_blocking(move || size(&dir)).await {
+        let (dir, objects) = (self.twin.config.dir.clone(), self.clients.objects.clone());
+        let measure = move || {
+            if let Err(error) = expire(&objects, std::time::SystemTime::now()) {
+                tracing::warn!("cannot let objects expire: {error}");
+            }
+            size(&dir)
+        };
+        match tokio::task::spawn_blocking(measure).await {
             Ok(Ok(bytes)) => self.twin.usage.set(bytes),
             Ok(Err(error)) => tracing::warn!("cannot measure the state directory: {error}"),
             Err(error) => tracing::warn!("measuring the state directory: {error}"),

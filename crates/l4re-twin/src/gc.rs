@@ -1,6 +1,6 @@
 //! Frees what a state directory need not hold: terminated instances before their hour is
-//! over, disks that are made anew for each boot, abandoned uploads, and objects that are old
-//! and that no instance's user data names.
+//! over, disks that are made anew for each boot, abandoned uploads, objects whose bucket's rules
+//! let them expire, and those that are old and that no instance's user data names.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::TwinError;
 use crate::machine::remove_disks;
-use crate::s3::{Objects, Uploads};
+use crate::s3::{Objects, Uploads, expire};
 use crate::state::{Instance, InstanceState, State, files, resting};
 use crate::status::{self, Lock};
 use crate::twin::Twin;
@@ -103,6 +103,7 @@ fn free(
     let failed = |error: s3s::S3Error| {
         TwinError::file(objects.root())(std::io::Error::other(error.to_string()))
     };
+    freed.objects += expire(objects, SystemTime::now()).map_err(failed)?;
     for bucket in objects.buckets().map_err(TwinError::file(objects.root()))? {
         for object in objects.objects(&bucket).map_err(failed)? {
             if is_stale(&object.key, object.modified, age, &named) {

@@ -79,6 +79,7 @@ pub(super) fn start(call: &Call<'_>) -> Result<Rest, Fault> {
         completed: None,
         expires: call.now + minutes,
         tags,
+        played: None,
         client_token: token,
         request_digest: digest,
         id,

@@ -1,7 +1,7 @@
 //! AMIs that come and go: `RegisterImage`, `CopyImage`, `DeregisterImage`.
 //!
-//! Invariant: an AMI's root device is a complete snapshot of the twin, or of one of the
-//! AMIs that it was copied from.
+//! Invariant: an AMI's root device is a complete snapshot of the twin; a copy of an AMI that
+//! the twin plays knows which, and so does an AMI that is registered from its snapshot.
 
 use serde_json::{Value, json};
 
@@ -25,24 +25,28 @@ pub(super) fn register(call: &Call<'_>) -> Result<Value, Fault> {
     let architecture = architecture(&root)?;
     let root_device = root.get("RootDeviceName").unwrap_or("/dev/sda1").to_owned();
     let devices = block_devices::registered(&root, &state, call.now)?;
-    if !devices.iter().any(|device| device.name == root_device && device.snapshot_id.is_some()) {
+    let root_snapshot = devices.iter().find(|device| device.name == root_device);
+    let Some(root_snapshot) = root_snapshot.and_then(|device| device.snapshot_id.as_ref()) else {
         return Err(Fault::client(
             "InvalidBlockDeviceMapping",
             format!("The root device {root_device} has no snapshot in the block device mapping."),
         ));
-    }
+    };
     let [tags] = tags_of(&root, ["image"])?;
+    let boot_mode = boot_mode(&root, architecture)?;
+    let played = state.snapshots.get(root_snapshot).and_then(|snapshot| snapshot.played);
+    let chain = played.filter(|chain| chain.fits(architecture, boot_mode)).unwrap_or(Chain::Disk);
     let image = Image {
         id: format!("ami-0{}", random_hex(16)),
         name,
         description: description(&root)?,
         owner: state.account.id.clone(),
         architecture,
-        boot_mode: boot_mode(&root, architecture)?,
+        boot_mode,
         created: time(call.now),
         public: false,
         tags,
-        chain: Chain::Disk,
+        chain,
         root_device,
         devices,
         ena_support: root.flag("EnaSupport")?,
@@ -213,8 +217,8 @@ fn only(root: &Scope<'_>, name: &str, value: &str) -> Result<bool, Fault> {
     }
 }
 
-/// Each device with a snapshot of its own. That of an AMI which every twin has is empty:
-/// what it boots is the twin's.
+/// Each device with a snapshot of its own. That of an AMI which every twin has is empty, and
+/// says which: what it boots is the twin's.
 fn copy_devices(
     call: &Call<'_>,
     state: &mut State,
@@ -249,6 +253,8 @@ fn copy_devices(
             completed: Some(after(call)),
             expires: call.now,
             tags: tags.clone(),
+            played: Some(source.chain)
+                .filter(|chain| *chain != Chain::Disk && device.name == source.root_device),
             client_token: None,
             request_digest: String::new(),
             id,

@@ -5,14 +5,17 @@
 //! them, deletes full ones, and cannot hold the keys `a` and `a/b` at once.
 
 mod checks;
+mod expiry;
 mod listing;
 mod objects;
+mod policy;
 mod service;
 mod settings;
 mod transfer;
 mod uploads;
 
 pub(crate) use checks::{Checks, Sums};
+pub(crate) use expiry::expire;
 pub(crate) use objects::{Header, Objects};
 pub(crate) use service::{S3Endpoint, endpoint};
 pub(crate) use uploads::Uploads;

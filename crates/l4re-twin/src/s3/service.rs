@@ -10,6 +10,7 @@ use s3s::{S3, S3Error, S3Request, S3Response, S3Result, s3_error};
 
 use crate::s3::listing::list;
 use crate::s3::objects::Condition;
+use crate::s3::policy::Access;
 use crate::s3::settings::default_encryption;
 use crate::s3::transfer::signed;
 use crate::s3::{Header, Objects, Uploads};
@@ -22,9 +23,12 @@ pub(crate) type S3Endpoint = S3Service;
 pub(crate) fn endpoint(
     objects: Arc<Objects>,
     region: &str,
+    account: &str,
     credentials: &Credentials,
 ) -> S3Service {
+    let access = Access { objects: objects.clone(), account: account.to_owned() };
     let mut builder = S3ServiceBuilder::new(Store { objects, region: region.to_owned() });
+    builder.set_access(access);
     builder.set_auth(Keys(credentials.clone()));
     builder.build()
 }

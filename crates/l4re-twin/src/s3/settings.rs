@@ -2,13 +2,15 @@
 //! long. Each is a file in the bucket's directory, in S3's own words.
 //!
 //! All objects are private whatever a policy allows, as nobody but the account is known
-//! here; rules of expiry are kept and shown, not carried out.
+//! here; what one denies is in [`crate::s3::policy`], and how rules of expiry are carried out
+//! in [`crate::s3::expiry`].
 
 use s3s::dto::*;
 use s3s::xml::{Deserialize, Deserializer, Serialize, Serializer};
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 use serde_json::Value;
 
+use crate::s3::Objects;
 use crate::s3::service::Store;
 use crate::state::files;
 
@@ -64,11 +66,15 @@ impl Store {
         &self,
         bucket: &str,
     ) -> S3Result<GetBucketLifecycleConfigurationOutput> {
-        let xml = self.setting(bucket, LIFECYCLE)?.ok_or_else(|| {
-            s3_error!(NoSuchLifecycleConfiguration, "The lifecycle configuration does not exist")
-        })?;
-        let kept: BucketLifecycleConfiguration = of_xml(&xml)?;
-        Ok(GetBucketLifecycleConfigurationOutput { rules: Some(kept.rules), ..Default::default() })
+        self.check_bucket(bucket)?;
+        let rules = lifecycle_of(&self.objects, bucket)?;
+        if rules.is_empty() {
+            return Err(s3_error!(
+                NoSuchLifecycleConfiguration,
+                "The lifecycle configuration does not exist"
+            ));
+        }
+        Ok(GetBucketLifecycleConfigurationOutput { rules: Some(rules), ..Default::default() })
     }
 
     pub(super) fn delete_lifecycle(&self, bucket: &str) -> S3Result<()> {
@@ -122,11 +128,7 @@ impl Store {
 
     fn setting(&self, bucket: &str, name: &str) -> S3Result<Option<Vec<u8>>> {
         self.check_bucket(bucket)?;
-        match std::fs::read(self.objects.bucket_dir(bucket).join(name)) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(S3Error::internal_error(error)),
-        }
+        read(&self.objects, bucket, name)
     }
 
     /// It is no error if it is not there.
@@ -137,6 +139,26 @@ impl Store {
         }
         Ok(())
     }
+}
+
+fn read(objects: &Objects, bucket: &str, name: &str) -> S3Result<Option<Vec<u8>>> {
+    match std::fs::read(objects.bucket_dir(bucket).join(name)) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(S3Error::internal_error(error)),
+    }
+}
+
+/// A bucket's rules of expiry.
+pub(super) fn lifecycle_of(objects: &Objects, bucket: &str) -> S3Result<Vec<LifecycleRule>> {
+    let Some(xml) = read(objects, bucket, LIFECYCLE)? else { return Ok(Vec::new()) };
+    let kept: BucketLifecycleConfiguration = of_xml(&xml)?;
+    Ok(kept.rules)
+}
+
+/// A bucket's policy, if it has one.
+pub(super) fn policy_of(objects: &Objects, bucket: &str) -> Option<Value> {
+    serde_json::from_slice(&read(objects, bucket, POLICY).ok()??).ok()
 }
 
 /// What every bucket has since 2023, unless it is told otherwise, which the twin is not.
@@ -153,7 +175,8 @@ pub(super) fn default_encryption() -> ServerSideEncryptionConfiguration {
     }
 }
 
-fn statements(document: &Value) -> Vec<&Value> {
+/// A policy's statements.
+pub(super) fn statements(document: &Value) -> Vec<&Value> {
     match &document["Statement"] {
         Value::Array(list) => list.iter().collect(),
         Value::Null => Vec::new(),

@@ -18,6 +18,21 @@ pub(crate) enum Chain {
     Disk,
 }
 
+impl Chain {
+    /// Whether firmware of this boot mode, if one is named, comes to it.
+    pub(crate) fn fits(self, architecture: Architecture, mode: Option<BootMode>) -> bool {
+        match self {
+            Self::Bios => {
+                architecture == Architecture::X86_64
+                    && mode.is_none_or(|it| it == BootMode::LegacyBios)
+            }
+            Self::Uefi => architecture == Architecture::X86_64 && mode == Some(BootMode::Uefi),
+            Self::Arm64 => architecture == Architecture::Arm64,
+            Self::Disk => true,
+        }
+    }
+}
+
 /// A disk that an instance of the AMI gets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Device {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::state::Tags;
+use crate::state::{Chain, Tags};
 
 /// EC2's states of a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +39,10 @@ pub(crate) struct Snapshot {
     /// When it fails if it is not complete by then.
     pub(crate) expires: jiff::Timestamp,
     pub(crate) tags: Tags,
+    /// What boots from it where that is not its content: it was copied from an AMI that the
+    /// twin plays.
+    #[serde(default)]
+    pub(crate) played: Option<Chain>,
     pub(crate) client_token: Option<String>,
     /// What `StartSnapshot` asked for, as a digest.
     pub(crate) request_digest: String,

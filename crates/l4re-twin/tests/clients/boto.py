@@ -86,6 +86,19 @@ def objects():
     s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Statement": [statement]}))
     assert "vpce-1" in s3.get_bucket_policy(Bucket=bucket)["Policy"]
     assert not s3.get_bucket_policy_status(Bucket=bucket)["PolicyStatus"]["IsPublic"]
+    # Nothing here comes by TLS, so a policy that demands it shuts everybody out, but not for good.
+    deny = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": f"arn:aws:s3:::{bucket}/*",
+            "Condition": {"Bool": {"aws:SecureTransport": "false"}}}
+    signed = s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "a"})
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [deny]}))
+    assert code_of(s3.get_object, Bucket=bucket, Key="a") == "AccessDenied"
+    assert code_of(s3.put_object, Bucket=bucket, Key="b", Body=b"") == "AccessDenied"
+    try:
+        urllib.request.urlopen(signed)
+        raise AssertionError("served by plain HTTP")
+    except urllib.error.HTTPError as error:
+        assert error.code == 403, error.code
+    assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 1
     s3.delete_bucket_policy(Bucket=bucket)
     rule = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"][0]
     assert rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
@@ -268,6 +281,18 @@ def around():
     ec2.get_waiter("instance_terminated").wait(InstanceIds=[one["InstanceId"]], WaiterConfig={"Delay": 1, "MaxAttempts": 60})
     assert ec2.describe_spot_instance_requests(SpotInstanceRequestIds=[request])["SpotInstanceRequests"][0]["State"] == "cancelled"
     assert code_of(ec2.describe_volumes, VolumeIds=[volume["VolumeId"]]) == "InvalidVolume.NotFound"
+    disks = [{"DeviceName": "/dev/sda1", "Ebs": {"VolumeSize": 2}},
+             {"DeviceName": "/dev/sdb", "Ebs": {"VolumeSize": 3, "DeleteOnTermination": False}}]
+    one = ec2.run_instances(ImageId=official(), InstanceType="t3.nano", MinCount=1, MaxCount=1, BlockDeviceMappings=disks)["Instances"][0]["InstanceId"]
+    mapped = ec2.describe_instance_attribute(InstanceId=one, Attribute="blockDeviceMapping")["BlockDeviceMappings"]
+    assert [(m["DeviceName"], m["Ebs"]["DeleteOnTermination"]) for m in mapped] == [("/dev/sda1", True), ("/dev/sdb", False)]
+    left = mapped[1]["Ebs"]["VolumeId"]
+    ec2.get_waiter("volume_in_use").wait(VolumeIds=[left])
+    ec2.terminate_instances(InstanceIds=[one], SkipOsShutdown=True)
+    ec2.get_waiter("volume_available").wait(VolumeIds=[left], WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+    assert [v["Size"] for v in ec2.describe_volumes(VolumeIds=[left])["Volumes"]] == [3]
+    ec2.delete_volume(VolumeId=left)
+    ec2.get_waiter("volume_deleted").wait(VolumeIds=[left])
     quotas = client("service-quotas")
     assert len(quotas.list_service_quotas(ServiceCode="ec2", MaxResults=2)["Quotas"]) == 2
     standard = dict(ServiceCode="ec2", QuotaCode="L-1216C47A")
@@ -424,4 +449,18 @@ schedules(image)
 faults(image)
 refused()
 assert not model.unknown, sorted(set(model.unknown))
+# All that the twin promises to answer was asked, and answered at least once.
+promised = {f"ec2:{action}" for action in """RunInstances StartInstances StopInstances RebootInstances
+    TerminateInstances DescribeInstances DescribeInstanceStatus DescribeInstanceTypes
+    DescribeInstanceTypeOfferings DescribeImages RegisterImage DeregisterImage CopyImage
+    DescribeSnapshots DeleteSnapshot CreateTags DeleteTags DescribeTags DescribeRegions
+    DescribeAvailabilityZones DescribeSubnets DescribeVpcs DescribeSecurityGroups DescribeVolumes
+    DeleteVolume ModifyInstanceAttribute DescribeInstanceAttribute ModifyInstanceMetadataOptions
+    GetInstanceMetadataDefaults ModifyInstanceMetadataDefaults GetConsoleOutput GetConsoleScreenshot
+    GetSerialConsoleAccessStatus EnableSerialConsoleAccess DisableSerialConsoleAccess
+    DescribeSpotPriceHistory DescribeSpotInstanceRequests CancelSpotInstanceRequests
+    DescribeAccountAttributes""".split()}
+promised |= {"sts:GetCallerIdentity", "sts:DecodeAuthorizationMessage",
+             "ec2-instance-connect:SendSerialConsoleSSHPublicKey"}
+assert promised <= model.answered, sorted(promised - model.answered)
 print("botocore", botocore.__version__, "knows every element of", len(model.seen), "calls")

@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ElementTree
 
 unknown = []
 seen = set()
+answered = set()
 
 
 def name_of(element):
@@ -82,6 +83,8 @@ def check(http_response, parsed, model, **_):
     metadata = parsed.get("ResponseMetadata", {})
     if not metadata.get("RequestId"):
         unknown.append(f"{path} has no request id")
+    if http_response.status_code < 300:
+        answered.add(path)
     shape = model.output_shape
     if shape is None or http_response.status_code >= 300:
         return
