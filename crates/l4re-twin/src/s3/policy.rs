@@ -154,12 +154,12 @@ fn holds(operator: &str, value: Option<&str>, wanted: &Value) -> bool {
 
 /// Whether any of one or more texts does.
 fn any(value: &Value, does: impl Fn(&str) -> bool) -> bool {
-    match value {
-        Value::Array(list) => list.iter().any(|one| any(one, &does)),
+    let one = |value: &Value| match value {
         Value::String(text) => does(text),
         Value::Bool(on) => does(if *on { "true" } else { "false" }),
         _ => false,
-    }
+    };
+    value.as_array().map_or_else(|| one(value), |list| list.iter().any(one))
 }
 
 fn like(pattern: &str, text: &str) -> bool {

@@ -228,6 +228,20 @@ def own_images():
     assert code_of(ec2.get_console_screenshot, InstanceId=one["InstanceId"]) == "IncorrectInstanceState"
 
 
+def serial(one):
+    """The switch of the serial console, and the keys that open it for a minute."""
+    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKNnGk9cSh1ZeKUmXpz1JwpYcJYwVdIrYXYAv8pJ3qJk boto"
+    push = client("ec2-instance-connect").send_serial_console_ssh_public_key
+    assert ec2.disable_serial_console_access()["SerialConsoleAccessEnabled"] is False
+    assert code_of(push, InstanceId=one, SSHPublicKey=key) == "SerialConsoleAccessDisabledException"
+    assert ec2.enable_serial_console_access()["SerialConsoleAccessEnabled"]
+    assert push(InstanceId=one, SerialPort=0, SSHPublicKey=key)["Success"]
+    assert code_of(push, InstanceId="i-0123456789abcdef0", SSHPublicKey=key) == "EC2InstanceNotFoundException"
+    assert ec2.modify_instance_metadata_defaults(HttpTokens="required")["Return"]
+    assert ec2.get_instance_metadata_defaults()["AccountLevel"]["HttpTokens"] == "required"
+    ec2.modify_instance_metadata_defaults(HttpTokens="no-preference")
+
+
 def disk_of(sector):
     """A complete snapshot with a boot sector."""
     snapshot = ebs.start_snapshot(VolumeSize=1)["SnapshotId"]
@@ -338,6 +352,7 @@ def life(image):
     quick = {"Delay": 1, "MaxAttempts": 60}
     ec2.get_waiter("instance_running").wait(InstanceIds=[one], WaiterConfig=quick)
     ec2.get_waiter("instance_status_ok").wait(InstanceIds=[one], WaiterConfig=quick)
+    serial(one)
     found = ec2.describe_instances(Filters=[{"Name": "tag:l4re:name", "Values": ["boto"]}])
     assert [r["Instances"][0]["InstanceId"] for r in found["Reservations"]] == [one]
     ec2.get_console_output(InstanceId=one, Latest=True)
