@@ -33,6 +33,7 @@ pub(super) fn describe(call: &Call<'_>) -> Result<Value, Fault> {
     let root = call.root();
     let ids = root.list("VolumeId");
     refuse_pages_of_named(&root, &ids, "volumeSet")?;
+    settle(call)?;
     let state = call.twin.store.lock();
     for id in &ids {
         find(&state, id)?;
@@ -50,6 +51,7 @@ pub(super) fn describe(call: &Call<'_>) -> Result<Value, Fault> {
 /// `DeleteVolume`: not while an instance has it.
 pub(super) fn delete(call: &Call<'_>) -> Result<Value, Fault> {
     let id = call.root().require("VolumeId")?;
+    settle(call)?;
     let mut state = call.twin.store.lock();
     if let (volume, Some(instance)) = find(&state, id)? {
         let message = format!("Volume {} is currently attached to {}", volume.id, instance.id);
@@ -57,6 +59,20 @@ pub(super) fn delete(call: &Call<'_>) -> Result<Value, Fault> {
     }
     call.twin.store.remove_volume(&mut state, id)?;
     Ok(json!({ "return": true }))
+}
+
+/// Volumes that outlive an instance are on their own before anybody looks, however short a time
+/// ago it ended.
+fn settle(call: &Call<'_>) -> Result<(), Fault> {
+    let store = &call.twin.store;
+    let ended: Vec<String> = {
+        let state = store.lock();
+        let ended = |instance: &&Instance| {
+            instance.state == InstanceState::Terminated && instance.keeps_volumes()
+        };
+        state.instances.values().filter(ended).map(|instance| instance.id.clone()).collect()
+    };
+    ended.iter().try_for_each(|id| store.release_volumes(id))
 }
 
 /// All volumes, with the instance of those that have one.
