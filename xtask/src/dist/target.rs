@@ -2,8 +2,11 @@
 //!
 //! x86_64 is linked statically with musl, so that one file serves every distribution. For
 //! aarch64 Debian has no musl cross compiler: that binary needs glibc.
+//!
+//! Rust brings its own musl to link with. Debian's `musl-gcc` is for the crates that have C, and
+//! no linker: it knows nothing of `-static-pie` and makes a binary that wants musl's loader.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use camino::Utf8PathBuf;
 use clap::ValueEnum;
 
@@ -34,11 +37,19 @@ impl Target {
         }
     }
 
-    /// The C compiler, for the crates that have C and for linking.
+    /// The C compiler, for the crates that have C.
     fn compiler(self) -> &'static str {
         match self {
             Self::X86_64 => "musl-gcc",
             Self::Aarch64 => "aarch64-linux-gnu-gcc",
+        }
+    }
+
+    /// What links, if it is not the machine's own C compiler.
+    fn linker(self) -> Option<&'static str> {
+        match self {
+            Self::X86_64 => None,
+            Self::Aarch64 => Some(self.compiler()),
         }
     }
 
@@ -52,17 +63,26 @@ impl Target {
         self.add_library()?;
         self.build_call(project).run()?;
         let path = project.target.join(self.triple()).join("release/cargo-l4re");
-        fs_err::metadata(&path).context("what cargo was to build")?;
+        let binary = fs_err::read(&path).context("what cargo was to build")?;
+        ensure!(!self.is_static() || !wants_a_loader(&binary), "{path} is not static");
         Ok(path)
+    }
+
+    fn is_static(self) -> bool {
+        self == Self::X86_64
     }
 
     fn build_call(self, project: &Project) -> Call {
         let target = format!("--target={}", self.triple());
         let words = ["build", "--release", "--locked", "--package=cargo-l4re", target.as_str()];
         let small = self.triple().replace('-', "_");
-        let linker = format!("CARGO_TARGET_{}_LINKER", small.to_uppercase());
-        let call = project.cargo(words).env(&linker, self.compiler());
-        call.env(&format!("CC_{small}"), self.compiler())
+        let call = project.cargo(words).env(&format!("CC_{small}"), self.compiler());
+        match self.linker() {
+            Some(linker) => {
+                call.env(&format!("CARGO_TARGET_{}_LINKER", small.to_uppercase()), linker)
+            }
+            None => call,
+        }
     }
 
     /// Rust's library for the target, if rustup manages the toolchain.
@@ -77,9 +97,25 @@ impl Target {
     }
 }
 
+/// Whether a binary names a dynamic loader, as no static one does.
+fn wants_a_loader(binary: &[u8]) -> bool {
+    // It stands in `PT_INTERP`, which linkers put behind the headers.
+    let start = &binary[..binary.len().min(4096)];
+    [&b"/lib/ld-"[..], b"/lib64/ld-"]
+        .iter()
+        .any(|loader| start.windows(loader.len()).any(|window| window == *loader))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_binary_that_wants_a_loader_is_not_static() {
+        let ours = fs_err::read(std::env::current_exe().unwrap()).unwrap();
+        assert!(wants_a_loader(&ours));
+        assert!(!wants_a_loader(b"\x7fELF"));
+    }
 
     #[test]
     fn a_target_is_named_as_rust_names_it() {
@@ -95,5 +131,8 @@ mod tests {
         assert!(call.contains("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER"), "{call}");
         assert!(call.contains("CC_aarch64_unknown_linux_gnu"), "{call}");
         assert!(call.contains("--locked"), "{call}");
+        let musl = format!("{:?}", Target::X86_64.build_call(&project));
+        assert!(musl.contains("CC_x86_64_unknown_linux_musl"), "{musl}");
+        assert!(!musl.contains("LINKER"), "{musl}");
     }
 }
