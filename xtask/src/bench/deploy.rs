@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::Bench;
 use super::figure::{Figure, Unit};
 use super::outcome::Outcome;
 use super::sample::{Goal, alternate};
+use super::{Bench, ami};
 use crate::build;
 use crate::call::Call;
 use crate::shell;
@@ -82,13 +82,15 @@ pub(super) fn measure(bench: &Bench<'_>) -> Result<Vec<Outcome>> {
         },
         || desk.aws_upload(&desk.fresh_image(LARGE)?),
     )?;
+    let ami = ami::measure(bench, &desk)?;
     let unchanged = desk.requests_when_unchanged()?;
-    Ok(vec![
+    let outcomes = vec![
         count(TRIPS, trips),
         Outcome::Ratio(deploy),
         count(UNCHANGED, unchanged),
         Outcome::Ratio(upload),
-    ])
+    ];
+    Ok(outcomes.into_iter().chain(ami).collect())
 }
 
 fn count(goal: Goal, ours: f64) -> Outcome {
@@ -96,7 +98,7 @@ fn count(goal: Goal, ours: f64) -> Outcome {
 }
 
 /// A twin of its own, and the clients that talk to it. Gone when dropped.
-struct Desk {
+pub(super) struct Desk {
     folder: Utf8PathBuf,
     binary: Utf8PathBuf,
     aws: Utf8PathBuf,
@@ -140,7 +142,7 @@ impl Desk {
         Ok(desk)
     }
 
-    fn l4re(&self, words: &[&str]) -> Call {
+    pub(super) fn l4re(&self, words: &[&str]) -> Call {
         let words = [&[self.binary.as_str(), "l4re"], words].concat();
         let home = |name: &str| self.folder.join(name).to_string();
         Call::new(words)
@@ -150,16 +152,21 @@ impl Desk {
     }
 
     fn aws(&self, words: &[&str]) -> Call {
-        let call = Call::new([&[self.aws.as_str()], words].concat());
+        self.client(&[&[self.aws.as_str()], words].concat())
+    }
+
+    /// Somebody else's client, pointed at the twin.
+    pub(super) fn client(&self, words: &[&str]) -> Call {
+        let call = Call::new(words.iter().copied());
         self.variables.iter().fold(call, |call, (name, value)| call.env(name, value))
     }
 
-    fn timed(&self, words: &[&str]) -> Result<Duration> {
+    pub(super) fn timed(&self, words: &[&str]) -> Result<Duration> {
         self.l4re(words).time()
     }
 
     /// The image with other bytes behind it, at least `size`: one that nobody has seen.
-    fn fresh_image(&self, size: u64) -> Result<Utf8PathBuf> {
+    pub(super) fn fresh_image(&self, size: u64) -> Result<Utf8PathBuf> {
         let number = self.number.get() + 1;
         self.number.set(number);
         let path = self.folder.join(format!("fresh-{}.efi", number % 4));

@@ -4,6 +4,7 @@
 //! their medians; memory is held against a limit. A target that is missed is exit code 1, so
 //! that nobody has to read it.
 
+mod ami;
 mod boot;
 mod by_hand;
 mod console;
@@ -49,6 +50,9 @@ pub(crate) struct Args {
     /// Measure this cargo-l4re instead of building one for release
     #[arg(long, value_name = "FILE")]
     binary: Option<Utf8PathBuf>,
+    /// The coldsnap to measure against, unless the one in PATH
+    #[arg(long, value_name = "FILE")]
+    coldsnap: Option<Utf8PathBuf>,
 }
 
 /// What is measured.
@@ -70,7 +74,7 @@ pub(crate) enum Measure {
     /// 1 GiB of hostile bytes through `console`, against `grep -E`; its speed and peak memory
     Console,
     /// `deploy` to the accepted launch and uploads, on the twin with 50 ms added to each
-    /// call, against the aws command line
+    /// call, against the aws command line; building an AMI, against coldsnap
     Deploy,
 }
 
@@ -81,6 +85,7 @@ struct Bench<'a> {
     tree: Utf8PathBuf,
     which: Tree,
     rounds: Option<u32>,
+    coldsnap: Option<Utf8PathBuf>,
 }
 
 /// `cargo xtask bench`.
@@ -116,7 +121,8 @@ fn prepare<'a>(project: &'a Project, args: &Args) -> Result<Bench<'a>> {
         Some(tree) => (tree, Tree::Real),
         None => (build::demo_tree(project, "amd64")?, Tree::Demo),
     };
-    Ok(Bench { project, binary, tree, which, rounds: args.rounds })
+    let coldsnap = args.coldsnap.as_ref().map(|file| file.canonicalize_utf8()).transpose()?;
+    Ok(Bench { project, binary, tree, which, rounds: args.rounds, coldsnap })
 }
 
 fn take(bench: &Bench<'_>, measure: Measure) -> Result<Vec<Outcome>> {

@@ -63,10 +63,10 @@ impl Cloud {
         match self.call("s3:GetBucketPolicy", request.send()).await {
             Ok(answer) => {
                 let policy = answer.policy.unwrap_or_default();
-                plain_http(demands_tls(&policy), https, "its policy demands TLS")
+                plain_http("policy", demands_tls(&policy), https, "its policy demands TLS")
             }
             Err(CloudError::Service { code, .. }) if code == "NoSuchBucketPolicy" => {
-                plain_http(false, https, "")
+                plain_http("policy", false, https, "")
             }
             Err(error) => Finding::unknown(CHECK, &error),
         }
@@ -89,7 +89,7 @@ impl Cloud {
             }
             Err(error) => return Finding::unknown(CHECK, &error),
         };
-        plain_http(kms, https, "it is encrypted with KMS, which wants TLS")
+        plain_http("encryption", kms, https, "it is encrypted with KMS, which wants TLS")
     }
 
     async fn public_access(&self, bucket: &str) -> Finding {
@@ -126,13 +126,13 @@ impl Cloud {
     }
 }
 
-fn plain_http(demands_tls: bool, https: bool, why: &str) -> Finding {
+fn plain_http(of: &str, demands_tls: bool, https: bool, why: &str) -> Finding {
     match (demands_tls, https) {
         (true, false) => {
             Finding::problem(CHECK, format!("{why}, and guests fetch by plain HTTP"), USE_HTTPS)
         }
         (true, true) => Finding::good(CHECK, format!("{why}, and guests fetch by HTTPS")),
-        (false, _) => Finding::good(CHECK, "guests may fetch from it"),
+        (false, _) => Finding::good(CHECK, format!("its {of} lets guests fetch")),
     }
 }
 
@@ -182,8 +182,8 @@ mod tests {
 
     #[test]
     fn tls_is_a_problem_for_plain_http_only() {
-        assert_eq!(plain_http(true, false, "w").level, Level::Problem);
-        assert_eq!(plain_http(true, true, "w").level, Level::Good);
-        assert_eq!(plain_http(false, false, "w").level, Level::Good);
+        assert_eq!(plain_http("policy", true, false, "w").level, Level::Problem);
+        assert_eq!(plain_http("policy", true, true, "w").level, Level::Good);
+        assert_eq!(plain_http("policy", false, false, "w").level, Level::Good);
     }
 }

@@ -226,6 +226,11 @@ fn plan_lines(connection: &Connection, recipe: &Recipe, placed: &Placed) -> Vec<
     for (at, attempt) in placed.attempts.iter().enumerate() {
         lines.push(format!("{:>3}. {}", at + 1, machine_line(connection, attempt)));
     }
+    lines.push("\nAMI:".to_owned());
+    let mut amis: Vec<_> = placed.attempts.iter().map(|attempt| &attempt.plan.ami).collect();
+    amis.sort_by(|a, b| a.id.cmp(&b.id));
+    amis.dedup_by(|a, b| a.id == b.id);
+    lines.extend(amis.iter().map(|ami| format!("   {} ({})", ami.id, ami.name)));
     lines.push("\nCalls, in order:".to_owned());
     for call in &placed.calls {
         lines.push(format!("   {}", call.name));
@@ -248,8 +253,7 @@ fn machine_line(connection: &Connection, attempt: &Attempt) -> String {
     let market = if *spot { ", spot" } else { "" };
     let cost = connection.prices.of(&plan.instance_type);
     let cost = cost.map(|money| format!(", {money}")).unwrap_or_default();
-    let ami = &plan.ami;
-    format!("{} in {zone}{market}{cost}: {} ({})", plan.instance_type, ami.id, ami.name)
+    format!("{} in {zone}{market}{cost}", plan.instance_type)
 }
 
 /// The plan for what a command line names, in lines; `None` when it names nothing.
