@@ -25,6 +25,10 @@ fn a_parked_machine_boots_what_comes_and_then_the_next_image() {
     let words = [&on[..], &["panic", "--expect", "Hello World!"]].concat();
     let output = desk.start(&words).wait(BOOT).code(9).says("Rebooting").says("panic");
     assert!(!output.stdout.contains("Hello World!"), "{}", output.stdout);
+    let test = ["test", "hello", "--on", "parked", "--tree", &tree, "--expect", "Hello World!"];
+    let output = desk.start(&[&test[..], &["--timeout", "3m"]].concat()).wait(BOOT).code(0);
+    output.prints("1 passed").says("1 run on the twin");
+    desk.l4re(&["test", "hello", "--on", "nobody", "--tree", &tree]).code(6).says("nobody");
     let output = desk.l4re(&["ps", "--local", "--message-format", "json"]).code(0);
     let instance = output.message("instance");
     assert_eq!(instance["name"], "parked");

@@ -346,8 +346,9 @@ where
     lookups.take_output().ok_or(Failure::Interrupted)
 }
 
-/// Builds on a thread that may wait. Dropped (because a lookup failed), it ends make.
-pub(super) async fn build(
+/// Builds or takes an image of this kind, on a thread that may wait. Dropped (because a lookup
+/// failed), it ends make.
+pub async fn build(
     context: &Arc<Context>,
     source: &Source,
     kind: Kind,

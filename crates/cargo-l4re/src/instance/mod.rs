@@ -24,7 +24,7 @@ pub use self::ami::of_disk;
 pub use self::attach::{Attachment, Ending, attach, judged, show_kept};
 pub use self::connect::{Connection, Where, connect, connect_to};
 pub use self::keeper::{Keeper, detach, keep};
-pub use self::launch::{Placed, Recipe, dry_run, image, launch, upload};
+pub use self::launch::{Placed, Recipe, build, dry_run, image, launch, upload};
 pub use self::local::attach_local;
 pub use self::log_file::check_log;
 pub use self::money::{Money, Prices};

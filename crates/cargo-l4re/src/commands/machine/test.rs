@@ -4,14 +4,16 @@
 //! prints (TAP) where they say so or expect nothing. Without a name, all entries are tested of
 //! which the settings say how. All images are built first; then each entry runs on a machine of
 //! its own, on the desk or, with `--ec2`, on EC2, several at once with `--jobs`. Every machine
-//! is terminated at its end, on Ctrl-C, and even if this process is killed.
+//! is terminated at its end, on Ctrl-C, and even if this process is killed. With `--on` entries
+//! run on machines that exist, one after the other on each, and these stay.
 
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use camino::Utf8PathBuf;
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 use futures::StreamExt;
 use l4re_image::ListOptions;
 use serde_json::json;
@@ -22,6 +24,7 @@ use super::run;
 use crate::build::Workplace;
 use crate::commands::Context;
 use crate::commands::flags::ImageFlags;
+use crate::complete;
 use crate::failure::{Failure, MachineFailure};
 use crate::instance::{self, Attachment, Connection, Ending, Keeper, Recipe};
 use crate::interrupt::Interrupt;
@@ -41,6 +44,10 @@ pub struct Arguments {
     /// Use machines of EC2 instead of the desk's
     #[arg(long)]
     ec2: bool,
+    /// Boot on this instance, best a parked one, which stays (may be given several times)
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::instances),
+        conflicts_with_all = ["jobs", "metal", "types", "name", "ttl"])]
+    on: Vec<String>,
     /// Machines that run at once
     #[arg(short, long, value_name = "N", default_value = "1")]
     jobs: NonZeroUsize,
@@ -82,7 +89,8 @@ pub fn test(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failure
             let connection = ready.connect().await?;
             let trials = trials(context, arguments, &connection, sources, interrupt).await?;
             let keeper = Keeper::start(context, connection.local)?;
-            let bench = Bench { context, connection, arguments, keeper, interrupt };
+            let idle = Mutex::new(arguments.on.clone());
+            let bench = Bench { context, connection, arguments, keeper, idle, interrupt };
             Ok::<_, Failure>(bench.run(trials).await)
         })
     })?;
@@ -171,6 +179,11 @@ async fn trials(
         return Err(Failure::Usage(text.to_owned()));
     }
     let mut trials: Vec<Trial> = Vec::new();
+    let mut boots = None;
+    for name in &arguments.on {
+        // Each is looked for before anything is built.
+        boots = Some(connection.cloud.warm(name).await?.kind());
+    }
     for source in &sources {
         let entry = source.entry().map_or_else(|| source.name(), str::to_owned);
         let mut recipe = arguments.machine.recipe(context, source, arguments.image.kind)?;
@@ -178,9 +191,13 @@ async fn trials(
         recipe.name = unique(&base, 0);
         // What is named twice is built once: another image in its place would not be it.
         let known = trials.iter().find(|trial| source.entry().is_some() && trial.entry == entry);
-        let image = match known {
-            Some(trial) => trial.source.clone(),
-            None => instance::image(context, connection, source, &recipe, interrupt)
+        let image = match (known, boots) {
+            (Some(trial), _) => trial.source.clone(),
+            (None, Some(kind)) => {
+                let kind = recipe.kind.or(source.kind()).unwrap_or(kind);
+                Source::Image(instance::build(context, source, kind, interrupt).await?)
+            }
+            (None, None) => instance::image(context, connection, source, &recipe, interrupt)
                 .await
                 .map(Source::Image)?,
         };
@@ -230,13 +247,18 @@ struct Bench<'a> {
     connection: Connection,
     arguments: &'a Arguments,
     keeper: Keeper,
+    /// The machines of `--on` that run nothing of ours now.
+    idle: Mutex<Vec<String>>,
     interrupt: &'a Interrupt,
 }
 
 impl Bench<'_> {
     /// Runs all, and gives what they came to in the order of the trials.
     async fn run(&self, trials: Vec<Trial>) -> Vec<Outcome> {
-        let jobs = self.arguments.jobs.get();
+        let jobs = match self.arguments.on.len() {
+            0 => self.arguments.jobs.get(),
+            machines => machines,
+        };
         let width = trials.iter().map(|trial| trial.run.len()).max().unwrap_or_default();
         let (count, place) = (trials.len(), if self.connection.local { "the twin" } else { "EC2" });
         let runs = format!("{count} run{}", if count == 1 { "" } else { "s" });
@@ -277,6 +299,13 @@ impl Bench<'_> {
         if self.interrupt.is_asked() {
             return Err(Failure::Interrupted);
         }
+        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let machine = idle().pop();
+        if let Some(name) = machine {
+            let ending = self.on_machine(context, trial, &name).await;
+            idle().push(name);
+            return ending;
+        }
         let connection = &self.connection.told_by(&context.shell);
         let Trial { source, recipe, attachment, .. } = trial;
         self.keeper.launching(&recipe.name)?;
@@ -289,6 +318,23 @@ impl Bench<'_> {
         run::remove(context, connection, machine, begin).await?;
         let _ = self.keeper.gone(&recipe.name);
         ending
+    }
+
+    /// Boots on a machine that exists, and leaves it.
+    async fn on_machine(
+        &self,
+        context: &Arc<Context>,
+        trial: Trial,
+        name: &str,
+    ) -> Result<Ending, Failure> {
+        let connection = &self.connection.told_by(&context.shell);
+        let Trial { source, recipe, mut attachment, .. } = trial;
+        let interrupt = self.interrupt;
+        let redeploy =
+            instance::redeploy(context, connection, &source, &recipe, name, interrupt).await?;
+        let (redeployed, _) = redeploy;
+        attachment.since = Some(redeployed.mark);
+        instance::attach(context, connection, &redeployed.instance, attachment, interrupt).await
     }
 }
 
