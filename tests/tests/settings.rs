@@ -83,6 +83,20 @@ fn what_settings_print_can_be_read_again() {
 }
 
 #[test]
+fn what_would_be_lost_or_fail_later_is_an_error_where_it_stands() {
+    let desk = Desk::new();
+    for (text, place, said) in [
+        ("[[entry]]\nname = \"a\"\n[[entry]]\nname = \"a\"\n", ":4:8", "second time"),
+        ("[[entry]]\nname = \"a\"\nexpect = [\"(\"]\n", ":3:11", "no regular expression"),
+        ("twin.accel = \"kwm\"\n", ":1:14", "did you mean `kvm`?"),
+        ("[tree.amd46]\nbuild = \"b\"\n", ":1:7", "did you mean `amd64`?"),
+    ] {
+        let file = desk.write("l4re.toml", text);
+        desk.l4re(&["settings"]).code(3).says(&format!("{file}{place}")).says(said);
+    }
+}
+
+#[test]
 fn the_schema_is_printed_whatever_the_settings_say() {
     let desk = Desk::new();
     desk.write("l4re.toml", "no TOML");

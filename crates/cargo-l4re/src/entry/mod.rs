@@ -37,12 +37,6 @@ pub enum EntryError {
         /// The tree's list.
         list: Utf8PathBuf,
     },
-    /// A module with no file, or with several.
-    #[error("entry `{entry}`: a module's table has one of `file`, `bin` and `example`")]
-    Module {
-        /// The entry.
-        entry: String,
-    },
     /// A file that is not there.
     #[error("entry `{entry}`: no file {path}")]
     NoFile {
@@ -89,10 +83,6 @@ pub fn write_list(
 
 /// The line of a module that is a file or an artifact.
 fn described(context: &Context, entry: &Entry, table: &ModuleTable) -> Result<String, Failure> {
-    let named = [table.file.is_some(), table.bin.is_some(), table.example.is_some()];
-    if named.iter().filter(|named| **named).count() != 1 {
-        return Err(EntryError::Module { entry: entry.name.clone() }.into());
-    }
     let file = match &table.file {
         Some(file) if file.is_file() => file.clone(),
         Some(file) => {

@@ -79,7 +79,7 @@ fn toml_value(value: &str, shape: Shape) -> String {
 fn of_variable(error: &toml::de::Error, text: &str, names: &[String]) -> SettingsError {
     let line = error.span().map_or(0, |span| text[..span.start].matches('\n').count());
     SettingsError::Content {
-        message: error.message().trim().to_owned(),
+        message: super::error::message(error),
         place: names.get(line).or(names.first()).cloned().unwrap_or_default(),
         text: String::new(),
         span: None,

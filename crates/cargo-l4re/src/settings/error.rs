@@ -59,20 +59,30 @@ pub enum SettingsError {
 impl SettingsError {
     /// An error of the TOML reader, with the nearest key added when one is unknown.
     pub fn toml(error: &toml::de::Error, place: String, text: &str) -> Self {
-        let mut message = error.message().trim().to_owned();
-        if let Some(near) = nearest_expected(&message) {
-            message.push_str(&format!("; did you mean `{near}`?"));
-        }
+        let message = message(error);
         Self::Content { message, place, text: text.to_owned(), span: error.span() }
     }
 }
 
-/// The key nearest to the unknown one, out of serde's "unknown field `x`, expected one of …".
+/// What the TOML reader says, with the nearest known word added where one is unknown.
+pub fn message(error: &toml::de::Error) -> String {
+    let message = error.message().trim();
+    match nearest_expected(message) {
+        Some(near) => format!("{message}; did you mean `{near}`?"),
+        None => message.to_owned(),
+    }
+}
+
+/// The word nearest to the unknown one, out of serde's "unknown field `x`, expected one of …"
+/// and its like.
 fn nearest_expected(message: &str) -> Option<String> {
-    let rest = message.strip_prefix("unknown field ")?;
+    const BEGINNINGS: [&str; 3] = ["unknown field ", "unknown variant ", "unknown architecture "];
+    let rest = BEGINNINGS.iter().find_map(|begin| message.strip_prefix(begin))?;
     let mut quoted = rest.split('`').skip(1).step_by(2);
     let given = quoted.next()?;
-    l4re_image::nearest(given, quoted).first().map(|&near| near.to_owned())
+    let listed = rest.split_once(": known are ").map(|(_, known)| known.split(", "));
+    let known: Vec<&str> = quoted.chain(listed.into_iter().flatten()).collect();
+    l4re_image::nearest(given, known).first().map(|&near| near.to_owned())
 }
 
 #[cfg(test)]
@@ -91,5 +101,14 @@ mod tests {
         };
         assert!(message.ends_with("did you mean `bucket`?"), "{message}");
         assert_eq!(&text[span.unwrap()], "buckett");
+    }
+
+    #[test]
+    fn an_unknown_value_names_the_nearest() {
+        let said = |text| message(&toml::from_str::<Layer>(text).unwrap_err());
+        assert!(said("twin.accel = \"kwm\"").ends_with("did you mean `kvm`?"));
+        assert!(said("arch = \"amd46\"").ends_with("did you mean `amd64`?"));
+        assert!(said("tree.arm46.build = \"x\"").ends_with("did you mean `arm64`?"));
+        assert!(!said("ttl = 5").contains("did you mean"));
     }
 }

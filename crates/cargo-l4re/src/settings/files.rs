@@ -17,6 +17,10 @@ use crate::environment::Environment;
 pub const SHARED_FILE: &str = "l4re.toml";
 /// The settings of this machine, which nobody else has.
 pub const LOCAL_FILE: &str = "l4re.local.toml";
+/// The table of a package's manifest that is ours.
+pub const PACKAGE: [&str; 3] = ["package", "metadata", "l4re"];
+/// The table of a workspace's manifest that is ours.
+pub const WORKSPACE: [&str; 3] = ["workspace", "metadata", "l4re"];
 
 /// The part of a manifest that is ours.
 #[derive(Debug, Default, Deserialize)]
@@ -55,6 +59,7 @@ pub fn config_word(word: &str, folder: &Utf8Path) -> Result<Source, SettingsErro
         return Err(SettingsError::Config { word: word.to_owned() });
     }
     let mut layer = parse::<Layer>(word, format!("--config {word}"))?;
+    no_double(word, &format!("--config {word}"), &[])?;
     layer.rebase(folder);
     Ok(Source { origin: Origin::CommandLine, layer, places: place::of_word(word) })
 }
@@ -97,10 +102,11 @@ pub fn manifests(
     let (manifest, text) = manifest(&path)?;
     let pointer = manifest.package.as_ref().and_then(|table| table.workspace.clone());
     if let Some(layer) = manifest.package.and_then(take) {
+        no_double(&text, path.as_str(), &PACKAGE)?;
         found.push(Source {
             origin: Origin::Package(path.clone()),
             layer: rebased(layer, &path),
-            places: place::of_file(&path, &text, &["package", "metadata", "l4re"]),
+            places: place::of_file(&path, &text, &PACKAGE),
         });
     }
     let root = match manifest.workspace {
@@ -110,7 +116,8 @@ pub fn manifests(
     if let Some((path, table, text)) = root
         && let Some(layer) = take(table)
     {
-        let places = place::of_file(&path, &text, &["workspace", "metadata", "l4re"]);
+        no_double(&text, path.as_str(), &WORKSPACE)?;
+        let places = place::of_file(&path, &text, &WORKSPACE);
         let layer = rebased(layer, &path);
         found.push(Source { origin: Origin::Workspace(path), layer, places });
     }
@@ -189,6 +196,7 @@ fn manifest(path: &Utf8Path) -> Result<(Manifest, String), SettingsError> {
 fn file(path: Utf8PathBuf) -> Result<Source, SettingsError> {
     let text = read(&path)?;
     let layer = rebased(parse(&text, path.to_string())?, &path);
+    no_double(&text, path.as_str(), &[])?;
     let places = place::of_file(&path, &text, &[]);
     Ok(Source { origin: Origin::File(path), layer, places })
 }
@@ -196,6 +204,17 @@ fn file(path: Utf8PathBuf) -> Result<Source, SettingsError> {
 fn read(path: &Utf8Path) -> Result<String, SettingsError> {
     fs_err::read_to_string(path)
         .map_err(|source| SettingsError::Read { path: path.to_owned(), source })
+}
+
+/// Refuses a text with two entries of one name: the second would be lost without a word.
+fn no_double(text: &str, place: &str, root: &[&str]) -> Result<(), SettingsError> {
+    let Some((name, span)) = place::second(text, root) else { return Ok(()) };
+    Err(SettingsError::Content {
+        message: format!("entry `{name}` stands here for the second time"),
+        place: place.to_owned(),
+        text: text.to_owned(),
+        span: Some(span),
+    })
 }
 
 fn parse<T: serde::de::DeserializeOwned>(text: &str, place: String) -> Result<T, SettingsError> {

@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::defaults;
-use super::words::{ArchKey, Module, Size, Span};
+use super::words::{ArchKey, Module, Size, Span, expressions};
 
 /// The keys of `[package.metadata.l4re]`, `[workspace.metadata.l4re]` and `l4re.toml`.
 #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
@@ -102,10 +102,10 @@ pub struct Entry {
     #[schemars(with = "Vec<String>")]
     pub search_path: Vec<Utf8PathBuf>,
     /// Expressions that the console must show, in order.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "expressions")]
     pub expect: Vec<String>,
     /// Expressions that end the run as failed.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "expressions")]
     pub fail_on: Vec<String>,
     /// Whether it prints the results of tests (TAP).
     #[serde(default)]
@@ -144,6 +144,9 @@ impl Entry {
 /// A module that is a file by its path, or an artifact of Cargo.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+#[schemars(extend("oneOf" = [
+    { "required": ["file"] }, { "required": ["bin"] }, { "required": ["example"] },
+]))]
 pub struct ModuleTable {
     /// The file.
     #[schemars(with = "Option<String>")]

@@ -22,7 +22,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use l4re_image::Arch;
 
 pub use self::error::SettingsError;
-pub use self::files::{LOCAL_FILE, SHARED_FILE};
+pub use self::files::{LOCAL_FILE, PACKAGE, SHARED_FILE, WORKSPACE};
 pub use self::layer::{Accel, Entry, Layer, ModuleTable, Tree};
 pub use self::place::Place;
 use self::place::Places;

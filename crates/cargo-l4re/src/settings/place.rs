@@ -2,7 +2,7 @@
 //!
 //! Serde gives values, the TOML reader gives places; keys join the two.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use camino::Utf8PathBuf;
@@ -60,19 +60,34 @@ pub fn of_word(word: &str) -> Places {
     spans(word, &[]).into_keys().map(|key| (key, place.clone())).collect()
 }
 
+/// The name of an entry that a text declares a second time, below the table that `root` names.
+pub fn second(text: &str, root: &[&str]) -> Option<(String, Range<usize>)> {
+    let table = DeTable::parse(text).ok()?;
+    let entries = below(table.get_ref(), root)?.get("entry")?.get_ref().as_array()?;
+    let tables = entries.iter().filter_map(|entry| entry.get_ref().as_table());
+    let mut known = BTreeSet::new();
+    let named = tables.filter_map(|entry| entry.get("name"));
+    let mut named =
+        named.filter_map(|name| Some((name.get_ref().as_str()?.to_owned(), name.span())));
+    named.find(|(name, _)| !known.insert(name.clone()))
+}
+
 fn spans(text: &str, root: &[&str]) -> BTreeMap<String, Range<usize>> {
     let mut found = BTreeMap::new();
-    let Ok(table) = DeTable::parse(text) else { return found };
-    let mut table = table.get_ref();
-    for name in root {
-        match table.iter().find(|(key, _)| key.get_ref() == name).map(|(_, value)| value.get_ref())
-        {
-            Some(DeValue::Table(below)) => table = below,
-            _ => return found,
-        }
+    if let Ok(table) = DeTable::parse(text)
+        && let Some(table) = below(table.get_ref(), root)
+    {
+        collect(table, &mut Vec::new(), &mut found);
     }
-    collect(table, &mut Vec::new(), &mut found);
     found
+}
+
+/// The table that `root` names.
+fn below<'a, 'b>(table: &'a DeTable<'b>, root: &[&str]) -> Option<&'a DeTable<'b>> {
+    root.iter().try_fold(table, |table, name| {
+        let found = table.iter().find(|(key, _)| key.get_ref() == name);
+        found.and_then(|(_, value)| value.get_ref().as_table())
+    })
 }
 
 fn collect<'a>(
@@ -103,7 +118,9 @@ fn line_and_column(text: &str, at: usize) -> (usize, usize) {
     let before = text.get(..at).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
     let start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    (line, before[start..].chars().count() + 1)
+    // A mark of byte order at the beginning is no column: no editor shows it.
+    let columns = before[start..].chars().filter(|c| *c != '\u{feff}').count();
+    (line, columns + 1)
 }
 
 #[cfg(test)]
@@ -121,6 +138,16 @@ mod tests {
         assert_eq!(at("entry.vm.expect"), "Cargo.toml:6:1");
         assert!(of_file("Cargo.toml".into(), text, &["package"]).is_empty());
         assert!(of_file("Cargo.toml".into(), "no TOML", &[]).is_empty());
+        let marked = of_file("l4re.toml".into(), "\u{feff}ttl = \"2h\"\n", &[]);
+        assert_eq!(marked["ttl"].to_string(), "l4re.toml:1:1");
+    }
+
+    #[test]
+    fn an_entry_that_stands_twice_is_found() {
+        let text = "[[entry]]\nname = \"a\"\n[[entry]]\nname = \"b\"\n[[entry]]\nname = \"a\"\n";
+        let (name, span) = second(text, &[]).unwrap();
+        assert_eq!((name.as_str(), text[..span.start].lines().count()), ("a", 6));
+        assert_eq!(second("[[entry]]\nname = \"a\"\n", &[]), None);
     }
 
     #[test]

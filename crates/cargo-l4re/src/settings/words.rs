@@ -113,7 +113,9 @@ impl JsonSchema for Span {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "examples": ["90s", "5m", "2h", "1d"] })
+        // What has no number with a unit behind it, and what is negative, is none.
+        let pattern = r"^[^-]*[0-9]\s*([A-Za-zµμ]|:[0-9])";
+        json_schema!({ "type": "string", "pattern": pattern, "examples": ["90s", "5m", "2h", "1d"] })
     }
 }
 
@@ -147,7 +149,8 @@ impl JsonSchema for Size {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "examples": ["20GiB", "500MB"] })
+        let pattern = r"^\s*[0-9]+(\.[0-9]*)?\s*([KkMmGgTtPpEe]?[Ii]?[Bb]?)\s*$";
+        json_schema!({ "type": "string", "pattern": pattern, "examples": ["20GiB", "500MB"] })
     }
 }
 
@@ -177,7 +180,14 @@ impl<'de> Deserialize<'de> for Module {
 
             fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<Module, A::Error> {
                 let table = serde::de::value::MapAccessDeserializer::new(map);
-                ModuleTable::deserialize(table).map(|table| Module::Described(Box::new(table)))
+                let table = ModuleTable::deserialize(table)?;
+                let named = [table.file.is_some(), table.bin.is_some(), table.example.is_some()];
+                match named.iter().filter(|named| **named).count() {
+                    1 => Ok(Module::Described(Box::new(table))),
+                    _ => Err(serde::de::Error::custom(
+                        "a module's table has one of `file`, `bin` and `example`",
+                    )),
+                }
             }
         }
 
@@ -210,9 +220,86 @@ impl JsonSchema for Module {
     }
 }
 
+/// Reads a list of expressions; one that is none is an error where it stands.
+pub fn expressions<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let all = Vec::<Expression>::deserialize(deserializer)?;
+    Ok(all.into_iter().map(|expression| expression.0).collect())
+}
+
+struct Expression(String);
+
+impl<'de> Deserialize<'de> for Expression {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // By a visitor: only what that says has the place of the one element.
+        deserializer.deserialize_str(ExpressionVisitor)
+    }
+}
+
+struct ExpressionVisitor;
+
+impl serde::de::Visitor<'_> for ExpressionVisitor {
+    type Value = Expression;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a regular expression")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Expression, E> {
+        let Err(error) = regex::bytes::Regex::new(text) else {
+            return Ok(Expression(text.to_owned()));
+        };
+        let error = error.to_string();
+        let cause = error.lines().last().unwrap_or_default().trim();
+        let cause = cause.strip_prefix("error: ").unwrap_or(cause);
+        Err(E::custom(format!("`{text}` is no regular expression: {cause}")))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::Layer;
+
+    #[test]
+    fn what_is_no_expression_or_no_module_is_an_error_where_it_stands() {
+        for (key, wrong, said) in [
+            ("expect", "\"(\"", "unclosed group"),
+            ("fail-on", "\"*\"", "no regular expression"),
+            ("modules", "{ name = \"a\" }", "one of `file`, `bin` and `example`"),
+            ("modules", "{ file = \"a\", bin = \"b\" }", "one of `file`, `bin` and `example`"),
+        ] {
+            let text = format!("[[entry]]\nname = \"a\"\n{key} = [{wrong}]\n");
+            let error = toml::from_str::<Layer>(&text).unwrap_err();
+            assert!(error.message().contains(said), "{error}");
+            assert_eq!(&text[error.span().unwrap()], wrong, "{error}");
+        }
+    }
+
+    #[test]
+    fn the_patterns_of_the_schema_fit_what_is_read() {
+        let mut generator = schemars::SchemaGenerator::default();
+        let pattern = |schema: Schema| {
+            let value = schema.to_value();
+            regex::Regex::new(value["pattern"].as_str().unwrap()).unwrap()
+        };
+        let (span, size) = (
+            pattern(Span::json_schema(&mut generator)),
+            pattern(Size::json_schema(&mut generator)),
+        );
+        for text in ["2h", "1h30m", "90 s", "2 hours 30 minutes", "1d", "PT2H", "1:30:00"] {
+            assert!(text.parse::<Span>().is_ok() && span.is_match(text), "{text}");
+        }
+        for text in ["soon", "5", "-1h"] {
+            assert!(text.parse::<Span>().is_err() && !span.is_match(text), "{text}");
+        }
+        let read = |text: &str| toml::Value::String(text.to_owned()).try_into::<Size>();
+        for text in ["20GiB", "500MB", "1.5 TB", "1024", "3g"] {
+            assert!(read(text).is_ok() && size.is_match(text), "{text}");
+        }
+        for text in ["20 apples", "much", "-1GiB"] {
+            assert!(read(text).is_err() && !size.is_match(text), "{text}");
+        }
+    }
 
     #[test]
     fn spans() {
