@@ -117,6 +117,41 @@ fn what_a_project_has_already_stays_as_it_is() {
 }
 
 #[test]
+fn with_several_trees_tasks_work_and_undo_needs_no_right_settings() {
+    let (desk, tree) = project();
+    let before = format!("[tree.arm64]\nbuild = \"{}\"\n", given("L4RE_TEST_TREE_ARM64"));
+    desk.write("l4re.toml", &before);
+    desk.l4re(&["init", "--tree", &tree, "--editor", "zed"]).code(0).says("Changed");
+    let tasks = json(&desk, ".zed/tasks.json");
+    let words = tasks[0]["args"].as_array().unwrap().iter().skip(1);
+    let words: Vec<_> = words.map(|word| word.as_str().unwrap()).collect();
+    desk.l4re(&words).code(0).says("Finished");
+    // What was broken since must not keep it from being taken back.
+    let path = desk.dir().join("l4re.toml");
+    let after = fs_err::read_to_string(&path).unwrap();
+    fs_err::write(&path, format!("{after}nonsense = 1\n")).unwrap();
+    desk.l4re(&["settings"]).code(3).says("unknown field `nonsense`");
+    desk.l4re(&["init", "--undo"]).code(0).says("Mended").says("Removed");
+    let left = fs_err::read_to_string(&path).unwrap();
+    assert!(!left.contains("arch =") && left.contains("nonsense = 1"), "{left}");
+}
+
+#[test]
+fn a_file_that_cannot_be_written_leaves_those_before_it_to_be_undone() {
+    let (desk, tree) = project();
+    // A folder by the name of the file: neither rights nor root make it writable.
+    desk.write(".zed/tasks.json/x", "");
+    let before = files(&desk);
+    desk.l4re(&["init", "--tree", &tree]).code(1).says("tasks.json");
+    assert_eq!(files(&desk), before, "what cannot be read is found before anything is written");
+    fs_err::remove_dir_all(desk.dir().join(".zed")).unwrap();
+    desk.write(".zed", "");
+    desk.l4re(&["init", "--tree", &tree]).code(1);
+    desk.l4re(&["init", "--undo"]).code(0);
+    assert_eq!(files(&desk), before);
+}
+
+#[test]
 fn editors_find_the_places_of_errors() {
     // The tree is found where it lies: this one is made for the test, which breaks it.
     let desk = Desk::new();

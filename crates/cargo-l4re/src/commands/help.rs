@@ -50,12 +50,16 @@ fn list() -> String {
 
 /// Every word that `help` takes first: commands, then topics.
 pub fn subjects() -> Vec<(String, String)> {
+    let topics = TOPICS.iter().map(|topic| (topic.name.to_owned(), topic.title().to_owned()));
+    commands().into_iter().chain(topics).collect()
+}
+
+/// Every command, with what it does.
+pub fn commands() -> Vec<(String, String)> {
     let command = Cli::command();
     let commands = command.get_subcommands().filter(|command| !command.is_hide_set());
     let about = |command: &clap::Command| command.get_about().map(ToString::to_string);
-    let commands = commands.map(|c| (c.get_name().to_owned(), about(c).unwrap_or_default()));
-    let topics = TOPICS.iter().map(|topic| (topic.name.to_owned(), topic.title().to_owned()));
-    commands.chain(topics).collect()
+    commands.map(|c| (c.get_name().to_owned(), about(c).unwrap_or_default())).collect()
 }
 
 fn unknown(word: &str) -> Failure {

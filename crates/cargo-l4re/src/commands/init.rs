@@ -30,7 +30,7 @@ pub struct Arguments {
     dry_run: bool,
     /// Take back what `init` has added
     #[arg(long, conflicts_with_all = ["editor", "no_editor", "l4re_toml"])]
-    undo: bool,
+    pub undo: bool,
 }
 
 /// Runs `init`.
@@ -39,32 +39,34 @@ pub fn init(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
     let file = SettingsFile::of(folder, !arguments.l4re_toml)
         .map_err(|error| failure(&folder.join("Cargo.toml"), error))?;
     let state = context.environment.state_dir().ok_or(Failure::NoHome)?;
-    let mut record = Record::read(&state, file.folder())?;
+    let record = Record::read(&state, file.folder())?;
     if arguments.undo {
         return undo(context, arguments, &file, &state, record);
     }
     let Found { trees, entries } = found(context)?;
     let mut plan = Plan::default();
     let missing = missing(context, &trees);
-    if !missing.is_empty() {
-        plan.add(file.path.clone(), |before| file.merged(before, &missing).map(Some))?;
+    let meant = meant(context, &missing);
+    if !missing.is_empty() || meant.is_some() {
+        plan.add(file.path.clone(), |before| file.merged(before, &missing, meant).map(Some))?;
     }
     if file.folder().ancestors().any(|dir| dir.join(".git").exists()) {
         plan.add(file.folder().join(".gitignore"), |before| Ok(editor::ignored(before)))?;
     }
-    for editor in editors(arguments) {
+    for editor in editors(arguments).filter(|editor| editor.asks() || !entries.is_empty()) {
         let tasks = editor::tasks();
         plan.add(file.folder().join(editor.file()), |before| {
             editor::merged(editor, before, &tasks, &entries).map(Some)
         })?;
     }
-    let Plan { edits } = plan;
-    write(context, arguments, &edits)?;
-    if !arguments.dry_run {
-        record.edits.extend(edits);
-        record.write(&state, file.folder())?;
+    if plan.edits.is_empty() {
+        let why = match trees.is_empty() && entries.is_empty() {
+            true => "there is nothing to write",
+            false => "all is there already",
+        };
+        context.shell.status("Unchanged", why);
     }
-    Ok(())
+    write(context, arguments, plan, &state, &file, record)
 }
 
 /// What is to be written.
@@ -96,12 +98,13 @@ struct Found {
     entries: Vec<String>,
 }
 
-fn editors(arguments: &Arguments) -> Vec<Editor> {
-    match arguments.editor.as_slice() {
+fn editors(arguments: &Arguments) -> impl Iterator<Item = Editor> {
+    let editors = match arguments.editor.as_slice() {
         _ if arguments.no_editor => Vec::new(),
         [] => vec![Editor::VsCode, Editor::Zed],
         named => named.to_vec(),
-    }
+    };
+    editors.into_iter()
 }
 
 /// The trees that the flags name or that are nearby, and the entries of the first.
@@ -151,21 +154,45 @@ fn missing(context: &Context, trees: &[(Arch, Trees)]) -> Vec<(Arch, Trees)> {
     trees.iter().filter_map(unset).collect()
 }
 
-fn write(context: &Context, arguments: &Arguments, edits: &[Edit]) -> Result<(), Failure> {
-    for edit in edits {
+/// The architecture to say where several trees will be set and nothing says which is meant:
+/// this machine's if it is among them.
+fn meant(context: &Context, missing: &[(Arch, Trees)]) -> Option<Arch> {
+    if context.settings.find(|layer| layer.arch).is_some() {
+        return None;
+    }
+    let set = context.settings.trees().into_iter().filter(|(_, tree)| tree.build.is_some());
+    let set = set.map(|(arch, _)| arch);
+    let added = missing.iter().filter(|(_, trees)| trees.build.is_some()).map(|(arch, _)| *arch);
+    let mut all: Vec<Arch> = set.chain(added).collect();
+    all.sort_unstable();
+    all.dedup();
+    let ours = all.iter().copied().find(|arch| arch.rust() == std::env::consts::ARCH);
+    (all.len() > 1).then(|| ours.unwrap_or(all[0]))
+}
+
+fn write(
+    context: &Context,
+    arguments: &Arguments,
+    plan: Plan,
+    state: &Utf8Path,
+    file: &SettingsFile,
+    mut record: Record,
+) -> Result<(), Failure> {
+    for edit in plan.edits {
         let verb = match (arguments.dry_run, &edit.before) {
             (true, _) => "Would write",
             (false, None) => "Created",
             (false, Some(_)) => "Changed",
         };
+        let path = edit.path.clone();
         if !arguments.dry_run {
-            fs_err::create_dir_all(edit.path.parent().unwrap_or(&edit.path))?;
-            fs_err::write(&edit.path, &edit.after)?;
+            fs_err::create_dir_all(path.parent().unwrap_or(&path))?;
+            fs_err::write(&path, &edit.after)?;
+            // At once: a file that cannot be written leaves those before it to be undone.
+            record.edits.push(edit);
+            record.write(state, file.folder())?;
         }
-        told(context, verb, &edit.path)?;
-    }
-    if edits.is_empty() {
-        context.shell.status("Unchanged", "all is there already");
+        told(context, verb, &path)?;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! What there is to complete: entries, instances, keys, commands, topics.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 
 use clap_complete::CompletionCandidate;
@@ -7,19 +8,29 @@ use clap_complete::engine::{PathCompleter, ValueCompleter};
 use l4re_image::Arch;
 
 use super::surroundings;
+use crate::arguments::Global;
 use crate::build::Workplace;
-use crate::commands::help;
+use crate::commands::{Context, help};
+use crate::failure::Failure;
 
-/// Entries of the build tree and of the settings.
+/// Entries of the build tree and of the settings; of all trees where nothing says yet which one
+/// is meant.
 pub fn entries(current: &OsStr) -> Vec<CompletionCandidate> {
-    let names = || {
-        let (context, _) = surroundings::read()?;
-        let place = Workplace::find(&context).ok()?;
-        Some(
-            place.entries(&context, &[]).ok()?.into_iter().map(|entry| (entry.name, String::new())),
-        )
+    let Some((context, _)) = surroundings::read() else { return Vec::new() };
+    let contexts = match Workplace::find(&context) {
+        Err(Failure::WhichTree { .. }) => {
+            let builds = context.settings.trees().into_iter().filter_map(|(_, tree)| tree.build);
+            let global = |build| Global { tree: Some(build), ..context.global.clone() };
+            builds.map(|build| Context { global: global(build), ..context.clone() }).collect()
+        }
+        _ => vec![context],
     };
-    fitting(current, names().into_iter().flatten())
+    let of = |context: &Context| Workplace::find(context).ok()?.entries(context, &[]).ok();
+    let mut names: Vec<String> =
+        contexts.iter().filter_map(of).flatten().map(|entry| entry.name).collect();
+    let mut seen = BTreeSet::new();
+    names.retain(|name| seen.insert(name.clone()));
+    fitting(current, names.into_iter().map(|name| (name, String::new())))
 }
 
 /// What `run` and its like take: entries and image files.
@@ -67,10 +78,7 @@ pub fn subjects(current: &OsStr) -> Vec<CompletionCandidate> {
 
 /// Commands.
 pub fn commands(current: &OsStr) -> Vec<CompletionCandidate> {
-    let topics = crate::manual::TOPICS.len();
-    let mut subjects = help::subjects();
-    subjects.truncate(subjects.len() - topics);
-    fitting(current, subjects)
+    fitting(current, help::commands())
 }
 
 fn fitting(

@@ -2,7 +2,8 @@
 //!
 //! A script does no more than call us with the words typed so far, so it never falls behind
 //! the commands. Cargo's own completion knows nothing of us: in bash and fish the script
-//! takes `cargo l4re …` over, in zsh cargo's asks for a function of a plugin by its name.
+//! takes `cargo l4re …` over; in zsh cargo's asks for a function of a plugin by its name, and
+//! where there is none, the script takes over, too.
 
 use clap::{CommandFactory, ValueEnum};
 use clap_complete::CompleteEnv;
@@ -43,6 +44,19 @@ _cargo-l4re() {
     words[1]=cargo-l4re
     _clap_dynamic_completer_cargo_l4re
 }
+# Where cargo has none, `cargo l4re …` is completed all the same.
+if (( ! $+_comps[cargo] )); then
+    _cargo_or_cargo_l4re() {
+        if [[ ${words[2]} == l4re ]] && (( CURRENT > 2 )); then
+            shift words
+            (( CURRENT-- ))
+            _cargo-l4re
+        else
+            _default
+        fi
+    }
+    compdef _cargo_or_cargo_l4re cargo
+fi
 ";
 
 const FISH: &str = r#"

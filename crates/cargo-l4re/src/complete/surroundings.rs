@@ -63,6 +63,7 @@ pub fn read() -> Option<(Context, bool)> {
         format: MessageFormat::Human,
         color: ColorChoice::Never,
         progress: false,
+        progress_width: None,
     };
     let local = local || settings.find(|layer| layer.local).unwrap_or(false);
     let shell = Arc::new(Shell::new(options));

@@ -7,7 +7,7 @@ use l4re_image::Arch;
 use toml_edit::{DocumentMut, Item, Table, TableLike, value};
 
 use super::edit::EditError;
-use crate::settings::{ArchKey, SHARED_FILE};
+use crate::settings::{ArchKey, PACKAGE, SHARED_FILE, WORKSPACE};
 
 /// A file of settings, and the table in it that is ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,23 +27,24 @@ pub struct Trees {
 }
 
 impl SettingsFile {
-    /// The file for a project: the nearest `l4re.toml`, else the nearest manifest with a
-    /// `[workspace]` or a `[package]`, else an `l4re.toml` in the folder itself.
+    /// The file for a project: the nearest `l4re.toml` of its repository, else the nearest
+    /// manifest with a `[workspace]` or a `[package]`, else an `l4re.toml` in the folder itself.
     pub fn of(folder: &Utf8Path, manifests: bool) -> Result<Self, EditError> {
-        let upwards =
-            |name| folder.ancestors().map(move |dir| dir.join(name)).find(|path| path.is_file());
-        if let Some(path) = upwards(SHARED_FILE) {
-            return Ok(Self { path, root: &[] });
+        // What lies above the repository is not the project's, though its settings hold here.
+        let top = folder.ancestors().position(|dir| dir.join(".git").exists());
+        let mut dirs = folder.ancestors().take(top.map_or(usize::MAX, |top| top + 1));
+        if let Some(dir) = dirs.find(|dir| dir.join(SHARED_FILE).is_file()) {
+            return Ok(Self { path: dir.join(SHARED_FILE), root: &[] });
         }
         let mut package = None;
         for path in folder.ancestors().map(|dir| dir.join("Cargo.toml")).filter(|_| manifests) {
             let Ok(text) = fs_err::read_to_string(&path) else { continue };
             let document = parse(&text)?;
             if document.contains_key("workspace") {
-                return Ok(Self { path, root: &["workspace", "metadata", "l4re"] });
+                return Ok(Self { path, root: &WORKSPACE });
             }
             if document.contains_key("package") && package.is_none() {
-                package = Some(Self { path, root: &["package", "metadata", "l4re"] });
+                package = Some(Self { path, root: &PACKAGE });
             }
         }
         Ok(package.unwrap_or_else(|| Self { path: folder.join(SHARED_FILE), root: &[] }))
@@ -54,13 +55,21 @@ impl SettingsFile {
         self.path.parent().unwrap_or(&self.path)
     }
 
-    /// The text with the trees in it.
+    /// The text with the trees in it, and with the one that is meant where no flag says so.
     pub fn merged(
         &self,
         before: Option<&str>,
         trees: &[(Arch, Trees)],
+        meant: Option<Arch>,
     ) -> Result<String, EditError> {
         let mut document = parse(before.unwrap_or_default())?;
+        if let Some(arch) = meant {
+            let mut name = value(ArchKey(arch).name());
+            if let Some(value) = name.as_value_mut() {
+                value.decor_mut().set_suffix(" # unless `--arch` names another");
+            }
+            table(document.as_table_mut(), self.root)?.insert("arch", name);
+        }
         for (arch, trees) in trees {
             for (key, path) in [("build", &trees.build), ("kernel", &trees.kernel)] {
                 let Some(path) = path else { continue };
@@ -161,27 +170,55 @@ mod tests {
         let before =
             "# top\n[workspace] # all\nmembers = []\n\n[profile.dev]\ndebug = false # why\n";
         let file = file(&["workspace", "metadata", "l4re"]);
-        let after = file.merged(Some(before), &trees()).unwrap();
+        let after = file.merged(Some(before), &trees(), None).unwrap();
         let ours = "\n[workspace.metadata.l4re.tree.amd64]\nbuild = \"../build/l4re\"\n\
                     kernel = \"fiasco\"\n";
         assert!(after.contains(ours), "{after}");
         assert_eq!(after.replace(ours, ""), before);
-        assert_eq!(file.merged(Some(&after), &trees()).unwrap(), after);
+        assert_eq!(file.merged(Some(&after), &trees(), None).unwrap(), after);
         assert_eq!(without(&after, Some(before), &after).unwrap(), before);
     }
 
     #[test]
     fn what_is_set_stays() {
         let before = "tree.amd64 = { build = \"mine\" } # here\n";
-        let after = file(&[]).merged(Some(before), &trees()).unwrap();
+        let after = file(&[]).merged(Some(before), &trees(), None).unwrap();
         assert!(after.contains("build = \"mine\"") && after.contains("# here"), "{after}");
         assert!(after.contains("kernel = \"fiasco\""), "{after}");
         let changed = after.replace("fiasco", "other");
         assert_eq!(without(&changed, Some(before), &after).unwrap(), changed);
         assert!(matches!(
-            file(&[]).merged(Some("tree = 1\n"), &trees()),
+            file(&[]).merged(Some("tree = 1\n"), &trees(), None),
             Err(EditError::NoTable { .. })
         ));
+    }
+
+    #[test]
+    fn the_tree_that_is_meant_is_said_where_there_are_several() {
+        let line = "arch = \"amd64\" # unless `--arch` names another\n";
+        let before = "[workspace]\n";
+        let manifest = file(&WORKSPACE);
+        let after = manifest.merged(Some(before), &trees(), Some(Arch::X86_64)).unwrap();
+        assert!(after.contains(&format!("[workspace.metadata.l4re]\n{line}")), "{after}");
+        assert_eq!(without(&after, Some(before), &after).unwrap(), before);
+        let after = file(&[]).merged(None, &trees(), Some(Arch::X86_64)).unwrap();
+        assert!(after.starts_with(line), "{after}");
+        assert_eq!(without(&after, None, &after).unwrap(), "");
+    }
+
+    #[test]
+    fn what_lies_above_the_repository_is_left_alone() {
+        let dir = camino_tempfile::tempdir().unwrap();
+        let inner = dir.path().join("home/app/src");
+        fs_err::create_dir_all(&inner).unwrap();
+        fs_err::write(dir.path().join("home/l4re.toml"), "").unwrap();
+        let of = || SettingsFile::of(&inner, true).unwrap().path;
+        assert_eq!(of(), dir.path().join("home/l4re.toml"));
+        fs_err::create_dir(dir.path().join("home/app/.git")).unwrap();
+        fs_err::write(dir.path().join("home/app/Cargo.toml"), "[workspace]\n").unwrap();
+        assert_eq!(of(), dir.path().join("home/app/Cargo.toml"));
+        fs_err::write(dir.path().join("home/app/l4re.toml"), "").unwrap();
+        assert_eq!(of(), dir.path().join("home/app/l4re.toml"));
     }
 
     #[test]

@@ -36,6 +36,11 @@ impl Editor {
         }
     }
 
+    /// Whether its tasks can ask for an entry.
+    pub const fn asks(self) -> bool {
+        matches!(self, Self::VsCode)
+    }
+
     /// The file before anybody has written a task.
     const fn empty(self) -> &'static str {
         match self {
@@ -141,12 +146,11 @@ fn add(list: &CstArray, key: &str, wanted: impl IntoIterator<Item = (String, Cst
     let known: Vec<String> =
         values.filter_map(|value| value[key].as_str().map(str::to_owned)).collect();
     let mut first = elements.is_empty();
-    for (name, value) in wanted.into_iter().filter(|(name, _)| !known.contains(name)) {
+    for (_, value) in wanted.into_iter().filter(|(name, _)| !known.contains(name)) {
         list.append(value);
         if std::mem::take(&mut first) {
             list.ensure_multiline();
         }
-        drop(name);
     }
 }
 
