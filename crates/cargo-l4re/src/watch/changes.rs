@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind};
+use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind, RenameMode};
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{Instant, timeout_at};
@@ -24,7 +24,8 @@ const LONGEST: Duration = Duration::from_secs(2);
 /// Tells of changes.
 pub struct Changes {
     watcher: RecommendedWatcher,
-    events: UnboundedReceiver<PathBuf>,
+    /// Paths that changed, and whether nothing is there any more by that name.
+    events: UnboundedReceiver<(PathBuf, bool)>,
     scope: Scope,
     watched: BTreeSet<Utf8PathBuf>,
     kept: BTreeSet<Utf8PathBuf>,
@@ -37,8 +38,9 @@ impl Changes {
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
             let Ok(event) = event else { return };
             if is_change(&event.kind) {
+                let gone = is_end(&event.kind);
                 // Nobody listens any more only when the program ends.
-                event.paths.into_iter().for_each(|path| drop(tell.send(path)));
+                event.paths.into_iter().for_each(|path| drop(tell.send((path, gone))));
             }
         });
         let watcher = watcher.map_err(not_watched)?;
@@ -68,15 +70,15 @@ impl Changes {
     pub async fn next(&mut self) -> BTreeSet<Utf8PathBuf> {
         while self.kept.is_empty() {
             match self.events.recv().await {
-                Some(path) => self.keep(path),
+                Some(event) => self.keep(event),
                 None => std::future::pending().await,
             }
         }
         let end = Instant::now() + LONGEST;
-        while let Ok(Some(path)) =
+        while let Ok(Some(event)) =
             timeout_at((Instant::now() + QUIET).min(end), self.events.recv()).await
         {
-            self.keep(path);
+            self.keep(event);
             if Instant::now() >= end {
                 break;
             }
@@ -86,16 +88,23 @@ impl Changes {
 
     /// Forgets changes so far below these folders: a build of ours has just written there.
     pub fn forget(&mut self, folders: &[Utf8PathBuf]) {
-        while let Ok(path) = self.events.try_recv() {
-            self.keep(path);
+        while let Ok(event) = self.events.try_recv() {
+            self.keep(event);
         }
         self.kept.retain(|path| !folders.iter().any(|folder| path.starts_with(folder)));
     }
 
-    fn keep(&mut self, path: PathBuf) {
-        if let Ok(path) = Utf8PathBuf::try_from(path)
-            && self.scope.matters(&path)
-        {
+    fn keep(&mut self, (path, gone): (PathBuf, bool)) {
+        let Ok(path) = Utf8PathBuf::try_from(path) else { return };
+        if gone && self.watched.contains(&path) {
+            // One that is made anew by that name (another branch is checked out, say) is
+            // another folder to the kernel: it has to be watched anew.
+            let lost = self.watched.extract_if(.., |folder| folder.starts_with(&path));
+            for folder in lost {
+                let _ = self.watcher.unwatch(folder.as_std_path());
+            }
+        }
+        if self.scope.matters(&path) {
             self.kept.insert(path);
         }
     }
@@ -108,6 +117,15 @@ fn is_change(kind: &EventKind) -> bool {
         EventKind::Modify(ModifyKind::Metadata(_)) | EventKind::Other => false,
         _ => true,
     }
+}
+
+/// Whether the name is free after that.
+fn is_end(kind: &EventKind) -> bool {
+    matches!(
+        kind,
+        EventKind::Remove(_)
+            | EventKind::Modify(ModifyKind::Name(RenameMode::From | RenameMode::Both))
+    )
 }
 
 fn not_watched(error: notify::Error) -> Failure {
@@ -151,5 +169,62 @@ mod tests {
             }
         };
         assert!(changed.len() <= 2, "{changed:?}");
+    }
+
+    /// The paths that are told of until `wanted` is among them.
+    async fn until(changes: &mut Changes, wanted: &Utf8Path) -> BTreeSet<Utf8PathBuf> {
+        let mut all = BTreeSet::new();
+        while !all.contains(wanted) {
+            let next = tokio::time::timeout(Duration::from_secs(20), changes.next());
+            all.extend(next.await.unwrap_or_else(|_| panic!("no word of {wanted}: {all:?}")));
+        }
+        all
+    }
+
+    #[tokio::test]
+    async fn editors_save_as_they_like_and_a_burst_is_one_change() {
+        let folder = camino_tempfile::tempdir().unwrap();
+        let file = folder.path().join("main.c");
+        fs_err::write(&file, "int a;").unwrap();
+        let mut changes = Changes::of(&Scope::for_test(&[folder.path()])).unwrap();
+        // vim: the old file becomes the backup, a new one is written, the backup goes.
+        let backup = folder.path().join("main.c~");
+        fs_err::rename(&file, &backup).unwrap();
+        fs_err::write(&file, "int b;").unwrap();
+        fs_err::remove_file(&backup).unwrap();
+        assert_eq!(until(&mut changes, &file).await, BTreeSet::from([file.clone()]));
+        // Others: a new file beside it takes its place.
+        let beside = folder.path().join(".main.c.swp");
+        fs_err::write(&beside, "int c;").unwrap();
+        fs_err::rename(&beside, &file).unwrap();
+        assert_eq!(until(&mut changes, &file).await, BTreeSet::from([file.clone()]));
+        fs_err::remove_file(&file).unwrap();
+        until(&mut changes, &file).await;
+        for _ in 0..50 {
+            fs_err::write(&file, "int d;").unwrap();
+        }
+        let mut told = 0;
+        while tokio::time::timeout(QUIET * 10, changes.next()).await.is_ok() {
+            told += 1;
+        }
+        // One, but on a machine that has just stood still.
+        assert!((1..5).contains(&told), "{told}");
+    }
+
+    #[tokio::test]
+    async fn folders_that_come_and_come_again_are_looked_at() {
+        let folder = camino_tempfile::tempdir().unwrap();
+        let scope = Scope::for_test(&[folder.path()]);
+        let mut changes = Changes::of(&scope).unwrap();
+        let sources = folder.path().join("src");
+        for round in ["one.c", "two.c"] {
+            fs_err::create_dir(&sources).unwrap();
+            until(&mut changes, &sources).await;
+            changes.look_at(&scope).unwrap();
+            fs_err::write(sources.join(round), "int a;").unwrap();
+            until(&mut changes, &sources.join(round)).await;
+            fs_err::remove_dir_all(&sources).unwrap();
+            until(&mut changes, &sources).await;
+        }
     }
 }

@@ -41,7 +41,9 @@ impl Scope {
     /// What matters for an image of `source`; `image` is the last one that was made.
     pub fn of(context: &Context, source: &Source, image: Option<&Image>) -> Self {
         let mut scope = Self::default();
-        for folder in context.settings.folders() {
+        // In the working folder there may be settings to come.
+        let here = std::iter::once(context.environment.folder().to_owned());
+        for folder in context.settings.folders().chain(here) {
             scope.add(&folder, &Some(SETTINGS.map(str::to_owned).into()));
         }
         match source {

@@ -131,6 +131,10 @@ impl<'a> Rounds<'a> {
                 () = self.interrupt.asked() => return Ok(()),
             };
             self.told(&changed)?;
+            if changed.iter().any(|path| path.is_dir()) {
+                // What is written to a new folder from now on must not be missed.
+                changes.look_at(&self.scope())?;
+            }
         }
     }
 
