@@ -14,6 +14,7 @@ use crate::commands::Context;
 use crate::entry::{self, EntryError};
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
+use crate::make_output::MakeOutput;
 use crate::settings;
 
 /// How many names a message lists before it stops.
@@ -242,8 +243,9 @@ fn make(
 ) -> Result<Made, Failure> {
     let shell = &context.shell;
     shell.detail("Running", crate::shell::words(&l4re_image::make_argv(request)));
+    let mut output = MakeOutput::new(shell, &request.entry);
     ended_by(interrupt, cancel, || {
-        l4re_image::make(request, cancel, &mut |bytes| shell.passthrough(bytes))
+        l4re_image::make(request, cancel, &mut |bytes| output.push(bytes))
     })
 }
 
@@ -256,8 +258,10 @@ pub fn package(
 ) -> Result<(), Failure> {
     let shell = &context.shell;
     shell.status("Making", &package.objects);
+    let mut output =
+        MakeOutput::new(shell, package.objects.file_name().unwrap_or(package.objects.as_str()));
     ended_by(interrupt, cancel, || {
-        l4re_image::make_package(package, cancel, &mut |bytes| shell.passthrough(bytes))
+        l4re_image::make_package(package, cancel, &mut |bytes| output.push(bytes))
     })
 }
 

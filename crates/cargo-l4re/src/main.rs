@@ -24,6 +24,7 @@ mod failure;
 #[cfg(feature = "cloud")]
 mod instance;
 mod interrupt;
+mod make_output;
 mod manual;
 mod report;
 #[cfg(feature = "cloud")]

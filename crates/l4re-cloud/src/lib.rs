@@ -64,7 +64,7 @@ pub use park::ParkOptions;
 pub use place::{Place, Subnet};
 pub use plan::{
     AccountFacts, Boot, BootPlan, Chain, HttpTokens, ImageFacts, KindChoice, PlanError,
-    PlanOptions, PlanWarning, best_kind, plan,
+    PlanOptions, PlanWarning, best_kind, plan, usual_wait,
 };
 pub use policy::{PolicyOptions, policy};
 pub use prepare::{PrepareOptions, Prepared};

@@ -258,15 +258,12 @@ pub struct KindChoice {
     pub why: Option<String>,
 }
 
-/// How long a machine of a class usually takes from `running` to its first output.
 const METAL_USUAL: Duration = Duration::from_secs(20 * 60);
 const VIRTUAL_USUAL: Duration = Duration::from_secs(60);
 
-impl BootPlan {
-    /// How long such a machine usually takes from `running` to its first output.
-    pub fn usual_wait(&self) -> Duration {
-        if self.metal { METAL_USUAL } else { VIRTUAL_USUAL }
-    }
+/// How long a machine usually takes from `running` to its first output.
+pub const fn usual_wait(metal: bool) -> Duration {
+    if metal { METAL_USUAL } else { VIRTUAL_USUAL }
 }
 
 /// Decides how `image` boots on `machine`, or says why it cannot.

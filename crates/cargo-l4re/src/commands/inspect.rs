@@ -172,7 +172,7 @@ fn modules(context: &Context, inspection: &Inspection) -> Result<(), Failure> {
         table.row([kind, size, module.md5.clone(), words(module)]);
     }
     context.shell.result("\nModules")?;
-    Ok(context.shell.result(table)?)
+    Ok(context.shell.table(table, &["MD5"])?)
 }
 
 /// A module's command line, its name before it where that is another, its attributes behind.

@@ -123,6 +123,10 @@ fn carry_out(
         Ok(settings) => (settings, None),
         // What is wrong with them is then just what is to be reported.
         Err(error) if matches!(command, Command::Report(_)) => (Settings::default(), Some(error)),
+        // What `init` has added may be what is wrong with them.
+        Err(_) if matches!(&command, Command::Init(init) if init.undo) => {
+            (Settings::default(), None)
+        }
         Err(error) => return Err(error.into()),
     };
     #[cfg(feature = "cloud")]
@@ -199,8 +203,9 @@ fn options(global: &Global, environment: &Environment) -> Options {
         Some("always") => true,
         _ => !environment.is_ci() && variable("TERM") != Some("dumb"),
     };
+    let progress_width = variable("CARGO_TERM_PROGRESS_WIDTH").and_then(|width| width.parse().ok());
     let color = color(global.color, environment);
-    Options { verbosity, format: global.message_format, color, progress }
+    Options { verbosity, format: global.message_format, color, progress, progress_width }
 }
 
 /// Colour as the flag, else Cargo's variable, else everybody's wants it.
@@ -214,6 +219,7 @@ fn color(flag: Option<clap::ColorChoice>, environment: &Environment) -> ColorCho
         Some("always") => ColorChoice::Always,
         Some("never") => ColorChoice::Never,
         _ if environment.get("NO_COLOR").is_some() => ColorChoice::Never,
+        // `CLICOLOR`, `CLICOLOR_FORCE` and terminals are looked at by the streams themselves.
         _ => ColorChoice::Auto,
     }
 }
@@ -225,5 +231,6 @@ fn plain_options() -> Options {
         format: crate::shell::MessageFormat::Human,
         color: ColorChoice::Auto,
         progress: false,
+        progress_width: None,
     }
 }

@@ -37,7 +37,7 @@ pub fn settings(context: &Context, arguments: &Arguments) -> Result<(), Failure>
     for (key, held) in values.iter().filter(|(key, _)| is_wanted(key)) {
         shown = true;
         context.shell.json("setting", &message(key, held))?;
-        context.shell.result(line(key, held))?;
+        context.shell.result(fitting(line(key, held), held, context.shell.columns()))?;
         for place in &held.hidden {
             context.shell.detail("Hidden", format_args!("{key} at {place}"));
         }
@@ -59,6 +59,16 @@ pub fn schema(shell: &Shell) -> Result<(), Failure> {
 pub fn line(key: &str, held: &Held) -> String {
     let key = key.split('.').map(toml_key).collect::<Vec<_>>().join(".");
     format!("{key} = {}  # {}", toml_value(&held.value), held.place)
+}
+
+/// The line, or two where the terminal has no room for it: the origin above.
+fn fitting(line: String, held: &Held, columns: Option<u16>) -> String {
+    let is_long = columns.is_some_and(|columns| line.chars().count() > usize::from(columns));
+    let origin = format!("# {}", held.place);
+    match line.strip_suffix(&origin) {
+        Some(value) if is_long => format!("{origin}\n{}", value.trim_end()),
+        _ => line,
+    }
 }
 
 /// A part of a key, quoted where TOML wants it.
@@ -122,5 +132,8 @@ mod tests {
         let modules = json!(["l4re", { "file": "/a", "name": null, "features": [] }]);
         let line = line("entry.my vm.modules", &held(modules));
         assert_eq!(line, "entry.\"my vm\".modules = [\"l4re\", { file = \"/a\" }]  # default");
+        let narrow = fitting(line.clone(), &held("x".into()), Some(40));
+        assert_eq!(narrow, "# default\nentry.\"my vm\".modules = [\"l4re\", { file = \"/a\" }]");
+        assert_eq!(fitting(line.clone(), &held("x".into()), Some(80)), line);
     }
 }

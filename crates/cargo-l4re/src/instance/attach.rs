@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
+use indicatif::ProgressBar;
 use l4re_cloud::{Instance, InstanceState};
 use l4re_console::escape::{Leaving, help};
 use l4re_console::expect::Expectations;
@@ -23,6 +24,7 @@ use super::log_file;
 use super::proof;
 use super::serial::transport;
 use super::show::{Show, Shown};
+use super::summary::is_metal;
 use crate::commands::Context;
 use crate::failure::{Failure, MachineFailure};
 use crate::interrupt::Interrupt;
@@ -89,6 +91,8 @@ pub(super) struct Console {
     pub(super) log_path: Utf8PathBuf,
     /// Whether anything can be typed.
     pub(super) takes_keys: bool,
+    /// How long such a machine usually prints nothing, if that is known.
+    pub(super) usual_wait: Option<Duration>,
     /// Resolves when the machine itself has ended, and says how.
     pub(super) end: BoxFuture<'static, String>,
 }
@@ -116,6 +120,9 @@ pub async fn attach(
         log_path: log.path().to_owned(),
         log: Some(log),
         takes_keys: true,
+        // On the desk firmware prints at once.
+        usual_wait: (!connection.local && attachment.start == Start::Boot)
+            .then(|| l4re_cloud::usual_wait(is_metal(&instance.instance_type))),
         end: Box::pin(EndWatch::new(connection, instance).ended()),
     };
     watch(context, console, attachment, interrupt).await
@@ -135,7 +142,7 @@ pub(super) async fn watch(
         shell.status("Attached", format_args!("Ctrl-C {ends}, `~?` after a newline lists keys"));
     }
     let built = attachment.image.clone();
-    let mut screen = Screen::new(context, &console.title, &attachment)?;
+    let mut screen = Screen::new(context, &console, &attachment)?;
     let (handle, control) = follow::control();
     if console.takes_keys {
         forward_keys(handle.clone(), shell, attachment.all_input);
@@ -154,6 +161,7 @@ pub(super) async fn watch(
     let (transport, log) = (&mut *console.transport, console.log.as_mut());
     let mut report = follow::follow(transport, options, log, &mut screen, control).await;
     drop(guard);
+    screen.waiting.finish_and_clear();
     screen.kept(shell.console_over()).ok();
     let missing = report.missing.clone();
     let mut over = false;
@@ -273,6 +281,8 @@ fn forward_keys(handle: ControlHandle, shell: &Shell, all_input: bool) {
 /// Where the console and what is said about it go.
 struct Screen {
     shell: Arc<Shell>,
+    /// The line that stands until the first output comes.
+    waiting: ProgressBar,
     show: Shown,
     leaving: Leaving,
     /// It was told that there is no live console.
@@ -282,10 +292,18 @@ struct Screen {
 }
 
 impl Screen {
-    fn new(context: &Context, title: &str, attachment: &Attachment) -> Result<Self, Failure> {
+    fn new(context: &Context, console: &Console, attachment: &Attachment) -> Result<Self, Failure> {
+        let shell = context.shell.clone();
+        let usual = console.usual_wait.map(|usual| {
+            let minutes = usual.as_secs().div_ceil(60);
+            format!(", which usually takes {minutes} min")
+        });
+        let text =
+            format!("for the first output of {}{}", console.title, usual.unwrap_or_default());
         Ok(Self {
-            shell: context.shell.clone(),
-            show: attachment.show.begin(context, title)?,
+            waiting: shell.progress().waiting("Waiting", text),
+            shell,
+            show: attachment.show.begin(context, &console.title)?,
             leaving: attachment.leaving,
             polled: false,
             booted: attachment.booted.clone(),
@@ -305,6 +323,9 @@ impl Screen {
 impl Observer for Screen {
     fn output(&mut self, safe: &[u8]) -> std::io::Result<()> {
         let shell = self.shell.clone();
+        if !self.waiting.is_finished() {
+            self.waiting.finish_and_clear();
+        }
         let mut stamped = Vec::new();
         let (safe, failed) = self.show.output(safe, &mut stamped);
         if let Some(error) = failed {

@@ -47,7 +47,8 @@ pub async fn attach_local(
     attachment.start = if takes_keys { Start::Attached } else { Start::Boot };
     let end = Box::pin(std::future::pending());
     let title = from.to_owned();
-    let console = Console { transport, title, log, log_path, takes_keys, end };
+    let usual_wait = None;
+    let console = Console { transport, title, log, log_path, takes_keys, usual_wait, end };
     watch(context, console, attachment, interrupt).await
 }
 

@@ -3,6 +3,8 @@
 
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 
+use crate::shell::wrapped;
+
 /// The page, no wider than `width` where it can be helped.
 pub fn render(markdown: &str, width: u16) -> String {
     let mut text = String::new();
@@ -54,7 +56,7 @@ fn filled(text: &str, width: usize) -> String {
     if items.is_empty() {
         return "\n".to_owned();
     }
-    items.iter().map(|(indent, item)| wrapped(item, *indent, width)).collect()
+    items.iter().map(|(indent, item)| wrapped(item, *indent, width) + "\n").collect()
 }
 
 /// The width of a list's `- ` or `1. ` at the beginning of a line.
@@ -65,22 +67,6 @@ fn marker(line: &str) -> usize {
         (1.., [b'.', b' ', ..]) => digits + 2,
         _ => 0,
     }
-}
-
-fn wrapped(text: &str, indent: usize, width: usize) -> String {
-    let (mut lines, mut column) = (String::new(), 0);
-    for word in text.split(' ') {
-        let length = word.chars().count();
-        if column > indent && column + 1 + length > width {
-            lines.push_str(&format!("\n{:indent$}{word}", ""));
-            column = indent + length;
-        } else {
-            let blank = if column > 0 { " " } else { "" };
-            lines.push_str(&format!("{blank}{word}"));
-            column += blank.len() + length;
-        }
-    }
-    lines + "\n"
 }
 
 /// A table's rows in columns; the second row only says where the heading ends.

@@ -43,7 +43,7 @@ impl Machine {
             width,
             shows_console,
             bar: bars.waiting("Testing", name.to_owned()),
-            no_bars: Progress::new(false),
+            no_bars: Progress::hidden(),
             state: Mutex::default(),
         }
     }
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn lines_are_put_out_whole_and_with_the_name() {
-        let machine = Machine::new("tap", 5, true, &Progress::new(false));
+        let machine = Machine::new("tap", 5, true, &Progress::hidden());
         assert_eq!(machine.console(b"TAP TE"), b"");
         assert_eq!(plain(&machine.console(b"ST START\r\nok")), "tap   | TAP TEST START\n");
         assert_eq!(plain(&machine.last_line()), "tap   | ok\n");
@@ -140,14 +140,14 @@ mod tests {
 
     #[test]
     fn a_console_without_lines_is_put_out_in_parts() {
-        let machine = Machine::new("a", 1, true, &Progress::new(false));
+        let machine = Machine::new("a", 1, true, &Progress::hidden());
         let all: usize = (0..100).map(|_| machine.console(&[b'x'; 100]).len()).sum();
         assert!(all >= 2 * LONG, "{all}");
     }
 
     #[test]
     fn a_console_that_is_not_shown_is_only_on_the_live_line() {
-        let machine = Machine::new("tap", 3, false, &Progress::new(false));
+        let machine = Machine::new("tap", 3, false, &Progress::hidden());
         machine.phase("kernel");
         assert_eq!(machine.console(b"one\n\x1b[31mtwo\x1b[m\n\n"), b"");
         assert_eq!(machine.bar.message(), "tap  kernel: two");

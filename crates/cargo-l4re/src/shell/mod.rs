@@ -11,6 +11,7 @@ mod progress;
 mod prompt;
 mod table;
 mod words;
+mod wrap;
 
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,6 +27,7 @@ use self::machine::Machine;
 pub use self::progress::Progress;
 pub use self::table::Table;
 pub use self::words::words;
+pub use self::wrap::wrapped;
 
 /// Version of the JSON lines; it rises when a reader of the old ones would misread them.
 const FORMAT_VERSION: u32 = 1;
@@ -62,6 +64,8 @@ pub struct Options {
     pub color: ColorChoice,
     /// Whether bars may be drawn at all (`CARGO_TERM_PROGRESS_WHEN`, CI).
     pub progress: bool,
+    /// Columns for bars, if not the terminal's (`CARGO_TERM_PROGRESS_WIDTH`).
+    pub progress_width: Option<u16>,
 }
 
 /// The writer. Its clones write to the same places.
@@ -97,7 +101,10 @@ impl Shell {
                 json_started: AtomicBool::new(false),
                 midline: AtomicBool::new(false),
             }),
-            progress: Progress::new(draws),
+            progress: Progress::new(
+                draws,
+                options.progress_width.or_else(|| columns(rustix::stdio::stderr())),
+            ),
             machine: None,
         }
     }
@@ -127,17 +134,33 @@ impl Shell {
     /// Width for text: the terminal's, also behind a pager, at most what reads well.
     pub fn width(&self) -> u16 {
         const READABLE: u16 = 100;
-        let size = rustix::termios::tcgetwinsize(rustix::stdio::stdout());
-        let size = size.or_else(|_| rustix::termios::tcgetwinsize(rustix::stdio::stderr()));
-        size.map_or(READABLE, |size| size.ws_col.clamp(40, READABLE))
+        let columns = self.columns().or_else(|| columns(rustix::stdio::stderr()));
+        columns.map_or(READABLE, |columns| columns.clamp(40, READABLE))
+    }
+
+    /// Columns of the terminal that results go to, if it is one.
+    pub fn columns(&self) -> Option<u16> {
+        columns(rustix::stdio::stdout())
+    }
+
+    /// A result with a head in front; on a terminal its text goes on below itself.
+    pub fn paragraph(&self, head: &str, text: &str) -> std::io::Result<()> {
+        let indent = head.chars().count();
+        match self.columns() {
+            Some(columns) => {
+                let width = usize::from(columns).saturating_sub(indent);
+                let lines = wrapped(text, 0, width).replace('\n', &format!("\n{:indent$}", ""));
+                self.result(format_args!("{head}{lines}"))
+            }
+            None => self.result(format_args!("{head}{text}")),
+        }
     }
 
     /// A table on stdout; a narrow terminal gets it without the columns in `least`, as many of
     /// them as it has no room for, the first ones first.
     pub fn table(&self, mut table: Table, least: &[&str]) -> std::io::Result<()> {
-        let size = rustix::termios::tcgetwinsize(rustix::stdio::stdout());
-        if let Some(width) = size.ok().map(|size| size.ws_col).filter(|width| *width > 0) {
-            table.narrow_to(width, least);
+        if let Some(columns) = self.columns() {
+            table.narrow_to(columns, least);
         }
         self.result(table)
     }
@@ -272,6 +295,7 @@ impl Shell {
             let text = String::from_utf8_lossy(bytes);
             return self.json("console", &serde_json::json!({ "text": text }));
         }
+        self.progress.pause();
         if let Some(last) = bytes.last() {
             self.streams.midline.store(*last != b'\n', Ordering::Relaxed);
         }
@@ -286,14 +310,18 @@ impl Shell {
         }
     }
 
-    /// The console of one of several machines is at its end.
+    /// A console is at its end.
     pub fn console_over(&self) -> std::io::Result<()> {
         match &self.machine {
             Some(machine) if !self.is_json() => {
                 let line = machine.last_line();
                 self.on_stdout(|stdout| stdout.write_all(&line))
             }
-            _ => Ok(()),
+            Some(_) => Ok(()),
+            None => {
+                self.progress.resume();
+                Ok(())
+            }
         }
     }
 
@@ -348,6 +376,12 @@ impl Shell {
             let _ = self.on_stdout(|stdout| stdout.write_all(b"\r\n"));
         }
     }
+}
+
+/// Columns of a stream, if it is a terminal.
+fn columns(stream: impl std::os::fd::AsFd) -> Option<u16> {
+    let size = rustix::termios::tcgetwinsize(stream);
+    size.ok().map(|size| size.ws_col).filter(|columns| *columns > 0)
 }
 
 /// Shows what the libraries trace, on stderr, as a filter such as `debug` says.

@@ -184,8 +184,10 @@ async fn trials(
         // Each is looked for before anything is built.
         boots = Some(connection.cloud.warm(name).await?.kind());
     }
+    let bar = context.shell.progress().steps("Building", sources.len());
     for source in &sources {
         let entry = source.entry().map_or_else(|| source.name(), str::to_owned);
+        bar.set_message(entry.clone());
         let mut recipe = arguments.machine.recipe(context, source, arguments.image.kind)?;
         let base = recipe.name.clone();
         recipe.name = unique(&base, 0);
@@ -211,7 +213,9 @@ async fn trials(
             let source = image.clone();
             trials.push(Trial { run, entry: entry.clone(), source, recipe, attachment });
         }
+        bar.inc(1);
     }
+    bar.finish_and_clear();
     distinct(&mut trials);
     if let Some(logs) = &arguments.logs {
         fs_err::create_dir_all(context.environment.folder().join(logs))?;

@@ -124,9 +124,9 @@ fn report(context: &Context, findings: &[Finding]) -> Result<(), Failure> {
             "finding",
             &json!({ "check": check, "level": level.word(), "text": text, "fix": fix }),
         )?;
-        shell.result(format_args!("{:>8}  {check}: {text}", level.word()))?;
+        shell.paragraph(&format!("{:>8}  ", level.word()), &format!("{check}: {text}"))?;
         if let Some(fix) = fix {
-            shell.result(format_args!("{:>8}  {fix}", "->"))?;
+            shell.paragraph(&format!("{:>8}  ", "->"), fix)?;
         }
     }
     let problems = findings.iter().filter(|finding| finding.level == Level::Problem).count();
