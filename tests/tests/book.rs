@@ -117,6 +117,28 @@ fn every_command_of_the_book_is_one() {
 }
 
 #[test]
+fn the_readme_names_every_command() {
+    let help = desk().l4re(&["--help"]).code(0).stdout;
+    let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let commands = commands.take_while(|line| !line.is_empty());
+    let names = commands.filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
+    let readme = source().parent().unwrap().parent().unwrap().join("README.md");
+    let readme = fs_err::read_to_string(readme).unwrap();
+    let table: Vec<&str> = readme.lines().filter(|line| line.starts_with("| `")).collect();
+    let is_named = |name: &str| {
+        let cells = table.iter().filter_map(|row| row.split(" | ").next());
+        let mut words =
+            cells.flat_map(|cell| cell.split(|c: char| !c.is_alphanumeric() && c != '-'));
+        words.any(|word| word == name)
+    };
+    // What a description goes on with has no name in front.
+    let names: Vec<&str> = names.filter(|name| !name.is_empty()).collect();
+    assert!(names.len() > 20, "{names:?}");
+    let missing: Vec<_> = names.iter().filter(|name| !is_named(name)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
 fn the_blocks_of_the_book_run_on_the_twin() {
     let pages: Vec<String> = pages();
     let (next, ran) = (AtomicUsize::new(0), AtomicUsize::new(0));

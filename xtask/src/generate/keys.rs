@@ -25,9 +25,13 @@ const FURTHER: &str = "
 | --- | --- |
 | `CARGO_L4RE_LOG` | what the libraries trace, on stderr: `debug`, `l4re_twin=trace` |
 | `MODULE_SEARCH_PATH` | handed on to make |
-| `CARGO_TERM_COLOR`, `NO_COLOR` | colour, as Cargo has it; `--color` comes first |
+| `MODULES_LIST`, `PT`, `TEST_TMPDIR` | what L4Re's test framework says to `test-starter`: the module list, the platform, the test's own folder |
+| `CARGO_TERM_COLOR` | colour, as Cargo has it; `--color` comes first |
+| `NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE` | colour, where neither of those says anything |
 | `CARGO_TERM_QUIET`, `CARGO_TERM_VERBOSE` | as `-q` and `-v` |
-| `CARGO_TERM_PROGRESS_WHEN`, `CI`, `TERM` | whether bars are drawn |
+| `CARGO_TERM_PROGRESS_WHEN`, `CI`, `TERM` | whether a terminal gets bars: `never`, `always`, or by default unless `CI` is set or `TERM` is `dumb` |
+| `CARGO_TERM_PROGRESS_WIDTH` | columns that bars are made for, if not the terminal's |
+| `COMPLETE` | set by the scripts of `completions` when they ask what there is |
 | `XDG_STATE_HOME`, `XDG_CACHE_HOME`, `HOME` | where logs, the twin's state and fetched images lie |
 | `USER`, `LOGNAME` | whose an instance is, where `owner` is not set |
 | `AWS_*` | credentials, profile, region, endpoints: read by the AWS SDK's own chain |

@@ -9,6 +9,7 @@ mod documents;
 mod files;
 mod messages;
 mod source;
+mod variables;
 mod words;
 
 use std::fmt;
@@ -57,6 +58,7 @@ pub(crate) fn run(project: &Project) -> Result<()> {
     }
     findings.extend(documents::book(&files));
     findings.extend(messages::check(&files));
+    findings.extend(variables::check(&files));
     findings.extend(crates::check(&project.packages));
     findings.extend(crates::named_in_architecture(&project.packages, &files));
     findings.sort();

@@ -17,16 +17,25 @@ const SHORTEST: usize = 6;
 const RANDOM: usize = 40;
 
 /// What looks like a secret, and what to leave of it.
-const PATTERNS: [(&str, &str); 8] = [
+const PATTERNS: [(&str, &str); 12] = [
     (r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|\z)", GONE),
     (r#"([A-Za-z][A-Za-z0-9+.-]*://[^\s"'<>?]+)\?[^\s"'<>]*"#, "$1?…"),
     (r#"(://)[^\s/@"']+@"#, "$1…@"),
+    (r#"\b([\w.-]+:)[^\s/@:"']{4,}@([A-Za-z][\w.-]*)"#, "$1…@$2"),
     (r"\b(AKIA|ASIA|AIDA|AROA|ABIA|ACCA)[A-Z0-9]{8,}", "$1…"),
-    (r#"(?im)(authorization["']?\s*[:=]\s*)[^\n]*"#, "$1…"),
-    (r"\bgh[pousr]_[A-Za-z0-9]{16,}", GONE),
+    (r#"(?im)((?:authorization|cookie)["']?\s*[:=]\s*)[^\n]*"#, "$1…"),
+    (r"(?i)\b(bearer )[\w+/.~=-]{6,}", "$1…"),
+    // Tokens of forges, registries and services, by the beginnings that those give them.
+    (r"\b(?:gh[pousr]_|github_pat_|glpat-|xox[a-z]-|npm_|pypi-|hf_|sk-)[\w-]{12,}", GONE),
     (r"\beyJ[\w-]+\.[\w-]+(\.[\w-]*)?", GONE),
     (
-        r#"(?i)((?:secret|token|passw(?:or)?d|passphrase|credential|signature|private_?key|access_?key|api_?key)[\w-]*["']?\s*[=:]\s*)("[^"\n]*"|'[^'\n]*'|[^\s,;&}]+)"#,
+        r#"(?i)((?:secret|token|passw(?:or)?d|passphrase|credential|signature|private_?key|access_?key|api_?key|\bauth)[\w-]*["']?\s*[=:]\s*)("[^"\n]*"|'[^'\n]*'|[^\s,;&}]+)"#,
+        "$1…",
+    ),
+    (r#"\b([A-Z0-9_]+_KEY\s*=\s*)("[^"\n]*"|'[^'\n]*'|[^\s,;&}]+)"#, "$1…"),
+    // What a flag takes, and what is said aloud.
+    (
+        r#"(?i)((?:--?[\w-]*(?:secret|token|passw(?:or)?d|passphrase)[\w-]*|\bpassw(?:or)?d(?: is)?)\s+)[^\s"'-][^\s"']*"#,
         "$1…",
     ),
 ];
@@ -123,6 +132,13 @@ mod tests {
             ("key eyJhbGciOi.eyJzdWIi.sig end", "key … end"),
             ("push ghp_0123456789abcdefghij", "push …"),
             ("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "…"),
+            ("ssh root:hunter3@example.org", "ssh root:…@example.org"),
+            ("Set-Cookie: session=abc; Path=/", "Set-Cookie: …"),
+            ("Bearer abcdefg1", "Bearer …"),
+            ("push glpat-0123456789abcdef now", "push … now"),
+            ("FOO_KEY=abc def", "FOO_KEY=… def"),
+            ("moe --token abc --auth=def -v", "moe --token … --auth=… -v"),
+            ("the password is abc, the passwd def", "the password is … the passwd …"),
         ] {
             assert_eq!(masked(text), left);
         }
@@ -141,6 +157,9 @@ mod tests {
             "L4RE_TEST_TREE_AMD64=/work/main/target/demo/amd64/and/further",
             "ttl = \"2h\"  # /src/app/l4re.toml:1:1",
             "http://169.254.169.254/latest/user-data... ok",
+            "unknown key: did you mean `bucket`? The token has expired",
+            "mod00: /b/fiasco-amd64/fiasco [710 KiB] at 10:02:33",
+            "tests/a.rs:12:5: error: no such field; mail to me@example.org",
         ] {
             assert_eq!(masked(text), text);
         }
