@@ -165,8 +165,17 @@ impl Config {
         let files = &self.firmware;
         let path =
             |path: &Option<Utf8PathBuf>| path.as_deref().map_or("", Utf8Path::as_str).to_owned();
+        let timing = &self.timing;
+        let time = |time: Duration| format!("{time:?}");
         [
-            ("idle", self.idle.map_or("never".to_owned(), |idle| format!("{idle:?}"))),
+            ("timing.pending", time(timing.pending)),
+            ("timing.pending-metal", time(timing.pending_metal)),
+            ("timing.stopping", time(timing.stopping)),
+            ("timing.consistency", time(timing.consistency)),
+            ("timing.graceful", time(timing.graceful)),
+            ("timing.snapshot", time(timing.snapshot)),
+            ("timing.console-snapshot", time(timing.console_snapshot)),
+            ("idle", self.idle.map_or("never".to_owned(), time)),
             ("accel", format!("{:?}", self.accel).to_lowercase()),
             ("net", (self.guest_network == GuestNetwork::Open).to_string()),
             ("disk", format!("{} MiB", self.max_disk >> 20)),

@@ -177,7 +177,14 @@ impl Daemon {
         let mut rounds = 0_u32;
         loop {
             let idle = self.twin.config.idle.unwrap_or(HOUSEKEEPING);
-            tokio::time::sleep(HOUSEKEEPING.min(idle)).await;
+            tokio::select! {
+                () = tokio::time::sleep(HOUSEKEEPING.min(idle)) => {}
+                () = self.twin.accelerator.fallen() => {
+                    if let Err(error) = self.publish().await {
+                        tracing::warn!("cannot say that TCG has taken over: {error}");
+                    }
+                }
+            }
             if !lock.is_in_place() {
                 tracing::warn!("the state directory was taken away");
                 return;

@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 
 use crate::fault::Fault;
 use crate::faults::{Dropped, meet};
-use crate::s3::{Objects, S3Endpoint};
+use crate::s3::{Objects, S3Endpoint, complete, refuse_signature};
 use crate::service::Kind;
 use crate::sigv4::{self, Authorization, Signed};
 use crate::status::{FREE_PATH, STOP_PATH, TOKEN_HEADER};
@@ -168,8 +168,11 @@ impl Endpoint {
 
 /// Passes a request to the object store, for clients and for guests.
 pub(crate) async fn object_store(s3: &S3Endpoint, request: Request<Incoming>) -> Answer {
+    if let Some(refusal) = refuse_signature(&request) {
+        return refusal;
+    }
     match hyper::service::Service::call(s3, request).await {
-        Ok(answer) => answer,
+        Ok(answer) => complete(answer).await,
         Err(error) => {
             tracing::error!("the object store failed: {error:?}");
             text(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", String::new())
@@ -231,13 +234,21 @@ pub(crate) fn s3_refusal(fault: Fault) -> Answer {
 }
 
 fn s3_error(status: StatusCode, error: &serde_json::Value) -> Answer {
+    let mut answer = with_s3_request_id(text(status, "application/xml", String::new()));
+    let id = header(answer.headers(), "x-amz-request-id").unwrap_or_default();
+    let mut error = error.clone();
+    (error["RequestId"], error["HostId"]) = (id.into(), id.into());
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-    crate::xml::write_element(&mut xml, "Error", error);
-    text(status, "application/xml", xml)
+    crate::xml::write_element(&mut xml, "Error", &error);
+    *answer.body_mut() = s3s::Body::from(Bytes::from(xml));
+    answer
 }
 
 /// What S3 names its answers by, and what support would ask for.
-fn with_s3_request_id(mut answer: Answer) -> Answer {
+pub(crate) fn with_s3_request_id(mut answer: Answer) -> Answer {
+    if answer.headers().contains_key("x-amz-request-id") {
+        return answer;
+    }
     let id = crate::state::random_hex(16).to_uppercase();
     for (name, value) in [("x-amz-request-id", id.clone()), ("x-amz-id-2", id)] {
         if let Ok(value) = http::HeaderValue::try_from(value) {

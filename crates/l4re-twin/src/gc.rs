@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::TwinError;
 use crate::machine::remove_disks;
-use crate::s3::{Objects, Uploads, expire};
+use crate::s3::{Condition, Objects, Uploads, expire};
 use crate::state::{Instance, InstanceState, State, files, resting};
 use crate::status::{self, Lock};
 use crate::twin::Twin;
@@ -107,7 +107,7 @@ fn free(
     for bucket in objects.buckets().map_err(TwinError::file(objects.root()))? {
         for object in objects.objects(&bucket).map_err(failed)? {
             if is_stale(&object.key, object.modified, age, &named) {
-                objects.delete(&bucket, &object.key).map_err(failed)?;
+                objects.delete(&bucket, &object.key, &Condition::None).map_err(failed)?;
                 freed.objects += 1;
             }
         }

@@ -48,4 +48,4 @@ pub use faults::{Effect, FaultPlan, FaultRule, faults, set_faults};
 pub use gc::{Freed, gc};
 pub use machine::gdb_socket;
 pub use pipe::pipe;
-pub use status::{Status, status, stop};
+pub use status::{Status, is_held, status, stop};

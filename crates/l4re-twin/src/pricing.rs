@@ -82,7 +82,8 @@ fn products(region: &str, request: &Request) -> Result<Value, Fault> {
             }
         }
     }
-    let page = paging::page(list, Some(size), request.next_token.as_deref());
+    let asked = format!("{} {:?}", request.service_code, request.filters);
+    let page = paging::page(&asked, list, Some(size), request.next_token.as_deref());
     let (page, next) = page.ok_or_else(|| {
         Fault::client("InvalidNextTokenException", "The pagination token is invalid")
     })?;

@@ -88,6 +88,11 @@ impl<'a> Scope<'a> {
         Scope { params: self.params, prefix: self.path(name) }
     }
 
+    /// All parameters of the call, sorted by name.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.params.iter()
+    }
+
     /// Whether anything is given below this name.
     pub(crate) fn is_given(&self) -> bool {
         self.names().next().is_some()

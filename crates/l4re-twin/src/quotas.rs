@@ -192,7 +192,8 @@ fn list(request: &Request, account: &Account, region: &str, applied: bool) -> Re
     }
     let fits = |quota: &&Quota| request.quota_code.as_ref().is_none_or(|code| code == quota.code);
     let all: Vec<&Quota> = QUOTAS.iter().filter(fits).collect();
-    let page = paging::page(all, Some(size), request.next_token.as_deref());
+    let asked = format!("{applied} {:?}", request.quota_code);
+    let page = paging::page(&asked, all, Some(size), request.next_token.as_deref());
     let (page, next) = page.ok_or_else(|| {
         Fault::client("InvalidPaginationTokenException", "Invalid token was provided.")
     })?;

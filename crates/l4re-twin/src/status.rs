@@ -92,7 +92,12 @@ pub fn stop(dir: &Utf8Path, limit: Duration) -> Result<bool, TwinError> {
     let not_stopped = |detail: String| TwinError::NotStopped { pid: status.pid, detail };
     // It may end before its answer is out: only the lock tells.
     let asked = ask_to_end(&status);
-    while is_held(dir)? {
+    // Whoever holds it next is another.
+    let still_there = || {
+        let other = matches!(self::status(dir), Ok(Some(now)) if now.pid != status.pid);
+        is_held(dir).map(|held| held && !other)
+    };
+    while still_there()? {
         if Instant::now() >= deadline {
             let why = asked.err().map(|error| format!(": {error}")).unwrap_or_default();
             return Err(not_stopped(format!("it still runs after {limit:?}{why}")));
@@ -171,13 +176,17 @@ impl Lock {
             .map_err(TwinError::file(dir))?;
         let path = path(dir);
         let file = File::create(&path).map_err(TwinError::file(&path))?;
-        // Somebody who only looks holds it for an instant.
+        // Somebody who only looks shares it, for an instant. A daemon does not, and is not
+        // waited for: who waited would come to life when that one is told to stop.
         let deadline = Instant::now() + Duration::from_millis(500);
         loop {
             match file.try_lock() {
                 Ok(()) => return Ok(Self { file, path }),
-                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
-                    std::thread::sleep(Duration::from_millis(10));
+                Err(TryLockError::WouldBlock) if !is_held_by_a_daemon(&file, &path)? => {
+                    if Instant::now() >= deadline {
+                        return Err(TwinError::AlreadyRunning { dir: dir.to_owned() });
+                    }
+                    std::thread::sleep(Duration::from_millis(1));
                 }
                 Err(TryLockError::WouldBlock) => {
                     return Err(TwinError::AlreadyRunning { dir: dir.to_owned() });
@@ -199,15 +208,19 @@ impl Lock {
     }
 }
 
-fn is_held(dir: &Utf8Path) -> Result<bool, TwinError> {
+/// Whether a daemon has the directory, be it that it still starts or that it is about to end.
+pub fn is_held(dir: &Utf8Path) -> Result<bool, TwinError> {
     let path = path(dir);
-    let file = match File::open(&path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(TwinError::file(path)(error)),
-    };
+    match File::open(&path) {
+        Ok(file) => is_held_by_a_daemon(&file, &path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(TwinError::file(path)(error)),
+    }
+}
+
+fn is_held_by_a_daemon(file: &File, path: &Utf8Path) -> Result<bool, TwinError> {
     match file.try_lock_shared() {
-        Ok(()) => Ok(false),
+        Ok(()) => file.unlock().map(|()| false).map_err(TwinError::file(path)),
         Err(TryLockError::WouldBlock) => Ok(true),
         Err(TryLockError::Error(error)) => Err(TwinError::file(path)(error)),
     }

@@ -80,6 +80,14 @@ fn boto3_knows_every_element_of_every_answer() {
 }
 
 #[test]
+fn boto3_is_refused_as_ec2_and_s3_do() {
+    let Some(venv) = venv() else { return };
+    let python = venv.join("bin/python");
+    let said = run(&venv, python.to_str().unwrap(), "odd.py");
+    assert!(said.contains("refused as EC2 and S3 do"), "{said}");
+}
+
+#[test]
 fn the_aws_command_line_goes_through_a_whole_life() {
     let Some(venv) = venv() else { return };
     let said = run(&venv, "/bin/bash", "cli.sh");

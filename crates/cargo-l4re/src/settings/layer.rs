@@ -198,6 +198,35 @@ pub struct Twin {
     /// The most that the folder of its state takes on disk.
     #[schemars(extend("x-default" = "20GiB"))]
     pub disk: Option<Size>,
+    /// How long changes of state take, on top of what really happens.
+    pub timing: Timing,
+}
+
+/// How long the twin's changes of state take.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Timing {
+    /// From the accepted launch or start of an instance to `running`.
+    #[schemars(extend("x-default" = "0s"))]
+    pub pending: Option<Span>,
+    /// The same for bare-metal types, where it takes longer on EC2.
+    #[schemars(extend("x-default" = "0s"))]
+    pub pending_metal: Option<Span>,
+    /// From the accepted stop to `stopped`, and from terminate to `terminated`.
+    #[schemars(extend("x-default" = "0s"))]
+    pub stopping: Option<Span>,
+    /// For so long after a launch, calls that name the instance do not know it.
+    #[schemars(extend("x-default" = "0s"))]
+    pub consistency: Option<Span>,
+    /// How long a guest that is asked to shut down may take before it is forced.
+    #[schemars(extend("x-default" = "20s"))]
+    pub graceful: Option<Span>,
+    /// From the completion of a snapshot, or the copy of an AMI, to its use.
+    #[schemars(extend("x-default" = "0s"))]
+    pub snapshot: Option<Span>,
+    /// From the start of a machine to the console output that EC2 gives without `Latest`.
+    #[schemars(extend("x-default" = "5s"))]
+    pub console_snapshot: Option<Span>,
 }
 
 /// UEFI firmware, as a pair of files that belong together.

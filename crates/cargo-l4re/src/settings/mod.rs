@@ -23,7 +23,7 @@ use l4re_image::Arch;
 
 pub use self::error::SettingsError;
 pub use self::files::{LOCAL_FILE, PACKAGE, SHARED_FILE, WORKSPACE};
-pub use self::layer::{Accel, Entry, Layer, ModuleTable, Tree};
+pub use self::layer::{Accel, Entry, Layer, ModuleTable, Timing, Tree};
 pub use self::place::Place;
 use self::place::Places;
 pub use self::schema::schema;

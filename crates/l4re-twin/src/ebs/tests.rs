@@ -211,7 +211,7 @@ async fn an_image_is_registered_only_as_it_could_boot() {
     let pending = start(&twin, json!({ "VolumeSize": 1 })).unwrap();
     let cases = [
         (register("x", &id, ""), "InvalidAMIName.Malformed"),
-        (register("a-name", "snap-0", ""), "InvalidSnapshot.NotFound"),
+        (register("a-name", "snap-0123456789abcdef0", ""), "InvalidSnapshot.NotFound"),
         (register("a-name", &pending, ""), "IncorrectState"),
         (register("a-name", &id, "BootMode=bios"), "InvalidParameterValue"),
         (register("a-name", &id, "ImdsSupport=v1"), "InvalidParameterValue"),

@@ -5,8 +5,11 @@ use serde_json::{Value, json};
 use super::actions::Call;
 use super::instance_types;
 use super::instances::{check_ids, metadata_value};
-use super::launch_request::{metadata_options, shutdown_behavior, user_data};
+use super::launch_request::{
+    metadata_options, refuse_foreign_groups, shutdown_behavior, user_data,
+};
 use super::metadata_defaults::refuse_first_version;
+use super::network::security_group_id;
 use super::volumes::mapping_value;
 use crate::fault::Fault;
 use crate::query::Scope;
@@ -28,18 +31,16 @@ pub(super) fn describe(call: &Call<'_>) -> Result<Value, Fault> {
         "instanceInitiatedShutdownBehavior" => json!({"value": instance.shutdown_behavior.name()}),
         "ebsOptimized" => json!({"value": instance.ebs_optimized}),
         "rootDeviceName" => json!({"value": instance.root_device}),
-        "sourceDestCheck" | "enaSupport" => json!({"value": true}),
+        "sourceDestCheck" => json!({"value": instance.source_dest_check}),
+        "enaSupport" => json!({"value": true}),
         "enclaveOptions" => json!({"enabled": false}),
         "kernel" | "ramdisk" | "sriovNetSupport" => json!({}),
         "blockDeviceMapping" => {
             instance.volumes().map(|(_, volume)| mapping_value(&volume)).collect()
         }
-        "productCodes" | "groupSet" => json!([]),
-        other => {
-            return Err(Fault::invalid(format!(
-                "Value ({other}) for parameter attribute is invalid. Unknown attribute."
-            )));
-        }
+        "productCodes" => json!([]),
+        "groupSet" => json!([{"groupId": security_group_id(&state.account.id)}]),
+        other => return Err(unknown_attribute(other)),
     };
     Ok(json!({"instanceId": id, attribute: value}))
 }
@@ -48,9 +49,31 @@ pub(super) fn describe(call: &Call<'_>) -> Result<Value, Fault> {
 pub(super) fn modify(call: &Call<'_>) -> Result<Value, Fault> {
     let root = call.root();
     let change = Change::read(&root)?;
-    with_instance(call, |instance| change.apply(instance))?;
+    let account = call.twin.store.lock().account.id.clone();
+    with_instance(call, |instance| change.apply(instance, &account))?;
     Ok(json!({ "return": true }))
 }
+
+fn unknown_attribute(name: &str) -> Fault {
+    Fault::invalid(format!("Value ({name}) for parameter attribute is invalid. Unknown attribute."))
+}
+
+/// The attribute's name and the parameter that has its new value.
+const NAMES: &[(&str, &str)] = &[
+    ("userData", "UserData"),
+    ("instanceType", "InstanceType"),
+    ("instanceInitiatedShutdownBehavior", "InstanceInitiatedShutdownBehavior"),
+    ("disableApiTermination", "DisableApiTermination"),
+    ("disableApiStop", "DisableApiStop"),
+    ("sourceDestCheck", "SourceDestCheck"),
+    ("ebsOptimized", "EbsOptimized"),
+    ("enaSupport", "EnaSupport"),
+    ("sriovNetSupport", "SriovNetSupport"),
+    ("kernel", "Kernel"),
+    ("ramdisk", "Ramdisk"),
+    ("groupSet", "GroupId"),
+    ("blockDeviceMapping", "BlockDeviceMapping"),
+];
 
 enum Change<'a> {
     UserData(Option<String>),
@@ -58,65 +81,51 @@ enum Change<'a> {
     ShutdownBehavior(&'a str),
     DisableApiTermination(bool),
     DisableApiStop(bool),
+    SourceDestCheck(bool),
+    EbsOptimized(bool),
+    /// The twin's network cards are as they are.
+    NetworkCard,
+    Groups(Vec<&'a str>),
     /// Devices by name, and whether they go with the instance.
     DeleteOnTermination(Vec<(&'a str, bool)>),
-    Nothing,
 }
 
 impl<'a> Change<'a> {
     fn read(root: &Scope<'a>) -> Result<Self, Fault> {
-        const NAMES: &[(&str, &str)] = &[
-            ("userData", "UserData"),
-            ("instanceType", "InstanceType"),
-            ("instanceInitiatedShutdownBehavior", "InstanceInitiatedShutdownBehavior"),
-            ("disableApiTermination", "DisableApiTermination"),
-            ("disableApiStop", "DisableApiStop"),
-            ("sourceDestCheck", "SourceDestCheck"),
-            ("ebsOptimized", "EbsOptimized"),
-        ];
-        let mappings = root.items("BlockDeviceMapping");
-        if !mappings.is_empty() {
-            let one = |mapping: &Scope<'a>| {
-                let goes = mapping.below("Ebs").maybe_flag("DeleteOnTermination")?;
-                Ok((mapping.require("DeviceName")?, goes.unwrap_or(true)))
-            };
-            let all: Result<_, Fault> = mappings.iter().map(one).collect();
-            return all.map(Self::DeleteOnTermination);
-        }
-        let given = root.get("Attribute");
-        let found = NAMES.iter().find_map(|(attribute, structure)| {
-            let value = match given {
-                Some(name) if name == *attribute => root.get("Value").or(Some("")),
-                Some(_) => None,
-                None if root.below(structure).is_given() => {
-                    root.below(structure).get("Value").or(Some(""))
-                }
-                None => None,
-            };
-            value.map(|value| (*structure, value))
-        });
-        let Some((name, value)) = found else {
-            let message = "No attributes specified.";
-            return Err(Fault::client("InvalidParameterCombination", message));
+        let (name, value) = changed(root)?;
+        let flag = || match value {
+            "true" | "false" => Ok(value == "true"),
+            other => Err(Fault::invalid(format!(
+                "Invalid value '{other}' for {name}. It must be a boolean."
+            ))),
         };
         Ok(match name {
-            "UserData" => Self::UserData(user_data(value)?),
-            "InstanceType" => Self::InstanceType(value),
-            "InstanceInitiatedShutdownBehavior" => Self::ShutdownBehavior(value),
-            "DisableApiTermination" => Self::DisableApiTermination(value == "true"),
-            "DisableApiStop" => Self::DisableApiStop(value == "true"),
-            _ => Self::Nothing,
+            "userData" => Self::UserData(user_data(value)?),
+            "instanceType" => Self::InstanceType(value),
+            "instanceInitiatedShutdownBehavior" => Self::ShutdownBehavior(value),
+            "disableApiTermination" => Self::DisableApiTermination(flag()?),
+            "disableApiStop" => Self::DisableApiStop(flag()?),
+            "sourceDestCheck" => Self::SourceDestCheck(flag()?),
+            "ebsOptimized" => Self::EbsOptimized(flag()?),
+            "enaSupport" if flag()? => Self::NetworkCard,
+            "sriovNetSupport" if value == "simple" => Self::NetworkCard,
+            "groupSet" => Self::Groups(root.list("GroupId")),
+            "blockDeviceMapping" => Self::DeleteOnTermination(mappings(root)?),
+            _ => {
+                let message = format!("The twin cannot change the {name} of an instance so");
+                return Err(Fault::client("UnsupportedOperation", message));
+            }
         })
     }
 
-    fn apply(&self, instance: &mut Instance) -> Result<(), Fault> {
-        if matches!(self, Self::UserData(_) | Self::InstanceType(_))
-            && instance.state != InstanceState::Stopped
-        {
-            return Err(Fault::client(
-                "IncorrectInstanceState",
-                format!("The instance '{}' is not in the 'stopped' state.", instance.id),
-            ));
+    fn apply(&self, instance: &mut Instance, account: &str) -> Result<(), Fault> {
+        let rests = instance.state == InstanceState::Stopped;
+        let at_rest_only = matches!(
+            self,
+            Self::UserData(_) | Self::InstanceType(_) | Self::EbsOptimized(_) | Self::NetworkCard
+        );
+        if at_rest_only && !rests {
+            return Err(not_stopped(&instance.id));
         }
         match self {
             Self::UserData(data) => instance.user_data.clone_from(data),
@@ -126,15 +135,52 @@ impl<'a> Change<'a> {
             }
             Self::DisableApiTermination(on) => instance.disable_api_termination = *on,
             Self::DisableApiStop(on) => instance.disable_api_stop = *on,
+            Self::SourceDestCheck(on) => instance.source_dest_check = *on,
+            Self::EbsOptimized(on) => instance.ebs_optimized = *on,
+            Self::Groups(groups) => refuse_foreign_groups(groups, account)?,
             Self::DeleteOnTermination(devices) => {
                 for (name, goes) in devices {
                     change_device(instance, name, *goes)?;
                 }
             }
-            Self::Nothing => {}
+            Self::NetworkCard => {}
         }
         Ok(())
     }
+}
+
+/// The one attribute that is to change, and its value.
+fn changed<'a>(root: &Scope<'a>) -> Result<(&'static str, &'a str), Fault> {
+    if let Some(given) = root.get("Attribute") {
+        let known = NAMES.iter().find(|(attribute, _)| *attribute == given);
+        let (attribute, _) = known.ok_or_else(|| unknown_attribute(given))?;
+        return Ok((attribute, root.get("Value").unwrap_or_default()));
+    }
+    let given = |parameter: &str| root.below(parameter).is_given();
+    let all: Vec<_> = NAMES.iter().filter(|(_, parameter)| given(parameter)).collect();
+    match all.as_slice() {
+        [] => {
+            let message = "No attributes specified.";
+            Err(Fault::client("InvalidParameterCombination", message))
+        }
+        [(attribute, parameter)] => {
+            Ok((attribute, root.below(parameter).get("Value").unwrap_or_default()))
+        }
+        many => {
+            let names: Vec<&str> = many.iter().map(|(attribute, _)| *attribute).collect();
+            let message =
+                format!("Fields for multiple attribute types specified: {}", names.join(", "));
+            Err(Fault::client("InvalidParameterCombination", message))
+        }
+    }
+}
+
+fn mappings<'a>(root: &Scope<'a>) -> Result<Vec<(&'a str, bool)>, Fault> {
+    let one = |mapping: &Scope<'a>| {
+        let goes = mapping.below("Ebs").maybe_flag("DeleteOnTermination")?;
+        Ok((mapping.require("DeviceName")?, goes.unwrap_or(true)))
+    };
+    root.items("BlockDeviceMapping").iter().map(one).collect()
 }
 
 fn change_device(instance: &mut Instance, name: &str, goes: bool) -> Result<(), Fault> {
@@ -183,8 +229,16 @@ fn with_instance<T>(
     let mut state = call.twin.store.lock();
     check_ids(&state, &[id], call)?;
     let mut instance = state.instances[id].clone();
+    if instance.state == InstanceState::Terminated {
+        return Err(not_stopped(id));
+    }
     let result = change(&mut instance)?;
     call.twin.store.save(&instance)?;
     state.instances.insert(instance.id.clone(), instance);
     Ok(result)
+}
+
+fn not_stopped(id: &str) -> Fault {
+    let message = format!("The instance '{id}' is not in the 'stopped' state.");
+    Fault::client("IncorrectInstanceState", message)
 }

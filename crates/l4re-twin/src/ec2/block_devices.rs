@@ -4,14 +4,31 @@
 //! Invariant: what comes out has each device once, the root device first, and no volume is
 //! smaller than its snapshot.
 
+use std::ops::RangeInclusive;
+
 use super::snapshots;
 use crate::fault::Fault;
 use crate::query::Scope;
 use crate::state::{Device, Image, SnapshotState, State};
 
-const VOLUME_TYPES: &[&str] = &["standard", "io1", "io2", "gp2", "gp3", "sc1", "st1"];
-/// The largest volume of all types but one, in GiB.
-const MAX_SIZE: u64 = 16_384;
+/// Types of volumes, their sizes in GiB, and whether a number of I/O operations may, must or
+/// cannot be asked of them.
+const VOLUME_TYPES: &[(&str, RangeInclusive<u64>, Iops)] = &[
+    ("standard", 1..=1024, Iops::None),
+    ("io1", 4..=16_384, Iops::Must),
+    ("io2", 4..=65_536, Iops::Must),
+    ("gp2", 1..=16_384, Iops::None),
+    ("gp3", 1..=65_536, Iops::May),
+    ("sc1", 125..=16_384, Iops::None),
+    ("st1", 125..=16_384, Iops::None),
+];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Iops {
+    None,
+    May,
+    Must,
+}
 
 /// The devices of an AMI that is registered.
 pub(super) fn registered(
@@ -97,9 +114,11 @@ fn device(
     }
     let volume_type = ebs.get("VolumeType").or(base.map(|base| &*base.volume_type));
     let volume_type = volume_type.unwrap_or("gp2");
-    if !VOLUME_TYPES.contains(&volume_type) {
+    let kind = VOLUME_TYPES.iter().find(|(name, ..)| *name == volume_type);
+    let Some((_, sizes, iops)) = kind else {
         return Err(Fault::invalid(format!("Volume type '{volume_type}' is invalid.")));
-    }
+    };
+    refuse_iops(&ebs, *iops, volume_type)?;
     let inherited = base.and_then(|base| base.snapshot_id.as_deref());
     let snapshot_id = ebs.get("SnapshotId").or(inherited);
     let snapshot = match snapshot_id {
@@ -120,7 +139,7 @@ fn device(
     Ok(Device {
         name: item.require("DeviceName")?.to_owned(),
         snapshot_id: snapshot_id.map(str::to_owned),
-        size_gib: size(&ebs, default, least.zip(snapshot_id), volume_type)?,
+        size_gib: size(&ebs, default, least.zip(snapshot_id), volume_type, sizes)?,
         volume_type: volume_type.to_owned(),
         delete_on_termination: ebs
             .maybe_flag("DeleteOnTermination")?
@@ -133,6 +152,7 @@ fn size(
     default: Option<u64>,
     least: Option<(u64, &str)>,
     volume_type: &str,
+    sizes: &RangeInclusive<u64>,
 ) -> Result<u64, Fault> {
     let size = ebs.number::<u64>("VolumeSize")?;
     let size = size.or(default).ok_or_else(|| mapping("Missing volume size"))?;
@@ -141,13 +161,38 @@ fn size(
             "Volume of size {size}GB is smaller than snapshot '{snapshot}', expect size>= {least}GB"
         )));
     }
-    if !(1..=MAX_SIZE).contains(&size) {
+    let (least, most) = (sizes.start(), sizes.end());
+    if size < *least {
         return Err(Fault::invalid(format!(
-            "Volume of {size}GiB is out of range for volume type {volume_type}; it has 1GiB to \
-             {MAX_SIZE}GiB"
+            "Volume of {size}GiB is too small for volume type {volume_type}; minimum is {least}GiB."
+        )));
+    }
+    if size > *most {
+        return Err(Fault::invalid(format!(
+            "Volume of {size}GiB is too large for volume type {volume_type}; maximum is {most}GiB."
         )));
     }
     Ok(size)
+}
+
+/// What is asked of a volume's speed is checked, and not kept: the disks are as fast as the desk's.
+fn refuse_iops(ebs: &Scope<'_>, iops: Iops, volume_type: &str) -> Result<(), Fault> {
+    let given = ebs.number::<u32>("Iops")?.is_some();
+    let wrong = |name: &str| {
+        let message = format!("The parameter {name} is not supported for {volume_type} volumes.");
+        Fault::client("InvalidParameterCombination", message)
+    };
+    match iops {
+        Iops::Must if !given => {
+            let message = "The request must contain the parameter iops";
+            Err(Fault::client("MissingParameter", message))
+        }
+        Iops::None if given => Err(wrong("iops")),
+        _ if ebs.number::<u32>("Throughput")?.is_some() && volume_type != "gp3" => {
+            Err(wrong("throughput"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn mapping(message: impl Into<String>) -> Fault {

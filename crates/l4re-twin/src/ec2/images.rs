@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::actions::Call;
 use super::filters::{self, Paths};
+use super::ids;
 use super::instances::tag_set;
 use super::pages::page;
 use crate::fault::Fault;
@@ -43,6 +44,14 @@ pub(super) fn describe(call: &Call<'_>) -> Result<Value, Fault> {
     for id in &ids {
         find(&state, id)?;
     }
+    let known = |owner: &&str| {
+        ["self", "amazon", "aws-marketplace"].contains(owner)
+            || owner.len() == 12 && owner.bytes().all(|c| c.is_ascii_digit())
+    };
+    if let Some(bad) = owners.iter().find(|owner| !known(owner)) {
+        let message = format!("Invalid user id: \"{bad}\"");
+        return Err(Fault::client("InvalidUserID.Malformed", message));
+    }
     let account = state.account.id.as_str();
     let owned = |image: &Image| {
         owners.is_empty()
@@ -66,10 +75,7 @@ pub(super) fn describe(call: &Call<'_>) -> Result<Value, Fault> {
 
 /// The AMI of this id.
 pub(super) fn find<'a>(state: &'a State, id: &str) -> Result<&'a Image, Fault> {
-    if !id.starts_with("ami-") {
-        let message = format!("Invalid id: \"{id}\" (expecting \"ami-...\")");
-        return Err(Fault::client("InvalidAMIID.Malformed", message));
-    }
+    ids::check("ami-", id, "InvalidAMIID.Malformed")?;
     state.images.iter().find(|image| image.id == id).ok_or_else(|| {
         let message = format!("The image id '[{id}]' does not exist");
         Fault::client("InvalidAMIID.NotFound", message)

@@ -174,6 +174,17 @@ impl InstanceType {
             .unwrap_or("unknown")
     }
 
+    /// Whether instances can have so many cores with so many threads. Where the table does not
+    /// say, they are as the type has them.
+    pub(super) fn can_have(self, cores: u32, threads: u32) -> bool {
+        let (own_cores, own_threads) = self.cores_and_threads();
+        let fits = |name: &str, wanted: u32, own: u64| match self.0["vCpuInfo"][name].as_array() {
+            Some(list) => list.iter().any(|number| *number == wanted),
+            None => own == u64::from(wanted),
+        };
+        fits("validCores", cores, own_cores) && fits("validThreadsPerCore", threads, own_threads)
+    }
+
     /// Cores and threads per core, as instances report them.
     pub(super) fn cores_and_threads(self) -> (u64, u64) {
         let number = |name: &str| self.0["vCpuInfo"][name].as_u64();
@@ -203,6 +214,9 @@ mod tests {
         }
         assert!(find("c7i-flex.large").unwrap().supports_nested_virtualization());
         assert!(!find("t2.micro").unwrap().is_nitro());
+        let can = |name: &str, cores, threads| find(name).unwrap().can_have(cores, threads);
+        assert!(can("t3.nano", 1, 1) && !can("t3.nano", 1, 3) && !can("t3.nano", 2, 1));
+        assert!(can("m7g.metal", 64, 1) && !can("m7g.metal", 32, 1));
     }
 
     #[test]

@@ -4,10 +4,10 @@ use serde_json::{Map, Value, json};
 
 use super::actions::Call;
 use super::filters::{self, Paths};
-use super::instance_types;
 use super::network::{security_group_id, vpc_id, zone_id};
 use super::pages::{page, refuse_pages_of_named};
 use super::volumes::mapping_value;
+use super::{ids, instance_types};
 use crate::fault::Fault;
 use crate::state::{Architecture, BootMode, Instance, InstanceState, State, Tags};
 
@@ -62,9 +62,8 @@ const STATUS_PATHS: Paths = &[
 
 /// EC2's NotFound for instances that are none, or are too new to be known everywhere.
 pub(super) fn check_ids(state: &State, ids: &[&str], call: &Call<'_>) -> Result<(), Fault> {
-    if let Some(bad) = ids.iter().find(|id| !is_instance_id(id)) {
-        let message = format!("Invalid id: \"{bad}\"");
-        return Err(Fault::client("InvalidInstanceID.Malformed", message));
+    for id in ids {
+        ids::check("i-", id, "InvalidInstanceID.Malformed")?;
     }
     let known = |id: &str| {
         state.instances.get(id).is_some_and(|instance| is_known_everywhere(instance, call))
@@ -83,12 +82,6 @@ fn is_known_everywhere(instance: &Instance, call: &Call<'_>) -> bool {
     let delay = call.twin.config.timing.consistency;
     let delay = jiff::SignedDuration::try_from(delay).unwrap_or(jiff::SignedDuration::MAX);
     call.now.duration_since(instance.created) >= delay
-}
-
-fn is_instance_id(id: &str) -> bool {
-    id.strip_prefix("i-").is_some_and(|hex| {
-        matches!(hex.len(), 8 | 17) && hex.bytes().all(|c| c.is_ascii_hexdigit())
-    })
 }
 
 /// `DescribeInstances`.
@@ -233,7 +226,7 @@ fn identity(instance: &Instance, region: &str) -> Value {
         "spotInstanceRequestId": instance.spot.as_ref().map(|spot| spot.request_id.clone()),
         "rootDeviceName": instance.root_device,
         "rootDeviceType": "ebs",
-        "sourceDestCheck": true,
+        "sourceDestCheck": instance.source_dest_check,
         "tagSet": tag_set(&instance.tags),
         "virtualizationType": "hvm",
         "platformDetails": "Linux/UNIX",
@@ -278,7 +271,7 @@ fn interface(instance: &Instance, account: &str, groups: &Value) -> Value {
         "status": "in-use",
         "macAddress": instance.mac,
         "privateIpAddress": instance.private_ip,
-        "sourceDestCheck": true,
+        "sourceDestCheck": instance.source_dest_check,
         "groupSet": groups,
         "interfaceType": "interface",
         "attachment": {

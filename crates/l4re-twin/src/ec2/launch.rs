@@ -199,5 +199,6 @@ fn record(
         nested_virtualization: request.nested_virtualization,
         monitoring: request.monitoring,
         ebs_optimized: request.ebs_optimized,
+        source_dest_check: true,
     }
 }

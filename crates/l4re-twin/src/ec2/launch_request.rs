@@ -6,9 +6,9 @@ use sha2::{Digest, Sha256};
 
 use super::actions::Call;
 use super::instance_types::{self, InstanceType};
-use super::network::{Zone, security_group_id, zones};
+use super::network::{Zone, security_group_id, vpc_id, zones};
 use super::tags::{TagSpecifications, tag_specifications};
-use super::{block_devices, images, metadata_defaults};
+use super::{block_devices, ids, images, metadata_defaults, spot_prices, unplayed};
 use crate::fault::Fault;
 use crate::query::{Params, Scope};
 use crate::state::{
@@ -57,12 +57,14 @@ impl LaunchRequest {
             return Err(Fault::client("InvalidLaunchTemplateId.NotFound", message));
         }
         refuse_foreign_names(root)?;
+        unplayed::refuse(root)?;
         let image = image(root, state, call.now)?;
         let type_name = root.get("InstanceType").unwrap_or("m1.small").to_owned();
         let instance_type = instance_types::find(&type_name)?;
         let boot_mode = boot_mode(&image, &type_name, instance_type)?;
-        let spot = spot(root, &type_name, instance_type)?;
+        let spot = spot(root, &type_name, instance_type, call)?;
         let cpu = root.below("CpuOptions");
+        let (core_count, threads_per_core) = cores(&cpu, &type_name, instance_type)?;
         Ok(Self {
             boot_mode,
             count: count(root)?,
@@ -79,8 +81,8 @@ impl LaunchRequest {
             disable_api_termination: root.flag("DisableApiTermination")?,
             disable_api_stop: root.flag("DisableApiStop")?,
             spot,
-            core_count: cpu.number("CoreCount")?,
-            threads_per_core: cpu.number("ThreadsPerCore")?,
+            core_count,
+            threads_per_core,
             nested_virtualization: nested_virtualization(&cpu, &type_name, instance_type)?,
             monitoring: root.below("Monitoring").flag("Enabled")?,
             ebs_optimized: root.flag("EbsOptimized")?,
@@ -167,6 +169,10 @@ pub(super) fn metadata_options(
         Some(value) if value == no => Ok(false),
         Some(other) => Err(Fault::invalid(format!("Value ({other}) for {name} is invalid."))),
     };
+    if choose("HttpProtocolIpv6", "enabled", "disabled", false)? {
+        let message = "The twin's metadata service speaks IPv4 only";
+        return Err(Fault::client("UnsupportedOperation", message));
+    }
     let hop_limit = scope.number::<u8>("HttpPutResponseHopLimit")?.unwrap_or(old.hop_limit);
     if !(1..=64).contains(&hop_limit) {
         return Err(Fault::invalid("HttpPutResponseHopLimit must be between 1 and 64"));
@@ -219,11 +225,14 @@ fn count(root: &Scope<'_>) -> Result<u32, Fault> {
     root.require("MaxCount")?;
     let minimum = root.number::<u32>("MinCount")?.unwrap_or(0);
     let maximum = root.number::<u32>("MaxCount")?.unwrap_or(0);
-    if minimum == 0 || maximum < minimum {
-        return Err(Fault::invalid(format!(
-            "Value ({minimum}) for parameter minCount is invalid: it must be at least 1 and at \
-             most maxCount ({maximum})."
-        )));
+    if minimum == 0 || maximum == 0 {
+        let which = if minimum == 0 { "Minimum" } else { "Maximum" };
+        return Err(Fault::invalid(format!("{which} instance count must be greater than zero")));
+    }
+    if maximum < minimum {
+        return Err(Fault::invalid(
+            "Minimum instance count must not be greater than maximum instance count",
+        ));
     }
     if minimum > MAX_INSTANCES {
         let message = format!(
@@ -295,20 +304,29 @@ fn refuse_unknown_groups(
     interface: Option<&Scope<'_>>,
     account: &str,
 ) -> Result<(), Fault> {
+    refuse_foreign_groups(&interface.unwrap_or(root).list("SecurityGroupId"), account)?;
     let own = security_group_id(account);
-    let ids = interface.unwrap_or(root).list("SecurityGroupId");
     let names = root.list("SecurityGroup");
-    let unknown = ids
-        .into_iter()
-        .find(|id| *id != own)
-        .or_else(|| names.into_iter().find(|name| *name != "default" && *name != own));
-    match unknown {
+    match names.into_iter().find(|name| *name != "default" && *name != own) {
         None => Ok(()),
         Some(group) => {
-            let message = format!("The security group '{group}' does not exist");
+            let vpc = vpc_id(account);
+            let message =
+                format!("The security group '{group}' does not exist in default VPC '{vpc}'");
             Err(Fault::client("InvalidGroup.NotFound", message))
         }
     }
+}
+
+/// The account has its default group only.
+pub(super) fn refuse_foreign_groups(groups: &[&str], account: &str) -> Result<(), Fault> {
+    let own = security_group_id(account);
+    for id in groups.iter().filter(|id| **id != own) {
+        ids::check("sg-", id, "InvalidGroupId.Malformed")?;
+        let message = format!("The security group '{id}' does not exist");
+        return Err(Fault::client("InvalidGroup.NotFound", message));
+    }
+    Ok(())
 }
 
 /// Keys and roles are none of the twin's: naming one is EC2's NotFound.
@@ -327,7 +345,12 @@ fn refuse_foreign_names(root: &Scope<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
-fn spot(root: &Scope<'_>, name: &str, kind: InstanceType) -> Result<Option<bool>, Fault> {
+fn spot(
+    root: &Scope<'_>,
+    name: &str,
+    kind: InstanceType,
+    call: &Call<'_>,
+) -> Result<Option<bool>, Fault> {
     let market = root.below("InstanceMarketOptions");
     match market.get("MarketType") {
         None => return Ok(None),
@@ -339,14 +362,52 @@ fn spot(root: &Scope<'_>, name: &str, kind: InstanceType) -> Result<Option<bool>
         return Err(Fault::client("UnsupportedOperation", message));
     }
     let options = market.below("SpotOptions");
-    let persistent = options.get("SpotInstanceType") == Some("persistent");
+    spot_prices::refuse_low_price(options.get("MaxPrice"), name, call)?;
+    let persistent = match options.get("SpotInstanceType").unwrap_or("one-time") {
+        "one-time" => false,
+        "persistent" => true,
+        other => return Err(Fault::invalid(format!("Invalid spot instance type: {other}"))),
+    };
     let behavior = options.get("InstanceInterruptionBehavior").unwrap_or("terminate");
+    if behavior == "hibernate" {
+        return Err(unplayed::hibernation());
+    }
+    if !["stop", "terminate"].contains(&behavior) {
+        let message = format!("Invalid instance interruption behavior: {behavior}");
+        return Err(Fault::invalid(message));
+    }
     if behavior != "terminate" && !persistent {
         let message = "The instanceInterruptionBehavior can be stop or hibernate only for \
                        persistent Spot requests";
         return Err(Fault::client("InvalidParameterCombination", message));
     }
     Ok(Some(behavior == "stop"))
+}
+
+/// Cores and threads are given together, and as the type can have them.
+fn cores(
+    cpu: &Scope<'_>,
+    name: &str,
+    kind: InstanceType,
+) -> Result<(Option<u32>, Option<u32>), Fault> {
+    let (cores, threads) = (cpu.number("CoreCount")?, cpu.number("ThreadsPerCore")?);
+    let wrong = |message: String| Fault::client("InvalidParameterCombination", message);
+    match (cores, threads) {
+        (None, None) => return Ok((None, None)),
+        (Some(cores), Some(threads)) if kind.can_have(cores, threads) => {}
+        (Some(cores), Some(threads)) => {
+            return Err(wrong(format!(
+                "The CPU options of {cores} cores with {threads} threads each are not supported \
+                 for instance type '{name}'."
+            )));
+        }
+        _ => return Err(wrong("CoreCount and ThreadsPerCore must be specified together".into())),
+    }
+    if cpu.get("NestedVirtualization") == Some("enabled") {
+        let message = "Nested virtualization cannot be combined with CoreCount and ThreadsPerCore";
+        return Err(wrong(message.into()));
+    }
+    Ok((cores, threads))
 }
 
 fn nested_virtualization(cpu: &Scope<'_>, name: &str, kind: InstanceType) -> Result<bool, Fault> {

@@ -21,7 +21,7 @@ pub(super) fn start(call: &Call<'_>) -> Result<Value, Fault> {
             Ok(Some(Step::Launch))
         }
         InstanceState::Pending | InstanceState::Running => Ok(None),
-        _ => Err(incorrect_state(instance, "started")),
+        _ => Err(incorrect_state(instance, "The", "started")),
     })
 }
 
@@ -39,12 +39,17 @@ fn refuse_excess_starts(call: &Call<'_>) -> Result<(), Fault> {
 /// `StopInstances`.
 pub(super) fn stop(call: &Call<'_>) -> Result<Value, Fault> {
     let ending = ending(call)?;
-    if call.root().flag("Hibernate")? {
-        let message = "The instance is not configured for hibernation";
-        return Err(Fault::client("UnsupportedHibernationConfiguration", message));
-    }
+    let hibernate = call.root().flag("Hibernate")?;
     change(call, |instance| {
         refuse_spot_stop(instance)?;
+        if hibernate {
+            let message = format!(
+                "The instance can't be hibernated because it was not configured at launch for \
+                 hibernation: {}",
+                instance.id
+            );
+            return Err(Fault::client("UnsupportedHibernationConfiguration", message));
+        }
         if instance.disable_api_stop {
             return Err(protected(&instance.id, "disableApiStop", "stopped"));
         }
@@ -56,7 +61,7 @@ pub(super) fn stop(call: &Call<'_>) -> Result<Value, Fault> {
             // A second stop may be the one that insists.
             InstanceState::Stopping => Ok(Some(Step::End(ending))),
             InstanceState::Stopped => Ok(None),
-            _ => Err(incorrect_state(instance, "stopped")),
+            _ => Err(incorrect_state(instance, "This", "stopped")),
         }
     })
 }
@@ -87,7 +92,7 @@ pub(super) fn terminate(call: &Call<'_>) -> Result<Value, Fault> {
 pub(super) fn reboot(call: &Call<'_>) -> Result<Value, Fault> {
     change(call, |instance| match instance.state {
         InstanceState::Running | InstanceState::Pending => Ok(Some(Step::Reboot)),
-        _ => Err(incorrect_state(instance, "rebooted")),
+        _ => Err(incorrect_state(instance, "The", "rebooted")),
     })?;
     Ok(json!({ "return": true }))
 }
@@ -183,13 +188,11 @@ fn protected(id: &str, attribute: &str, verb: &str) -> Fault {
     )
 }
 
-fn incorrect_state(instance: &Instance, verb: &str) -> Fault {
-    Fault::client(
-        "IncorrectInstanceState",
-        format!(
-            "The instance '{}' is not in a state from which it can be {verb}: it is {}.",
-            instance.id,
-            instance.state.name()
-        ),
-    )
+/// EC2 says `This instance` of one to be stopped.
+fn incorrect_state(instance: &Instance, article: &str, verb: &str) -> Fault {
+    let message = format!(
+        "{article} instance '{}' is not in a state from which it can be {verb}.",
+        instance.id
+    );
+    Fault::client("IncorrectInstanceState", message)
 }

@@ -5,6 +5,7 @@ mod attributes;
 mod block_devices;
 mod console;
 mod filters;
+mod ids;
 mod images;
 mod instance_types;
 mod instances;
@@ -22,6 +23,7 @@ mod spot_requests;
 mod tags;
 #[cfg(test)]
 pub(crate) mod tests;
+mod unplayed;
 mod volumes;
 
 pub(crate) use actions::{answer, refusal, uuid};

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::actions::Call;
 use super::filters::{self, Paths};
+use super::ids;
 use super::pages::page;
 use crate::fault::Fault;
 
@@ -137,7 +138,9 @@ pub(super) fn availability_zones(call: &Call<'_>) -> Result<Value, Fault> {
     let region = &call.twin.config.region;
     let root = call.root();
     let (names, ids) = (root.list("ZoneName"), root.list("ZoneId"));
-    if let Some(unknown) = names.iter().find(|name| zones(region).all(|zone| zone.name != **name)) {
+    let unknown = names.iter().find(|name| zones(region).all(|zone| zone.name != **name));
+    let unknown_id = || ids.iter().find(|id| zones(region).all(|zone| zone.id != **id));
+    if let Some(unknown) = unknown.or_else(unknown_id) {
         return Err(Fault::invalid(format!("Invalid availability zone: [{unknown}]")));
     }
     let mut list: Vec<Value> = zones(region)
@@ -289,7 +292,11 @@ pub(super) fn security_groups(call: &Call<'_>) -> Result<Value, Fault> {
     let mut groups = vec![group];
     let root = call.root();
     let not_found = "InvalidGroup.NotFound";
-    only_known(&mut groups, "groupId", &root.list("GroupId"), not_found, "security group")?;
+    let ids = root.list("GroupId");
+    for id in &ids {
+        ids::check("sg-", id, "InvalidGroupId.Malformed")?;
+    }
+    only_known(&mut groups, "groupId", &ids, not_found, "security group")?;
     only_known(&mut groups, "groupName", &root.list("GroupName"), not_found, "security group")?;
     filters::retain(&mut groups, &root, PATHS)?;
     let (groups, next) = page(groups, &call.root(), 5..=1000)?;
@@ -300,13 +307,19 @@ pub(super) fn security_groups(call: &Call<'_>) -> Result<Value, Fault> {
 pub(super) fn account_attributes(call: &Call<'_>) -> Result<Value, Fault> {
     let account = call.twin.store.lock().account.id.clone();
     let wanted = call.root().list("AttributeName");
-    let attributes: Vec<Value> = [
+    let all = [
         ("supported-platforms", "VPC".to_owned()),
         ("default-vpc", vpc_id(&account)),
         ("max-instances", "20".to_owned()),
         ("vpc-max-security-groups-per-interface", "5".to_owned()),
-    ]
-    .into_iter()
+        ("max-elastic-ips", "5".to_owned()),
+        ("vpc-max-elastic-ips", "5".to_owned()),
+    ];
+    if let Some(bad) = wanted.iter().find(|name| all.iter().all(|(known, _)| known != *name)) {
+        let message = format!("Value ({bad}) for parameter attributeName is invalid.");
+        return Err(Fault::invalid(message));
+    }
+    let attributes: Vec<Value> = all.into_iter()
     .filter(|(name, _)| wanted.is_empty() || wanted.contains(name))
     .map(|(name, value)| {
         json!({"attributeName": name, "attributeValueSet": [{"attributeValue": value}]})

@@ -12,23 +12,36 @@ pub(super) fn page(
     root: &Scope<'_>,
     range: std::ops::RangeInclusive<usize>,
 ) -> Result<(Vec<Value>, Value), Fault> {
-    let size = root.number::<usize>("MaxResults")?;
-    if let Some(size) = size
-        && !range.contains(&size)
-    {
-        return Err(Fault::invalid(format!(
-            "Value ( {size} ) for parameter maxResults is invalid. Expecting a value between \
-             {} and {}.",
-            range.start(),
-            range.end()
-        )));
-    }
+    let size = root.number::<i64>("MaxResults")?;
+    let size = size.map(|size| within(size, &range)).transpose()?;
     let token = root.get("NextToken");
-    let (items, next) = paging::page(items, size, token).ok_or_else(|| {
+    let (items, next) = paging::page(&asked(root), items, size, token).ok_or_else(|| {
         let message = format!("The token '{}' is invalid.", token.unwrap_or_default());
         Fault::client("InvalidNextToken", message)
     })?;
     Ok((items, next.map_or(Value::Null, Value::from)))
+}
+
+fn within(size: i64, range: &std::ops::RangeInclusive<usize>) -> Result<usize, Fault> {
+    match usize::try_from(size) {
+        Ok(fits) if range.contains(&fits) => Ok(fits),
+        Ok(large) if large > *range.end() => Err(Fault::invalid(format!(
+            "Value ( {large} ) for parameter maxResults is invalid. Expecting a value less than \
+             or equal to {}.",
+            range.end()
+        ))),
+        _ => Err(Fault::invalid(format!(
+            "Value ( {size} ) for parameter maxResults is invalid. Expecting a value greater than \
+             {}.",
+            range.start()
+        ))),
+    }
+}
+
+/// What the request asks for, whichever page of it.
+fn asked(root: &Scope<'_>) -> String {
+    let same = root.all().filter(|(name, _)| !["MaxResults", "NextToken"].contains(name));
+    same.map(|(name, value)| format!("{}:{name}{}:{value}", name.len(), value.len())).collect()
 }
 
 /// EC2 gives no pages of what is named.
@@ -56,7 +69,18 @@ mod tests {
 
     #[test]
     fn sizes_and_tokens_that_are_none_are_refused() {
-        assert_eq!(ask("MaxResults=4").unwrap_err().code, "InvalidParameterValue");
+        for (size, ends) in
+            [("4", "greater than 5."), ("-1", "greater than 5."), ("1001", "to 1000.")]
+        {
+            let fault = ask(&format!("MaxResults={size}")).unwrap_err();
+            assert_eq!(fault.code, "InvalidParameterValue");
+            assert!(fault.message.ends_with(ends), "{fault:?}");
+        }
         assert_eq!(ask("NextToken=zzz").unwrap_err().code, "InvalidNextToken");
+        let (_, next) = ask("Action=A&MaxResults=5").unwrap();
+        let next = next.as_str().unwrap();
+        assert_eq!(ask(&format!("Action=A&MaxResults=7&NextToken={next}")).unwrap().0.len(), 7);
+        let other = format!("Action=B&MaxResults=5&NextToken={next}");
+        assert_eq!(ask(&other).unwrap_err().code, "InvalidNextToken");
     }
 }

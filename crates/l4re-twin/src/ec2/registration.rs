@@ -66,6 +66,10 @@ pub(super) fn register(call: &Call<'_>) -> Result<Value, Fault> {
 pub(super) fn copy(call: &Call<'_>) -> Result<Value, Fault> {
     let root = call.root();
     let token = client_token(&root)?.map(str::to_owned);
+    if root.flag("Encrypted")? || root.get("KmsKeyId").is_some() {
+        let message = "The twin encrypts no snapshots";
+        return Err(Fault::client("UnsupportedOperation", message));
+    }
     let mut state = call.twin.store.lock();
     let source = images::find(&state, root.require("SourceImageId")?)?.clone();
     let region = root.require("SourceRegion")?;

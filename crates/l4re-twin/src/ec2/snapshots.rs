@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::actions::Call;
 use super::filters::{self, Paths};
+use super::ids;
 use super::instances::{tag_set, time};
 use super::pages::{page, refuse_pages_of_named};
 use crate::fault::Fault;
@@ -26,10 +27,7 @@ const PATHS: Paths = &[
 
 /// The snapshot of this id.
 pub(super) fn find<'a>(state: &'a State, id: &str) -> Result<&'a Snapshot, Fault> {
-    if !id.starts_with("snap-") {
-        let message = format!("Invalid id: \"{id}\" (expecting \"snap-...\")");
-        return Err(Fault::client("InvalidSnapshotID.Malformed", message));
-    }
+    ids::check("snap-", id, "InvalidSnapshotID.Malformed")?;
     state.snapshots.get(id).ok_or_else(|| {
         let message = format!("The snapshot '{id}' does not exist.");
         Fault::client("InvalidSnapshot.NotFound", message)

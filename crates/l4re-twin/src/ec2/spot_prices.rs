@@ -73,6 +73,33 @@ pub(super) fn describe(call: &Call<'_>) -> Result<Value, Fault> {
     Ok(json!({ "spotPriceHistorySet": list, "nextToken": next }))
 }
 
+/// Refuses a launch that would pay less than what holds in the cheapest zone now.
+pub(super) fn refuse_low_price(
+    most: Option<&str>,
+    name: &str,
+    call: &Call<'_>,
+) -> Result<(), Fault> {
+    let Some(text) = most else { return Ok(()) };
+    let most = text.parse::<f64>().ok().filter(|most| *most > 0.0 && most.is_finite());
+    let most = most
+        .ok_or_else(|| Fault::invalid(format!("Value ({text}) for parameter price is invalid.")))?;
+    let step = call.now.as_second() / STEP;
+    let Some(on_demand) = pricing::on_demand(name) else { return Ok(()) };
+    let prices =
+        zones(&call.twin.config.region).map(|zone| price(on_demand, name, &zone.name, step));
+    let least = prices.fold(f64::INFINITY, f64::min);
+    if most >= least {
+        return Ok(());
+    }
+    Err(Fault::client(
+        "SpotMaxPriceTooLow",
+        format!(
+            "Your Spot request price of {most} is lower than the minimum required Spot request \
+             fulfillment price of {least:.4}."
+        ),
+    ))
+}
+
 fn moment(text: Option<&str>, default: i64) -> Result<i64, Fault> {
     let Some(text) = text else { return Ok(default) };
     let time = text.parse::<jiff::Timestamp>();

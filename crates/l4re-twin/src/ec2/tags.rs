@@ -23,13 +23,12 @@ pub(super) struct TagSpecifications {
 /// Reads `TagSpecification.N`.
 pub(super) fn tag_specifications(root: &Scope<'_>, spot: bool) -> Result<TagSpecifications, Fault> {
     let mut specifications = TagSpecifications::default();
-    for scope in root.items("TagSpecification") {
-        let tags = read_tags(&scope)?;
-        match scope.require("ResourceType")? {
-            "instance" => specifications.instance.extend(tags),
-            "volume" => specifications.volume.extend(tags),
-            "network-interface" => specifications.network_interface.extend(tags),
-            "spot-instances-request" if spot => specifications.spot_request.extend(tags),
+    for (kind, tags) in specified(root)? {
+        match kind {
+            "instance" => specifications.instance = tags,
+            "volume" => specifications.volume = tags,
+            "network-interface" => specifications.network_interface = tags,
+            "spot-instances-request" if spot => specifications.spot_request = tags,
             "spot-instances-request" => {
                 let message = "'spot-instances-request' is not a valid taggable resource type for \
                                this operation.";
@@ -51,14 +50,32 @@ pub(super) fn tags_of<const N: usize>(
     kinds: [&str; N],
 ) -> Result<[Tags; N], Fault> {
     let mut all = [const { Tags::new() }; N];
-    for scope in root.items("TagSpecification") {
-        let kind = scope.require("ResourceType")?;
+    for (kind, tags) in specified(root)? {
         let at = kinds.iter().position(|known| *known == kind).ok_or_else(|| {
             Fault::invalid(format!(
                 "'{kind}' is not a valid taggable resource type for this operation."
             ))
         })?;
-        all[at].extend(read_tags(&scope)?);
+        all[at] = tags;
+    }
+    Ok(all)
+}
+
+/// Each kind of resource that is named, once, with its tags.
+fn specified<'a>(root: &Scope<'a>) -> Result<Vec<(&'a str, Tags)>, Fault> {
+    let mut all: Vec<(&str, Tags)> = Vec::new();
+    for scope in root.items("TagSpecification") {
+        let kind = scope.require("ResourceType")?;
+        if all.iter().any(|(other, _)| *other == kind) {
+            return Err(Fault::invalid(
+                "The same resource type may not be specified more than once in tag specifications",
+            ));
+        }
+        let tags = read_tags(&scope)?;
+        if tags.is_empty() {
+            return Err(Fault::invalid("Tag specification must have at least one tag"));
+        }
+        all.push((kind, tags));
     }
     Ok(all)
 }
@@ -95,17 +112,14 @@ fn check(key: &str, value: &str) -> Result<(), Fault> {
              reserved for internal use"
         )));
     }
-    if length == 0 || length > 127 {
-        return Err(Fault::invalid(format!(
-            "Value ( {key} ) for parameter key is invalid. Tag keys must be 1 to 127 characters \
-             long."
-        )));
+    if length == 0 {
+        return Err(Fault::invalid("Tag key cannot be null or empty"));
+    }
+    if length > 127 {
+        return Err(Fault::invalid("Tag key exceeds the maximum length of 127 characters"));
     }
     if value.chars().count() > 256 {
-        return Err(Fault::invalid(format!(
-            "Value ( {value} ) for parameter value is invalid. Tag values cannot be longer than \
-             256 characters."
-        )));
+        return Err(Fault::invalid("Tag value exceeds the maximum length of 256 characters"));
     }
     Ok(())
 }
@@ -197,7 +211,7 @@ fn not_found(id: &str) -> Fault {
         Some("snap") => ("InvalidSnapshot.NotFound", "snapshot"),
         Some("vol") => ("InvalidVolume.NotFound", "volume"),
         Some("eni") => ("InvalidNetworkInterfaceID.NotFound", "networkInterface ID"),
-        _ => ("InvalidID", "ID"),
+        _ => return Fault::client("InvalidID", format!("The ID '{id}' is not valid")),
     };
     Fault::client(code, format!("The {what} '{id}' does not exist"))
 }
@@ -271,6 +285,11 @@ mod tests {
         assert!(read(&format!("{one}aws:x"), false).is_err());
         assert!(read(one, false).is_err());
         assert!(read(&format!("{one}a&TagSpecification.1.Tag.2.Key=a"), false).is_err());
+        let twice = format!("{one}a&{}", one.replace("TagSpecification.1", "TagSpecification.2"));
+        assert!(read(&format!("{twice}b"), false).is_err());
+        assert!(read("TagSpecification.1.ResourceType=instance", false).is_err());
+        assert!(read(&format!("{one}{}", "k".repeat(127)), false).is_ok());
+        assert!(read(&format!("{one}{}", "k".repeat(128)), false).is_err());
         let spot = "TagSpecification.1.ResourceType=spot-instances-request\
                     &TagSpecification.1.Tag.1.Key=a";
         assert!(read(spot, false).is_err() && read(spot, true).is_ok());

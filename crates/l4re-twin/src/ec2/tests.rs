@@ -94,7 +94,10 @@ async fn launches_that_cannot_work_are_refused_as_ec2_does() {
         (launch(UEFI, "t2.micro", ""), "InvalidParameterValue"),
         (launch(BIOS, "t3.nano", &user_data(16385)), "InvalidParameterValue"),
         (launch(BIOS, "t3.nano", "SubnetId=subnet-1"), "InvalidSubnetID.NotFound"),
-        (launch(BIOS, "t3.nano", "SecurityGroupId.1=sg-1"), "InvalidGroup.NotFound"),
+        (
+            launch(BIOS, "t3.nano", "SecurityGroupId.1=sg-0123456789abcdef0"),
+            "InvalidGroup.NotFound",
+        ),
         (launch(BIOS, "t3.nano", "KeyName=k"), "InvalidKeyPair.NotFound"),
         (launch(BIOS, "t3.nano", "Placement.AvailabilityZone=us-east-1a"), "InvalidParameterValue"),
         (
@@ -405,8 +408,14 @@ async fn disks_are_what_the_launch_maps_and_outlive_it_if_they_shall() {
     let root = map(1, "DeviceName=/dev/sda1&Ebs.VolumeSize=3&Ebs.DeleteOnTermination=false");
     let refused = [
         (map(1, "DeviceName=/dev/sdb&Ebs.VolumeType=gp3"), "InvalidBlockDeviceMapping"),
-        (map(1, "DeviceName=/dev/sdb&Ebs.SnapshotId=snap-0"), "InvalidSnapshot.NotFound"),
-        (map(1, "DeviceName=/dev/sda1&Ebs.SnapshotId=snap-0"), "InvalidBlockDeviceMapping"),
+        (
+            map(1, "DeviceName=/dev/sdb&Ebs.SnapshotId=snap-0123456789abcdef0"),
+            "InvalidSnapshot.NotFound",
+        ),
+        (
+            map(1, "DeviceName=/dev/sda1&Ebs.SnapshotId=snap-0123456789abcdef0"),
+            "InvalidBlockDeviceMapping",
+        ),
         (map(1, "DeviceName=/dev/sda1&NoDevice="), "InvalidBlockDeviceMapping"),
         (root.clone() + &map(2, "DeviceName=/dev/sda1"), "InvalidBlockDeviceMapping"),
         (map(1, "DeviceName=/dev/sdb&Ebs.VolumeSize=20000"), "InvalidParameterValue"),
@@ -451,4 +460,37 @@ async fn disks_are_what_the_launch_maps_and_outlive_it_if_they_shall() {
         twin.code(&format!("Action=DeleteVolume&VolumeId={disk}")),
         "InvalidVolume.NotFound"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_that_kvm_cannot_run_begins_again_by_tcg_and_its_console_says_so() {
+    let twin = TestTwin::with(|config| config.accel = crate::Accel::Auto).await;
+    twin.twin.accelerator.assume_kvm();
+    assert_eq!(twin.twin.accelerator.name().await, "kvm");
+    let id = twin.run(BIOS, "t3.nano", "");
+    tokio::time::timeout(std::time::Duration::from_secs(20), twin.twin.accelerator.fallen())
+        .await
+        .unwrap();
+    assert_eq!(twin.twin.accelerator.name().await, "tcg");
+    let console = || {
+        let xml = twin.call(&format!("Action=GetConsoleOutput&InstanceId={id}&Latest=true"));
+        let output = all(&xml, "output").pop().unwrap_or_default();
+        String::from_utf8(STANDARD.decode(output).unwrap()).unwrap()
+    };
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
+    while console().matches("stand-in").count() < 2 {
+        assert!(tokio::time::Instant::now() < deadline, "{}", console());
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert_eq!(console().matches("emulated (TCG)").count(), 1, "{}", console());
+    assert_eq!(twin.states(&id), "running");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nothing_but_kvm_is_wanted_a_guest_that_it_cannot_run_ends() {
+    let twin = TestTwin::with(|config| config.accel = crate::Accel::Kvm).await;
+    let id = twin.run(BIOS, "t3.nano", "");
+    twin.wait(&id, "stopped").await;
+    let xml = twin.call(&format!("Action=DescribeInstances&InstanceId.1={id}"));
+    assert!(xml.contains("KVM cannot run this guest"), "{xml}");
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use tokio::io::AsyncReadExt as _;
-use tokio::sync::OnceCell;
+use tokio::sync::{Notify, OnceCell};
 
 use crate::machine::argv::{escaped, talk};
 use crate::machine::process::{end_left, spawn};
@@ -24,6 +24,7 @@ pub(crate) struct Accelerator {
     found: OnceCell<bool>,
     /// KVM that stopped a guest after its probe: not used again.
     broken: AtomicBool,
+    fell: Notify,
     /// Whether a guest of KVM can be a hypervisor itself.
     nested: bool,
 }
@@ -36,6 +37,7 @@ impl Accelerator {
             dir: config.dir.clone(),
             found: OnceCell::new(),
             broken: AtomicBool::new(false),
+            fell: Notify::new(),
             nested: is_nested(Utf8Path::new("/sys/module")),
         }
     }
@@ -60,11 +62,28 @@ impl Accelerator {
         *self.found.get_or_init(find).await && !self.broken.load(Ordering::Relaxed)
     }
 
-    /// KVM failed a guest, as it may with some firmware: TCG from now on.
-    pub(crate) fn fall_back(&self) {
+    /// KVM failed a guest, as it may with some firmware: TCG from now on. `false`: nothing but
+    /// KVM is wanted.
+    pub(crate) fn fall_back(&self) -> bool {
+        if self.choice == Accel::Kvm {
+            return false;
+        }
         if !self.broken.swap(true, Ordering::Relaxed) {
             tracing::warn!("KVM stopped a guest: instances run with TCG from now on");
+            self.fell.notify_one();
         }
+        true
+    }
+
+    /// Returns when TCG has taken over, once.
+    pub(crate) async fn fallen(&self) {
+        self.fell.notified().await;
+    }
+
+    /// As if the probe had found KVM, where there may be none.
+    #[cfg(test)]
+    pub(crate) fn assume_kvm(&self) {
+        self.found.set(true).expect("nobody has asked yet");
     }
 
     /// The name for people: `kvm` or `tcg`.

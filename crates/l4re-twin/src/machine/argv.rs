@@ -149,7 +149,10 @@ fn screen(machine: &Machine, option: &mut impl FnMut(&str, String)) {
 }
 
 fn boot(machine: &Machine, option: &mut impl FnMut(&str, String)) {
-    option("boot", "menu=off,strict=on".into());
+    // SeaBIOS passes over disks that a strict order does not name, and what it boots could not
+    // read them.
+    let strict = if matches!(machine.firmware, Firmware::BiosDisk { .. }) { "off" } else { "on" };
+    option("boot", format!("menu=off,strict={strict}"));
     match &machine.firmware {
         Firmware::Bios { roms } => option("L", roms.to_string()),
         Firmware::Uefi { code, variables, disk } => {

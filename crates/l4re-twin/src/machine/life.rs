@@ -24,6 +24,10 @@ use crate::script::{self, Outcome};
 use crate::state::{Architecture, Instance, InstanceState, ShutdownBehavior, StateReason, Store};
 use crate::twin::Twin;
 
+/// What a console says when its guest begins again by TCG.
+const EMULATED: &[u8] =
+    b"\r\nl4re-twin: KVM cannot run this guest; instances are emulated (TCG) from now on\r\n";
+
 /// How long a machine takes to reboot before its firmware speaks, where there is none to ask.
 const REBOOT: Duration = Duration::from_secs(1);
 
@@ -229,7 +233,25 @@ impl Life {
             running.ended().await;
         }
         forget(&dir);
-        Ok(round.unwrap_or_else(|| Round::Over(End::Died(last_words(&dir)))))
+        let round = round.unwrap_or_else(|| Round::Over(End::Died(last_words(&dir))));
+        Ok(self.or_emulated(round, process.kvm).await)
+    }
+
+    /// Another round by emulation for a guest that KVM cannot run, which its console says.
+    async fn or_emulated(&self, round: Round, kvm: bool) -> Round {
+        let round = match round {
+            Round::Over(End::Died(why)) if kvm && why.to_lowercase().contains("kvm") => {
+                match self.twin.accelerator.fall_back() {
+                    true => Round::Again,
+                    false => Round::Over(End::Died(why)),
+                }
+            }
+            round => round,
+        };
+        if kvm && matches!(round, Round::Again) && !self.twin.accelerator.kvm().await {
+            self.console.print(EMULATED);
+        }
+        round
     }
 
     /// Takes what the guest has printed so far. When QEMU has answered, it has taken the
@@ -276,7 +298,10 @@ impl Life {
                     }
                 },
                 event = events.next(), if !events_end => match event {
-                    Some(event) => watch.event(event, process, &self.twin),
+                    Some(event) => {
+                        watch.ask_why(event).await;
+                        watch.event(event, process, &self.twin);
+                    }
                     None => events_end = true,
                 },
                 control = self.control.recv() => match control {

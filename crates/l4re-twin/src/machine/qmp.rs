@@ -17,8 +17,10 @@ pub(crate) enum Event {
     ShutdownByReset,
     /// The guest switched itself off.
     ShutdownByGuest,
-    /// The guest's processor cannot go on.
+    /// The guest stands still: its processor cannot go on, or a debugger holds it.
     Stopped,
+    /// The answer to [`Command::Status`] is that its processor cannot go on.
+    Broken,
     /// The answer to [`Command::Status`] is that the guest has ended, by reset or shutdown.
     Ended,
     /// The answer to [`Command::Status`] is another one.
@@ -77,7 +79,11 @@ fn parse(line: &str) -> Option<Event> {
         tracing::warn!("QEMU refuses a command: {error}");
     }
     if let Some(status) = message.answer["status"].as_str() {
-        return Some(if status == "shutdown" { Event::Ended } else { Event::Lives });
+        return Some(match status {
+            "shutdown" => Event::Ended,
+            "internal-error" => Event::Broken,
+            _ => Event::Lives,
+        });
     }
     match message.event?.as_str() {
         "SHUTDOWN" if message.data["reason"] == "guest-reset" => Some(Event::ShutdownByReset),
@@ -133,6 +139,7 @@ mod tests {
             (status("shutdown"), status("running")),
             (Some(Event::Ended), Some(Event::Lives))
         );
+        assert_eq!(status("internal-error"), Some(Event::Broken));
         assert_eq!(parse("{\"event\": \"RESET\", \"data\": {}}"), None);
         for noise in ["", "{", "[]", "{\"return\": {}}", "{\"event\": 3}", "{\"QMP\": {}}"] {
             assert_eq!(parse(noise), None, "{noise}");

@@ -95,6 +95,13 @@ impl Watch {
         self.verdict.take()
     }
 
+    /// Asks why the guest stands still, if it may be for KVM's sake.
+    pub(super) async fn ask_why(&mut self, event: Event) {
+        if event == Event::Stopped && self.kvm {
+            self.give(Command::Status).await;
+        }
+    }
+
     /// Learns from QEMU.
     pub(super) fn event(&mut self, event: Event, process: &Running, twin: &Twin) {
         match event {
@@ -112,9 +119,13 @@ impl Watch {
                 let why = if by_guest { Round::Over(End::GuestShutdown) } else { Round::Again };
                 self.end(process, why);
             }
-            Event::Stopped if self.kvm && self.verdict.is_none() => {
-                twin.accelerator.fall_back();
-                self.end(process, Round::Again);
+            Event::Broken if self.kvm && self.verdict.is_none() => {
+                let round = if twin.accelerator.fall_back() {
+                    Round::Again
+                } else {
+                    Round::Over(End::Died("KVM cannot run this guest".to_owned()))
+                };
+                self.end(process, round);
             }
             _ => {}
         }

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use s3s::S3Result;
 use s3s::dto::{LifecycleRule, Timestamp};
 
-use crate::s3::objects::Object;
+use crate::s3::objects::{Condition, Object};
 use crate::s3::settings::lifecycle_of;
 use crate::s3::{Objects, Uploads};
 
@@ -24,7 +24,7 @@ pub(crate) fn expire(objects: &Objects, now: SystemTime) -> S3Result<usize> {
         for rule in rules.iter().filter(on) {
             for object in objects.objects(&bucket)? {
                 if takes(rule, &object) && is_over(rule, &object, now) {
-                    objects.delete(&bucket, &object.key)?;
+                    objects.delete(&bucket, &object.key, &Condition::None)?;
                     gone += 1;
                 }
             }

@@ -5,10 +5,13 @@
 //! them, deletes full ones, and cannot hold the keys `a` and `a/b` at once.
 
 mod checks;
+mod copying;
 mod expiry;
 mod listing;
 mod objects;
 mod policy;
+mod reading;
+mod refusals;
 mod service;
 mod settings;
 mod transfer;
@@ -16,6 +19,7 @@ mod uploads;
 
 pub(crate) use checks::{Checks, Sums};
 pub(crate) use expiry::expire;
-pub(crate) use objects::{Header, Objects};
+pub(crate) use objects::{Condition, Header, Objects};
+pub(crate) use refusals::{complete, refuse_signature};
 pub(crate) use service::{S3Endpoint, endpoint};
 pub(crate) use uploads::Uploads;

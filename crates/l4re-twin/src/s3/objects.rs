@@ -27,6 +27,9 @@ pub(crate) struct Header {
     pub(crate) content_disposition: Option<String>,
     pub(crate) content_language: Option<String>,
     pub(crate) cache_control: Option<String>,
+    /// As HTTP writes it.
+    #[serde(default)]
+    pub(crate) expires: Option<String>,
     pub(crate) metadata: BTreeMap<String, String>,
 }
 
@@ -107,8 +110,13 @@ impl Objects {
         metadata.created().or_else(|_| metadata.modified()).map_err(S3Error::internal_error)
     }
 
-    /// Makes a bucket.
+    /// Makes a bucket. s3s has seen to the form of its name.
     pub(crate) fn create_bucket(&self, bucket: &str) -> S3Result<()> {
+        let starts = ["sthree-", "amzn-s3-demo-"].iter().any(|start| bucket.starts_with(start));
+        let ends = ["-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3"];
+        if starts || ends.iter().any(|end| bucket.ends_with(end)) {
+            return Err(s3_error!(InvalidBucketName));
+        }
         let dir = self.bucket_dir(bucket);
         if dir.exists() {
             return Err(s3_error!(
@@ -196,12 +204,14 @@ impl Objects {
         Ok(())
     }
 
-    /// Removes an object; one that is not there is no error, as in S3.
-    pub(crate) fn delete(&self, bucket: &str, key: &str) -> S3Result<()> {
+    /// Removes an object, if the condition holds; one that is not there is no error, as in S3.
+    pub(crate) fn delete(&self, bucket: &str, key: &str, condition: &Condition) -> S3Result<()> {
         self.bucket_created(bucket)?;
         let _held = self.hold();
         let record = self.record(bucket, key);
-        if let Some(old) = read::<Object>(&record)? {
+        let old = read::<Object>(&record)?;
+        check(condition, old.as_ref())?;
+        if let Some(old) = old {
             fs::remove_file(&record).map_err(S3Error::internal_error)?;
             let _ = fs::remove_file(self.data(bucket, &old.data));
         }
@@ -255,10 +265,7 @@ fn check(condition: &Condition, old: Option<&Object>) -> S3Result<()> {
     if holds {
         return Ok(());
     }
-    Err(s3_error!(
-        PreconditionFailed,
-        "At least one of the pre-conditions you specified did not hold"
-    ))
+    Err(s3_error!(PreconditionFailed))
 }
 
 #[cfg(test)]
@@ -304,6 +311,11 @@ mod tests {
         assert_eq!(keys, ["a", "a/b"]);
         assert_eq!(fs::read_dir(objects.data("bucket", "")).unwrap().count(), 2);
         assert_eq!(code(objects.delete_bucket("bucket")), "BucketNotEmpty");
+        let other = Condition::ETag("x".into());
+        assert_eq!(code(objects.delete("bucket", "a", &other)), "PreconditionFailed");
+        objects.delete("bucket", "a", &Condition::ETag("three".into())).unwrap();
+        assert_eq!(code(objects.object("bucket", "a").map(|_| ())), "NoSuchKey");
+        assert_eq!(code(objects.create_bucket("name-s3alias")), "InvalidBucketName");
     }
 
     #[test]

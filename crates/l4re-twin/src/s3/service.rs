@@ -8,12 +8,11 @@ use s3s::dto::*;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{S3, S3Error, S3Request, S3Response, S3Result, s3_error};
 
-use crate::s3::listing::list;
-use crate::s3::objects::Condition;
 use crate::s3::policy::Access;
+use crate::s3::refusals::refuse_versions;
 use crate::s3::settings::default_encryption;
-use crate::s3::transfer::signed;
-use crate::s3::{Header, Objects, Uploads};
+use crate::s3::transfer::condition;
+use crate::s3::{Objects, Uploads};
 use crate::sigv4::Credentials;
 
 /// The service behind the wire.
@@ -56,9 +55,52 @@ pub(super) struct Store {
 }
 
 impl Store {
+    fn delete_many(&self, input: DeleteObjectsInput) -> S3Result<DeleteObjectsOutput> {
+        if input.delete.objects.len() > MAX_DELETED {
+            return Err(s3_error!(MalformedXML));
+        }
+        let quiet = input.delete.quiet == Some(true);
+        let (mut deleted, mut errors) = (Vec::new(), Vec::new());
+        for object in input.delete.objects {
+            let delete = || {
+                refuse_versions(object.version_id.as_deref())?;
+                let sum = object.e_tag.clone().map(ETagCondition::ETag);
+                let condition = condition(sum.as_ref(), None)?;
+                self.objects.delete(&input.bucket, &object.key, &condition)
+            };
+            match delete() {
+                Ok(()) if quiet => {}
+                Ok(()) => {
+                    deleted.push(DeletedObject { key: Some(object.key), ..Default::default() });
+                }
+                Err(error) if error.code().as_str() == "NoSuchBucket" => return Err(error),
+                Err(error) => errors.push(s3s::dto::Error {
+                    code: Some(error.code().as_str().to_owned()),
+                    message: error.message().map(str::to_owned),
+                    key: Some(object.key),
+                    version_id: object.version_id,
+                }),
+            }
+        }
+        let some = |list: Vec<s3s::dto::Error>| (!list.is_empty()).then_some(list);
+        Ok(DeleteObjectsOutput {
+            deleted: Some(deleted),
+            errors: some(errors),
+            ..Default::default()
+        })
+    }
+
     pub(super) fn check_bucket(&self, bucket: &str) -> S3Result<()> {
         self.objects.bucket_created(bucket).map(|_| ())
     }
+}
+
+/// S3's limit for one request.
+const MAX_DELETED: usize = 1000;
+
+/// How S3 says that an object is encrypted, as all are.
+pub(super) fn sealed() -> Option<ServerSideEncryption> {
+    Some(ServerSideEncryption::from_static(ServerSideEncryption::AES256))
 }
 
 #[async_trait::async_trait]
@@ -133,29 +175,14 @@ impl S3 for Store {
         &self,
         req: S3Request<ListObjectsV2Input>,
     ) -> S3Result<S3Response<ListObjectsV2Output>> {
-        let objects = self.objects.objects(&req.input.bucket)?;
-        Ok(S3Response::new(list(objects, req.input)))
+        self.list_v2(req.input).map(S3Response::new)
     }
 
     async fn list_objects(
         &self,
         req: S3Request<ListObjectsInput>,
     ) -> S3Result<S3Response<ListObjectsOutput>> {
-        let marker = req.input.marker.clone();
-        let page = self.list_objects_v2(req.map_input(Into::into)).await?;
-        Ok(page.map_output(|page| ListObjectsOutput {
-            contents: page.contents,
-            common_prefixes: page.common_prefixes,
-            delimiter: page.delimiter,
-            encoding_type: page.encoding_type,
-            name: page.name,
-            prefix: page.prefix,
-            marker,
-            max_keys: page.max_keys,
-            is_truncated: page.is_truncated,
-            next_marker: page.next_continuation_token,
-            ..Default::default()
-        }))
+        self.list_v1(req.input).map(S3Response::new)
     }
 
     async fn put_object(
@@ -176,14 +203,17 @@ impl S3 for Store {
         &self,
         req: S3Request<HeadObjectInput>,
     ) -> S3Result<S3Response<HeadObjectOutput>> {
-        self.head(req).await
+        self.head(req)
     }
 
     async fn delete_object(
         &self,
         req: S3Request<DeleteObjectInput>,
     ) -> S3Result<S3Response<DeleteObjectOutput>> {
-        self.objects.delete(&req.input.bucket, &req.input.key)?;
+        let input = req.input;
+        refuse_versions(input.version_id.as_deref())?;
+        let condition = condition(input.if_match.as_ref(), None)?;
+        self.objects.delete(&input.bucket, &input.key, &condition)?;
         Ok(S3Response::with_status(DeleteObjectOutput::default(), http::StatusCode::NO_CONTENT))
     }
 
@@ -191,47 +221,14 @@ impl S3 for Store {
         &self,
         req: S3Request<DeleteObjectsInput>,
     ) -> S3Result<S3Response<DeleteObjectsOutput>> {
-        let mut deleted = Vec::new();
-        for object in req.input.delete.objects {
-            self.objects.delete(&req.input.bucket, &object.key)?;
-            deleted.push(DeletedObject { key: Some(object.key), ..Default::default() });
-        }
-        Ok(S3Response::new(DeleteObjectsOutput { deleted: Some(deleted), ..Default::default() }))
+        self.delete_many(req.input).map(S3Response::new)
     }
 
     async fn copy_object(
         &self,
         req: S3Request<CopyObjectInput>,
     ) -> S3Result<S3Response<CopyObjectOutput>> {
-        let input = req.input;
-        let CopySource::Bucket { bucket, key, .. } = &input.copy_source else {
-            return Err(s3_error!(NotImplemented));
-        };
-        self.check_bucket(&input.bucket)?;
-        let mut object = self.objects.object(bucket, key)?;
-        let from = self.objects.data(bucket, &object.data);
-        object.data = Objects::new_data();
-        // Bytes are never changed in place, so a second name for them is a copy.
-        std::fs::hard_link(from, self.objects.data(&input.bucket, &object.data))
-            .map_err(S3Error::internal_error)?;
-        object.key = input.key;
-        if input.metadata_directive.as_ref().is_some_and(|how| how.as_str() == "REPLACE") {
-            object.header = Header {
-                content_type: input.content_type,
-                metadata: input.metadata.unwrap_or_default().into_iter().collect(),
-                ..Header::default()
-            };
-        }
-        object.modified = std::time::SystemTime::now();
-        self.objects.commit(&input.bucket, &object, &Condition::None)?;
-        Ok(S3Response::new(CopyObjectOutput {
-            copy_object_result: Some(CopyObjectResult {
-                e_tag: Some(ETag::Strong(object.e_tag)),
-                last_modified: Some(Timestamp::from(object.modified)),
-                ..Default::default()
-            }),
-            ..Default::default()
-        }))
+        self.copy(req)
     }
 
     async fn create_multipart_upload(
@@ -252,23 +249,18 @@ impl S3 for Store {
         &self,
         req: S3Request<ListPartsInput>,
     ) -> S3Result<S3Response<ListPartsOutput>> {
-        let input = req.input;
-        let uploads = Uploads(&self.objects);
-        uploads.find(&input.upload_id, &input.bucket, &input.key)?;
-        let parts = uploads.parts(&input.upload_id)?.into_iter().map(|part| Part {
-            part_number: Some(part.number),
-            size: Some(signed(part.size)),
-            e_tag: Some(ETag::Strong(part.e_tag)),
-            ..Default::default()
-        });
-        Ok(S3Response::new(ListPartsOutput {
-            parts: Some(parts.collect()),
-            bucket: Some(input.bucket),
-            key: Some(input.key),
-            upload_id: Some(input.upload_id),
-            is_truncated: Some(false),
-            ..Default::default()
-        }))
+        self.list_parts_of(req.input).map(S3Response::new)
+    }
+
+    async fn upload_part_copy(
+        &self,
+        req: S3Request<UploadPartCopyInput>,
+    ) -> S3Result<S3Response<UploadPartCopyOutput>> {
+        let store = Self { objects: self.objects.clone(), region: self.region.clone() };
+        tokio::task::spawn_blocking(move || store.copy_part(&req.input))
+            .await
+            .map_err(S3Error::internal_error)?
+            .map(S3Response::new)
     }
 
     async fn list_multipart_uploads(
@@ -276,6 +268,22 @@ impl S3 for Store {
         req: S3Request<ListMultipartUploadsInput>,
     ) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
         self.list_uploads(req.input).map(S3Response::new)
+    }
+
+    async fn get_bucket_versioning(
+        &self,
+        req: S3Request<GetBucketVersioningInput>,
+    ) -> S3Result<S3Response<GetBucketVersioningOutput>> {
+        self.check_bucket(&req.input.bucket)?;
+        Ok(S3Response::new(GetBucketVersioningOutput::default()))
+    }
+
+    async fn put_bucket_versioning(
+        &self,
+        req: S3Request<PutBucketVersioningInput>,
+    ) -> S3Result<S3Response<PutBucketVersioningOutput>> {
+        self.check_bucket(&req.input.bucket)?;
+        Err(s3_error!(NotImplemented, "The twin keeps one version of each object: no versioning"))
     }
 
     async fn get_bucket_encryption(

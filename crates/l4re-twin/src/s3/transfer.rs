@@ -1,4 +1,4 @@
-//! The calls that carry an object's bytes, up and down, whole or in parts.
+//! The calls that carry an object's bytes here, whole or in parts.
 //!
 //! Invariant: bytes are received beside their place and get there only when every sum that
 //! the client claimed was found true.
@@ -6,15 +6,33 @@
 use futures::StreamExt as _;
 use s3s::dto::*;
 use s3s::{S3Error, S3Request, S3Response, S3Result, s3_error};
-use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 
 use crate::s3::objects::{Condition, Object};
-use crate::s3::service::Store;
+use crate::s3::refusals::refuse_unkept;
+use crate::s3::service::{Store, sealed};
 use crate::s3::uploads::{Part as StoredPart, Upload};
-use crate::s3::{Checks, Header, Objects, Sums, Uploads};
+use crate::s3::{Checks, Objects, Sums, Uploads};
 
 /// How much is read from or written to disk at once.
-const BLOCK: usize = 256 * 1024;
+pub(super) const BLOCK: usize = 256 * 1024;
+
+/// What the request for a new object says of it. The inputs have the same members, and no
+/// trait in common.
+macro_rules! header_of {
+    ($input:ident) => {
+        $crate::s3::Header {
+            content_type: $input.content_type,
+            content_encoding: $input.content_encoding,
+            content_disposition: $input.content_disposition,
+            content_language: $input.content_language,
+            cache_control: $input.cache_control,
+            expires: $input.expires.as_ref().and_then($crate::s3::transfer::http_date),
+            metadata: $input.metadata.unwrap_or_default().into_iter().collect(),
+        }
+    };
+}
+pub(super) use header_of;
 
 impl Store {
     /// Writes a request's body to a file; its size, MD5 and sums once they are known right.
@@ -52,16 +70,14 @@ impl Store {
         &self,
         req: S3Request<PutObjectInput>,
     ) -> S3Result<S3Response<PutObjectOutput>> {
+        refuse_unkept(&req.headers)?;
         let input = req.input;
         self.check_bucket(&input.bucket)?;
         let condition = condition(input.if_match.as_ref(), input.if_none_match.as_ref())?;
         if condition == Condition::Absent && self.objects.object(&input.bucket, &input.key).is_ok()
         {
             // Said before the body is read, so that an unchanged image costs one request.
-            return Err(s3_error!(
-                PreconditionFailed,
-                "At least one of the pre-conditions you specified did not hold"
-            ));
+            return Err(s3_error!(PreconditionFailed));
         }
         let data = Objects::new_data();
         let path = self.objects.data(&input.bucket, &data);
@@ -84,20 +100,14 @@ impl Store {
             e_tag: e_tag.clone(),
             sums: sums.clone(),
             modified: std::time::SystemTime::now(),
-            header: Header {
-                content_type: input.content_type,
-                content_encoding: input.content_encoding,
-                content_disposition: input.content_disposition,
-                content_language: input.content_language,
-                cache_control: input.cache_control,
-                metadata: input.metadata.unwrap_or_default().into_iter().collect(),
-            },
+            header: header_of!(input),
             data,
         };
         self.objects.commit(&input.bucket, &object, &condition)?;
         unfinished.done();
         Ok(S3Response::new(PutObjectOutput {
             e_tag: Some(ETag::Strong(e_tag)),
+            server_side_encryption: sealed(),
             checksum_crc32: sums.crc32,
             checksum_crc32c: sums.crc32c,
             checksum_crc64nvme: sums.crc64nvme,
@@ -105,84 +115,6 @@ impl Store {
             checksum_sha256: sums.sha256,
             ..Default::default()
         }))
-    }
-
-    /// S3's `GetObject`.
-    pub(super) async fn get(
-        &self,
-        req: S3Request<GetObjectInput>,
-    ) -> S3Result<S3Response<GetObjectOutput>> {
-        let input = req.input;
-        let (object, start, head) = self.look(HeadObjectInput {
-            bucket: input.bucket.clone(),
-            key: input.key,
-            if_match: input.if_match,
-            if_none_match: input.if_none_match,
-            range: input.range,
-            checksum_mode: input.checksum_mode,
-            ..Default::default()
-        })?;
-        let path = self.objects.data(&input.bucket, &object.data);
-        let mut file = tokio::fs::File::open(path).await.map_err(S3Error::internal_error)?;
-        file.seek(std::io::SeekFrom::Start(start)).await.map_err(S3Error::internal_error)?;
-        let length = head.content_length.and_then(|length| length.try_into().ok()).unwrap_or(0);
-        Ok(S3Response::new(GetObjectOutput {
-            body: Some(StreamingBlob::wrap(blocks(file, length))),
-            accept_ranges: head.accept_ranges,
-            content_length: head.content_length,
-            content_range: head.content_range,
-            last_modified: head.last_modified,
-            e_tag: head.e_tag,
-            metadata: head.metadata,
-            content_type: head.content_type,
-            content_encoding: head.content_encoding,
-            content_disposition: head.content_disposition,
-            content_language: head.content_language,
-            cache_control: head.cache_control,
-            checksum_crc32: head.checksum_crc32,
-            checksum_crc32c: head.checksum_crc32c,
-            checksum_crc64nvme: head.checksum_crc64nvme,
-            checksum_sha1: head.checksum_sha1,
-            checksum_sha256: head.checksum_sha256,
-            ..Default::default()
-        }))
-    }
-
-    /// S3's `HeadObject`.
-    pub(super) async fn head(
-        &self,
-        req: S3Request<HeadObjectInput>,
-    ) -> S3Result<S3Response<HeadObjectOutput>> {
-        self.look(req.input).map(|(_, _, head)| S3Response::new(head))
-    }
-
-    /// An object, where what is asked for begins in it, and what its headers say of that.
-    fn look(&self, input: HeadObjectInput) -> S3Result<(Object, u64, HeadObjectOutput)> {
-        let object = self.objects.object(&input.bucket, &input.key)?;
-        check_read(&object, input.if_match.as_ref(), input.if_none_match.as_ref())?;
-        let (start, length, content_range) = range_of(&object, input.range)?;
-        let sums = sums_for(&object, input.checksum_mode.as_ref(), content_range.is_none());
-        let header = object.header.clone();
-        let head = HeadObjectOutput {
-            accept_ranges: Some("bytes".to_owned()),
-            content_length: Some(signed(length)),
-            content_range,
-            last_modified: Some(Timestamp::from(object.modified)),
-            e_tag: Some(ETag::Strong(object.e_tag.clone())),
-            metadata: Some(header.metadata.into_iter().collect()),
-            content_type: header.content_type,
-            content_encoding: header.content_encoding,
-            content_disposition: header.content_disposition,
-            content_language: header.content_language,
-            cache_control: header.cache_control,
-            checksum_crc32: sums.crc32,
-            checksum_crc32c: sums.crc32c,
-            checksum_crc64nvme: sums.crc64nvme,
-            checksum_sha1: sums.sha1,
-            checksum_sha256: sums.sha256,
-            ..Default::default()
-        };
-        Ok((object, start, head))
     }
 
     /// S3's `UploadPart`.
@@ -219,6 +151,7 @@ impl Store {
         uploads.add(&input.upload_id, &part)?;
         Ok(S3Response::new(UploadPartOutput {
             e_tag: Some(ETag::Strong(e_tag)),
+            server_side_encryption: sealed(),
             checksum_crc32: sums.crc32,
             checksum_crc32c: sums.crc32c,
             checksum_crc64nvme: sums.crc64nvme,
@@ -252,6 +185,7 @@ impl Store {
             bucket: Some(input.bucket),
             key: Some(object.key),
             e_tag: Some(ETag::Strong(object.e_tag)),
+            server_side_encryption: sealed(),
             checksum_crc32: object.sums.crc32,
             checksum_crc32c: object.sums.crc32c,
             checksum_crc64nvme: object.sums.crc64nvme,
@@ -266,19 +200,13 @@ impl Store {
         &self,
         req: S3Request<CreateMultipartUploadInput>,
     ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
+        refuse_unkept(&req.headers)?;
         let input = req.input;
         let whole = input.checksum_type.as_ref().is_some_and(|kind| kind.as_str() == "FULL_OBJECT");
         let upload = Upload {
             bucket: input.bucket.clone(),
             key: input.key.clone(),
-            header: Header {
-                content_type: input.content_type,
-                content_encoding: input.content_encoding,
-                content_disposition: input.content_disposition,
-                content_language: input.content_language,
-                cache_control: input.cache_control,
-                metadata: input.metadata.unwrap_or_default().into_iter().collect(),
-            },
+            header: header_of!(input),
             whole_sum: input
                 .checksum_algorithm
                 .as_ref()
@@ -292,16 +220,17 @@ impl Store {
             upload_id: Some(id),
             checksum_algorithm: input.checksum_algorithm,
             checksum_type: input.checksum_type,
+            server_side_encryption: sealed(),
             ..Default::default()
         }))
     }
 }
 
 /// Removes a file that was not finished.
-struct Unfinished(Option<camino::Utf8PathBuf>);
+pub(super) struct Unfinished(pub(super) Option<camino::Utf8PathBuf>);
 
 impl Unfinished {
-    fn done(&mut self) {
+    pub(super) fn done(&mut self) {
         self.0 = None;
     }
 }
@@ -314,7 +243,7 @@ impl Drop for Unfinished {
     }
 }
 
-fn condition(
+pub(super) fn condition(
     if_match: Option<&ETagCondition>,
     if_none_match: Option<&ETagCondition>,
 ) -> S3Result<Condition> {
@@ -332,59 +261,14 @@ fn condition(
     })
 }
 
-/// Conditions of GET and HEAD.
-fn check_read(
-    object: &Object,
-    if_match: Option<&ETagCondition>,
-    if_none_match: Option<&ETagCondition>,
-) -> S3Result<()> {
-    let fits = |condition: &ETagCondition| match condition {
-        ETagCondition::Any => true,
-        ETagCondition::ETag(e_tag) => e_tag.value() == object.e_tag,
-    };
-    if if_match.is_some_and(|condition| !fits(condition)) {
-        return Err(s3_error!(PreconditionFailed));
-    }
-    if if_none_match.is_some_and(fits) {
-        return Err(s3_error!(NotModified));
-    }
-    Ok(())
-}
-
 /// A length as S3 writes it.
 pub(super) fn signed(length: u64) -> i64 {
     i64::try_from(length).unwrap_or(i64::MAX)
 }
 
-fn sums_for(object: &Object, mode: Option<&ChecksumMode>, whole: bool) -> Sums {
-    let asked = mode.is_some_and(|mode| mode.as_str() == ChecksumMode::ENABLED);
-    if asked && whole { object.sums.clone() } else { Sums::default() }
-}
-
-/// A range of an object as start, length and header.
-fn range_of(object: &Object, range: Option<Range>) -> S3Result<(u64, u64, Option<String>)> {
-    let Some(range) = range else { return Ok((0, object.size, None)) };
-    let range = range.check(object.size)?;
-    let header = format!("bytes {}-{}/{}", range.start, range.end - 1, object.size);
-    Ok((range.start, range.end - range.start, Some(header)))
-}
-
-/// A file's next bytes as a stream of large blocks.
-fn blocks(
-    file: tokio::fs::File,
-    length: u64,
-) -> impl futures::Stream<Item = std::io::Result<bytes::Bytes>> + Send + Sync + 'static {
-    futures::stream::unfold((file, length), |(mut file, left)| async move {
-        if left == 0 {
-            return None;
-        }
-        let size = usize::try_from(left).unwrap_or(usize::MAX).min(BLOCK);
-        let mut block = bytes::BytesMut::with_capacity(size);
-        let read = (&mut file).take(size as u64).read_buf(&mut block).await;
-        match read {
-            Ok(0) => Some((Err(std::io::ErrorKind::UnexpectedEof.into()), (file, 0))),
-            Ok(count) => Some((Ok(block.freeze()), (file, left - count as u64))),
-            Err(error) => Some((Err(error), (file, 0))),
-        }
-    })
+/// A header's time as records keep it.
+pub(super) fn http_date(stamp: &Timestamp) -> Option<String> {
+    let mut text = Vec::new();
+    stamp.format(TimestampFormat::HttpDate, &mut text).ok()?;
+    String::from_utf8(text).ok()
 }

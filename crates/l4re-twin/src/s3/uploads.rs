@@ -141,8 +141,9 @@ impl Uploads<'_> {
             .map_err(S3Error::internal_error)?;
         for part in &parts {
             tags.update(hex::decode(&part.e_tag).map_err(S3Error::internal_error)?);
-            let file = self.part_file(id, part.number)?;
-            append(&mut out, &file, upload.whole_sum.is_some().then_some(&mut whole))
+            let mut file = std::fs::File::open(self.part_file(id, part.number)?)
+                .map_err(S3Error::internal_error)?;
+            append(&mut out, &mut file, upload.whole_sum.is_some().then_some(&mut whole))
                 .map_err(S3Error::internal_error)?;
         }
         let sums = if upload.whole_sum.is_some() {
@@ -170,16 +171,17 @@ impl Uploads<'_> {
         if wanted.is_empty() {
             return Err(s3_error!(MalformedXML, "You must specify at least one part"));
         }
+        let number = |part: &CompletedPart| part.part_number.unwrap_or_default();
+        if wanted.windows(2).any(|pair| number(&pair[0]) >= number(&pair[1])) {
+            return Err(s3_error!(
+                InvalidPartOrder,
+                "The list of parts was not in ascending order."
+            ));
+        }
         let there = self.parts(id)?;
         let mut parts = Vec::new();
         for (index, part) in wanted.iter().enumerate() {
-            let number = part.part_number.unwrap_or_default();
-            if parts.last().is_some_and(|last: &Part| last.number >= number) {
-                return Err(s3_error!(
-                    InvalidPartOrder,
-                    "The list of parts was not in ascending order."
-                ));
-            }
+            let number = number(part);
             let found = there.iter().find(|found| {
                 let e_tag = part.e_tag.as_ref().map(s3s::dto::ETag::value);
                 found.number == number && e_tag.is_none_or(|e_tag| e_tag == found.e_tag)
@@ -207,14 +209,14 @@ impl Uploads<'_> {
     }
 }
 
-fn append(
+/// Appends bytes to a file, and to sums if there are some.
+pub(crate) fn append(
     out: &mut fs::File,
-    part: &camino::Utf8Path,
+    part: &mut impl Read,
     checks: Option<&mut Checks>,
 ) -> io::Result<()> {
-    let mut part = fs::File::open(part)?;
     let Some(checks) = checks else {
-        return io::copy(part.file_mut(), out.file_mut()).map(|_| ());
+        return io::copy(part, out.file_mut()).map(|_| ());
     };
     let mut buffer = vec![0; 256 * 1024];
     loop {

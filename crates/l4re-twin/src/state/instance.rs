@@ -142,6 +142,10 @@ impl StateReason {
     }
 }
 
+fn on() -> bool {
+    true
+}
+
 fn first_disk() -> String {
     "/dev/sda1".to_owned()
 }
@@ -208,6 +212,8 @@ pub(crate) struct Instance {
     pub(crate) nested_virtualization: bool,
     pub(crate) monitoring: bool,
     pub(crate) ebs_optimized: bool,
+    #[serde(default = "on")]
+    pub(crate) source_dest_check: bool,
 }
 
 impl Instance {

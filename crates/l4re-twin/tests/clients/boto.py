@@ -269,6 +269,47 @@ def virtualization():
     ec2.deregister_image(ImageId=image, DeleteAssociatedSnapshots=True)
 
 
+def disk_sector():
+    """Says what the first byte of the second disk is, and makes it the next letter."""
+    code = "8ec0 8ed0 bc007c fb be297c b281 b442 cd13 720f a0007e a2{} fe06007e b80043 cd13 eb10"
+    packet = "1000 0100 007e 0000 0000000000000000"
+    text = "the disk says ?."
+    place = 0x7c00 + 5 + 52 + 3 + 27 + text.index("?")
+    before = bytes.fromhex(code.format(place.to_bytes(2, "little").hex()) + packet)
+    assert len(before) == 52
+    return boot_sector(text, before)
+
+
+def disks():
+    """A further disk has its snapshot's content, keeps what the guest writes, and outlives it."""
+    image = ec2.register_image(**registration("disks", disk_of(disk_sector())))["ImageId"]
+    content = disk_of(b"A")
+    one = ec2.run_instances(
+        ImageId=image, InstanceType="t3.nano", MinCount=1, MaxCount=1,
+        BlockDeviceMappings=[{"DeviceName": "/dev/sdb", "Ebs": {"SnapshotId": content, "VolumeSize": 2}}],
+    )["Instances"][0]["InstanceId"]
+    # What was launched does not need its snapshot any more.
+    ec2.delete_snapshot(SnapshotId=content)
+    says(one, "the disk says A.")
+    ec2.stop_instances(InstanceIds=[one], SkipOsShutdown=True)
+    quick = {"Delay": 1, "MaxAttempts": 60}
+    ec2.get_waiter("instance_stopped").wait(InstanceIds=[one], WaiterConfig=quick)
+    ec2.start_instances(InstanceIds=[one])
+    says(one, "the disk says B.")
+    volumes = ec2.describe_volumes(Filters=[{"Name": "attachment.instance-id", "Values": [one]}])["Volumes"]
+    goes = {v["Attachments"][0]["Device"]: v["Attachments"][0]["DeleteOnTermination"] for v in volumes}
+    assert goes == {"/dev/xvda": True, "/dev/sdb": False}, goes
+    left = next(v["VolumeId"] for v in volumes if v["Attachments"][0]["Device"] == "/dev/sdb")
+    ec2.terminate_instances(InstanceIds=[one], SkipOsShutdown=True)
+    ec2.get_waiter("volume_available").wait(VolumeIds=[left], WaiterConfig=quick)
+    with open(f"{STATE}/volumes/{left}.img", "rb") as file:
+        assert file.read(1) == b"C", "what the guest wrote last is lost"
+    assert code_of(ec2.describe_volumes, VolumeIds=[v["VolumeId"] for v in volumes if v["VolumeId"] != left]) == "InvalidVolume.NotFound"
+    ec2.delete_volume(VolumeId=left)
+    assert not os.path.exists(f"{STATE}/volumes/{left}.img")
+    ec2.deregister_image(ImageId=image, DeleteAssociatedSnapshots=True)
+
+
 def around():
     """The services around EC2."""
     account = client("sts").get_caller_identity()["Account"]
@@ -459,6 +500,7 @@ objects()
 life(image)
 own_images()
 virtualization()
+disks()
 around()
 schedules(image)
 faults(image)

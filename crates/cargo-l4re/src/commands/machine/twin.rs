@@ -4,6 +4,7 @@
 //! nothing to do for a while; these commands are for the rest. `serve` is the daemon itself,
 //! in the foreground.
 
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::os::unix::process::CommandExt;
 use std::time::{Duration, Instant};
 
@@ -15,10 +16,14 @@ use l4re_twin::{Config, GuestNetwork, Status};
 use super::fault;
 use crate::commands::Context;
 use crate::failure::{Failure, MachineFailure};
-use crate::settings::{Accel, Size, Span};
+use crate::settings::{Accel, Settings, Size, Span, Timing};
 
 /// Time within which the daemon must be ready.
 const START_LIMIT: Duration = Duration::from_secs(20);
+/// How often one is started, if it ends at once.
+const STARTS: u32 = 3;
+/// A log that is longer begins anew.
+const MAX_LOG: u64 = 1 << 20;
 /// Time within which it must have ended.
 const STOP_LIMIT: Duration = Duration::from_secs(20);
 /// How often its state is looked at meanwhile.
@@ -151,6 +156,7 @@ pub fn config(context: &Context) -> Result<Config, Failure> {
     if let Some(Size(bytes)) = settings.find(|layer| layer.twin.disk) {
         config.max_disk = bytes;
     }
+    set_timing(&mut config.timing, settings);
     let ipxe = |arch| settings.by_arch(arch, |layer| &layer.twin.ipxe).cloned();
     config.ipxe_arm64 = ipxe(Arch::Arm64);
     config.ipxe_x86_64_efi = ipxe(Arch::X86_64);
@@ -168,6 +174,24 @@ pub fn config(context: &Context) -> Result<Config, Failure> {
         (files.aavmf_code, files.aavmf_vars) = (pair.code.clone(), pair.vars.clone());
     }
     Ok(config)
+}
+
+fn set_timing(timing: &mut l4re_twin::Timing, settings: &Settings) {
+    type Choice = fn(&Timing) -> Option<Span>;
+    let choices: [(&mut Duration, Choice); 7] = [
+        (&mut timing.pending, |set| set.pending),
+        (&mut timing.pending_metal, |set| set.pending_metal),
+        (&mut timing.stopping, |set| set.stopping),
+        (&mut timing.consistency, |set| set.consistency),
+        (&mut timing.graceful, |set| set.graceful),
+        (&mut timing.snapshot, |set| set.snapshot),
+        (&mut timing.console_snapshot, |set| set.console_snapshot),
+    ];
+    for (place, choice) in choices {
+        if let Some(Span(time)) = settings.find(|layer| choice(&layer.twin.timing)) {
+            *place = time;
+        }
+    }
 }
 
 /// The running twin, started if there is none.
@@ -231,18 +255,47 @@ pub fn running(context: &Context) -> Option<Status> {
     l4re_twin::status(&dir(context).ok()?).ok().flatten()
 }
 
-/// Starts a daemon and waits until it is ready.
+/// Starts a daemon and waits until one is ready.
 fn start(context: &Context, dir: &Utf8Path, net: Net) -> Result<Status, Failure> {
     let log = dir.join("daemon.log");
     let failed = |source| MachineFailure::TwinStart { log: log.clone(), source };
     fs_err::create_dir_all(dir).map_err(failed)?;
-    let output = fs_err::File::create(&log).map_err(failed)?.into_file();
+    let mut output = open_log(&log).map_err(failed)?;
+    // What earlier ones said is not this one's.
+    let begin = output.seek(SeekFrom::End(0)).map_err(failed)?;
     let argv = serve_argv(context, dir, net);
     context.shell.detail("Running", crate::shell::words(&argv));
-    let daemon = duct::cmd(&argv[0], &argv[1..])
+    let mut daemon = spawn(&argv, &output).map_err(failed)?;
+    let mut starts = 1;
+    let deadline = Instant::now() + START_LIMIT;
+    loop {
+        // In this order: one that has the directory may be ready a moment later.
+        let ended = daemon.try_wait().map_err(failed)?.is_some();
+        let held = l4re_twin::is_held(dir)?;
+        if let Some(status) = l4re_twin::status(dir)? {
+            return Ok(status);
+        }
+        // Another command may have started one at the same moment: its daemon has the directory,
+        // ours ends. And what had it then, `twin gc` say, may be over now.
+        let over = ended && !held;
+        if over && starts < STARTS && Instant::now() < deadline {
+            daemon = spawn(&argv, &output).map_err(failed)?;
+            starts += 1;
+        } else if over || Instant::now() > deadline {
+            let said = said_since(&log, begin).unwrap_or_default();
+            let why = if ended { "it ended at once" } else { "it was not ready in time" };
+            let text = format!("{why}: {}", said.trim_end());
+            return Err(failed(std::io::Error::other(text)).into());
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+fn spawn(argv: &[String], output: &std::fs::File) -> std::io::Result<duct::Handle> {
+    duct::cmd(&argv[0], &argv[1..])
         .stdin_null()
         .stderr_to_stdout()
-        .stdout_file(output)
+        .stdout_file(output.try_clone()?)
         .unchecked()
         // A group of its own: the Ctrl-C that ends a run must not end the twin.
         .before_spawn(|command| {
@@ -250,23 +303,23 @@ fn start(context: &Context, dir: &Utf8Path, net: Net) -> Result<Status, Failure>
             Ok(())
         })
         .start()
-        .map_err(failed)?;
-    let deadline = Instant::now() + START_LIMIT;
-    loop {
-        if let Some(status) = l4re_twin::status(dir)? {
-            return Ok(status);
-        }
-        // Another command may have started one at the same moment: its daemon holds the
-        // lock, ours ends, and the next look finds the other.
-        let ended = daemon.try_wait().map_err(failed)?.is_some();
-        if Instant::now() > deadline || (ended && l4re_twin::status(dir)?.is_none()) {
-            let said = fs_err::read_to_string(&log).unwrap_or_default();
-            let why = if ended { "it ended at once" } else { "it was not ready in time" };
-            let text = format!("{why}: {}", said.trim_end());
-            return Err(failed(std::io::Error::other(text)).into());
-        }
-        std::thread::sleep(LOOK);
+}
+
+/// Opens the log, for several at once to write to, and empties one that has become long.
+fn open_log(path: &Utf8Path) -> std::io::Result<std::fs::File> {
+    let file = std::fs::OpenOptions::new().append(true).create(true).open(path)?;
+    if file.metadata()?.len() > MAX_LOG {
+        file.set_len(0)?;
     }
+    Ok(file)
+}
+
+fn said_since(path: &Utf8Path, begin: u64) -> std::io::Result<String> {
+    let mut file = std::fs::File::open(path)?;
+    file.seek(SeekFrom::Start(begin))?;
+    let mut said = Vec::new();
+    file.read_to_end(&mut said)?;
+    Ok(String::from_utf8_lossy(&said).into_owned())
 }
 
 /// The argv of the daemon: the same settings, whatever the folder and its files say later.
