@@ -321,12 +321,10 @@ fn refuse_unknown_groups(
 /// The account has its default group only.
 pub(super) fn refuse_foreign_groups(groups: &[&str], account: &str) -> Result<(), Fault> {
     let own = security_group_id(account);
-    for id in groups.iter().filter(|id| **id != own) {
-        ids::check("sg-", id, "InvalidGroupId.Malformed")?;
-        let message = format!("The security group '{id}' does not exist");
-        return Err(Fault::client("InvalidGroup.NotFound", message));
-    }
-    Ok(())
+    let Some(foreign) = groups.iter().find(|id| **id != own) else { return Ok(()) };
+    ids::check("sg-", foreign, "InvalidGroupId.Malformed")?;
+    let message = format!("The security group '{foreign}' does not exist");
+    Err(Fault::client("InvalidGroup.NotFound", message))
 }
 
 /// Keys and roles are none of the twin's: naming one is EC2's NotFound.
