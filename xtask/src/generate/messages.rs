@@ -10,7 +10,8 @@ const INTRODUCTION: &str = "# Messages
 
 With `--message-format json` stdout holds one JSON object a line, and nothing else; what is said
 to people stays on stderr. The first line is `start` with the version of the format. Each line's
-`reason` says what it is about.
+`reason` says what it is about. (`completions`, `help`, `man` and `settings --schema` print their
+texts, which are no messages.)
 
 ```console
 $ cargo l4re run hello --expect 'Hello World!' --message-format json

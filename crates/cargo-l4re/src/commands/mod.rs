@@ -119,6 +119,7 @@ fn carry_out(
     if let Some(done) = without_settings(&command, &environment, shell) {
         return done;
     }
+    shell.start()?;
     let (mut settings, problem) = match read_settings(&environment, &global) {
         Ok(settings) => (settings, None),
         // What is wrong with them is then just what is to be reported.

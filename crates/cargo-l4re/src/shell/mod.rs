@@ -256,17 +256,9 @@ impl Shell {
 
     /// A result for programs: a JSON line on stdout, if results are JSON.
     pub fn json(&self, reason: &str, value: &impl Serialize) -> std::io::Result<()> {
+        self.start()?;
         if !self.is_json() {
             return Ok(());
-        }
-        let mut lines = String::new();
-        if !self.streams.json_started.swap(true, Ordering::Relaxed) {
-            let first = serde_json::json!({
-                "reason": "start",
-                "format_version": FORMAT_VERSION,
-                "version": env!("CARGO_PKG_VERSION"),
-            });
-            lines.push_str(&format!("{first}\n"));
         }
         let mut object = serde_json::Map::from_iter([("reason".to_owned(), reason.into())]);
         if let Some(machine) = &self.machine {
@@ -276,8 +268,22 @@ impl Shell {
             serde_json::Value::Object(fields) => object.extend(fields),
             other => drop(object.insert("value".to_owned(), other)),
         }
-        lines.push_str(&format!("{}\n", serde_json::Value::Object(object)));
-        self.on_stdout(|stdout| stdout.write_all(lines.as_bytes()))
+        let line = format!("{}\n", serde_json::Value::Object(object));
+        self.on_stdout(|stdout| stdout.write_all(line.as_bytes()))
+    }
+
+    /// Says that results begin: the first line, if they are JSON.
+    pub fn start(&self) -> std::io::Result<()> {
+        if !self.is_json() || self.streams.json_started.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
+        let first = serde_json::json!({
+            "reason": "start",
+            "format_version": FORMAT_VERSION,
+            "version": env!("CARGO_PKG_VERSION"),
+        });
+        let line = format!("{first}\n");
+        self.on_stdout(|stdout| stdout.write_all(line.as_bytes()))
     }
 
     /// Bytes of an instance's console, as they are to be shown.

@@ -93,7 +93,7 @@ impl Progress {
     /// A line with elapsed time, for waiting.
     pub fn waiting(&self, verb: &str, text: String) -> ProgressBar {
         let bar = ProgressBar::new_spinner().with_message(text);
-        self.start(bar, verb, "{prefix:>12.cyan.bold} {elapsed:>3} {wide_msg}")
+        self.start(bar, verb, "{prefix:>12.cyan.bold} {waited:>3} {wide_msg}")
     }
 
     fn start(&self, bar: ProgressBar, verb: &str, template: &str) -> ProgressBar {
@@ -102,6 +102,9 @@ impl Progress {
             .with_key("left", |state: &ProgressState, text: &mut dyn Write| {
                 // Text goes to memory, which takes it.
                 let _ = text.write_str(&left(state.elapsed(), state.eta()));
+            })
+            .with_key("waited", |state: &ProgressState, text: &mut dyn Write| {
+                let _ = text.write_str(&short(state.elapsed()));
             })
             .progress_chars("=> ");
         let bar = bar.with_style(style).with_prefix(verb.to_owned());
@@ -116,8 +119,17 @@ impl Progress {
 /// How long it still takes, once that can be told.
 fn left(elapsed: Duration, left: Duration) -> String {
     match elapsed >= UNSURE && !left.is_zero() && left < FAR {
-        true => format!(", {:#} left", indicatif::HumanDuration(left)),
+        true => format!(", {} left", short(left)),
         false => String::new(),
+    }
+}
+
+/// A length of time: `9s`, `3m12s`, `1h02m`.
+fn short(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ 0..60 => format!("{seconds}s"),
+        seconds @ 60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
+        seconds => format!("{}h{:02}m", seconds / 3600, seconds / 60 % 60),
     }
 }
 
@@ -130,6 +142,8 @@ mod tests {
         let seconds = Duration::from_secs;
         assert_eq!(left(seconds(1), seconds(9)), "");
         assert_eq!(left(seconds(4), seconds(9)), ", 9s left");
+        assert_eq!(left(seconds(9), seconds(192)), ", 3m12s left");
+        assert_eq!(short(seconds(3725)), "1h02m");
         assert_eq!(left(seconds(4), seconds(0)), "");
         assert_eq!(left(seconds(4), Duration::MAX), "");
     }

@@ -225,7 +225,7 @@ async fn remove(
         for own in ours {
             connection.cloud.remove_ami(own).await?;
             context.shell.status("Removed", format_args!("{} ({})", own.name, own.id()));
-            context.shell.json("removed", &message(own))?;
+            context.shell.json("ami-removed", &message(own))?;
         }
     }
     Ok(())

@@ -211,7 +211,7 @@ async fn rehearse(
         "types": placed.attempts.iter().map(|a| &a.plan.instance_type).collect::<Vec<_>>(),
         "ami": first.plan.ami.id,
         "calls": placed.calls.iter().map(call).collect::<Vec<_>>(),
-        "tags": first.tags,
+        "tags": first.tags.iter().cloned().collect::<BTreeMap<_, _>>(),
         "user_data": script,
         "dollars_per_hour": money.map(|money| money.per_hour()),
         "price_source": money.map(|money| money.source()),

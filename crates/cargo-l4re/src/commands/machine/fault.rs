@@ -132,7 +132,8 @@ pub(super) fn fault(context: &Context, dir: &Utf8Path, fault: &Fault) -> Result<
         }
     }
     plan.check().map_err(MachineFailure::Twin)?;
-    Ok(set_faults(dir, &plan)?)
+    set_faults(dir, &plan)?;
+    Ok(context.shell.json("faults", &plan)?)
 }
 
 fn read(file: &Utf8Path) -> Result<FaultPlan, Failure> {

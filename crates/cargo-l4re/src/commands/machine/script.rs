@@ -4,6 +4,7 @@
 
 use clap::Args;
 use l4re_cloud::{AfterFailure, ScriptOptions};
+use serde_json::json;
 
 use crate::commands::Context;
 use crate::failure::Failure;
@@ -41,5 +42,6 @@ pub fn script(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
         options.after_failure = AfterFailure::Wait;
     }
     let script = l4re_cloud::script(&options)?;
-    Ok(context.shell.raw(script.as_bytes())?)
+    context.shell.result(script.trim_end())?;
+    Ok(context.shell.json("script", &json!({ "text": script }))?)
 }

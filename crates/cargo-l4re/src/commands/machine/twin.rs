@@ -4,6 +4,7 @@
 //! nothing to do for a while; these commands are for the rest. `serve` is the daemon itself,
 //! in the foreground.
 
+use std::collections::BTreeMap;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::os::unix::process::CommandExt;
 use std::time::{Duration, Instant};
@@ -103,7 +104,7 @@ pub fn twin(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
                 "Stopped",
                 if stopped { "the twin and its instances" } else { "nothing: no twin was running" },
             );
-            Ok(())
+            report_none(context)
         }
         Action::Status => match l4re_twin::status(&dir(context)?)? {
             Some(status) => {
@@ -112,12 +113,16 @@ pub fn twin(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
             }
             None => {
                 context.shell.result("no twin is running")?;
-                Ok(context.shell.json("twin", &serde_json::json!({ "running": false }))?)
+                report_none(context)
             }
         },
         Action::Env => {
             let status = ensure(context)?;
-            Ok(context.shell.raw(env_lines(&status).as_bytes())?)
+            let variables = variables(&status);
+            context.shell.result(env_lines(&variables))?;
+            let set: BTreeMap<_, _> = variables.into_iter().collect();
+            let message = serde_json::json!({ "set": set, "unset": UNSET });
+            Ok(context.shell.json("environment", &message)?)
         }
         Action::Fault(fault) => fault::fault(context, &dir(context)?, fault),
         Action::Gc(gc) => collect(context, gc),
@@ -358,6 +363,11 @@ fn describe(status: &Status) -> String {
     )
 }
 
+/// That there is no twin, for programs.
+fn report_none(context: &Context) -> Result<(), Failure> {
+    Ok(context.shell.json("twin", &serde_json::json!({ "running": false }))?)
+}
+
 /// The twin for programs, without its secret.
 fn report(context: &Context, status: &Status) -> Result<(), Failure> {
     let value = serde_json::json!({
@@ -373,12 +383,22 @@ fn report(context: &Context, status: &Status) -> Result<(), Failure> {
     Ok(context.shell.json("twin", &value)?)
 }
 
+/// What of the surroundings would lead an AWS client elsewhere.
+const UNSET: [&str; 2] = ["AWS_PROFILE", "AWS_SESSION_TOKEN"];
+
+/// The variables that lead AWS clients to the twin.
+fn variables(status: &Status) -> [(&'static str, &str); 5] {
+    [
+        ("AWS_ENDPOINT_URL", &status.endpoint),
+        ("AWS_ACCESS_KEY_ID", &status.access_key_id),
+        ("AWS_SECRET_ACCESS_KEY", &status.secret_access_key),
+        ("AWS_REGION", &status.region),
+        ("AWS_DEFAULT_REGION", &status.region),
+    ]
+}
+
 /// Lines for `eval`, in POSIX shell.
-fn env_lines(status: &Status) -> String {
-    let Status { endpoint, region, access_key_id, secret_access_key, .. } = status;
-    format!(
-        "export AWS_ENDPOINT_URL='{endpoint}'\nexport AWS_ACCESS_KEY_ID='{access_key_id}'\n\
-         export AWS_SECRET_ACCESS_KEY='{secret_access_key}'\nexport AWS_REGION='{region}'\n\
-         export AWS_DEFAULT_REGION='{region}'\nunset AWS_PROFILE AWS_SESSION_TOKEN\n"
-    )
+fn env_lines(variables: &[(&str, &str)]) -> String {
+    let set = variables.iter().map(|(name, value)| format!("export {name}='{value}'\n"));
+    format!("{}unset {}", set.collect::<String>(), UNSET.join(" "))
 }
