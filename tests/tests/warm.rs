@@ -109,6 +109,13 @@ fn a_dry_run_says_all_and_changes_nothing() {
     let output = output.prints("s3:CreateBucket").prints("s3:PutObject").prints("ec2:RunInstances");
     let output = output.prints("ClientToken = ").prints("l4re:expires").prints("#!ipxe");
     assert!(!output.stdout.contains("X-Amz-"), "{}", output.stdout);
+    let park = ["park", "--local", "--arch", "amd64", "--dry-run"];
+    let output = desk.l4re(&park).code(0).prints("ec2:RunInstances").prints("l4re: parked");
+    assert!(!output.stdout.contains("X-Amz-"), "{}", output.stdout);
+    let upload = ["upload", "hello", "--local", "--tree", &tree, "--dry-run"];
+    desk.l4re(&upload).code(0).prints("s3:PutObject");
+    let json = [&upload[..], &["--message-format", "json"]].concat();
+    assert!(desk.l4re(&json).code(0).message("calls")["calls"].is_array());
     desk.l4re(&["ps", "--local", "--all"]).code(0).says("no instances");
     desk.l4re(&["gc", "--local", "--dry-run"]).code(0).says("nothing is past its expiry");
     // The same call without it does change something: the rules hold.

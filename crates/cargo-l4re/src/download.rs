@@ -58,7 +58,8 @@ pub enum DownloadError {
 }
 
 /// Fetches `url` into `cache` and returns the file's path. The file keeps the URL's last
-/// name, since images are told apart by it, in a folder of its own for each URL.
+/// name, since images are told apart by it, in a folder of its own for each URL. While it comes
+/// it is a file of this call only, so that two calls that fetch the same do not mix it.
 pub fn fetch(
     url: &str,
     cache: &Utf8Path,
@@ -67,10 +68,10 @@ pub fn fetch(
 ) -> Result<Utf8PathBuf, DownloadError> {
     let chunks = read_aside(url.to_owned());
     let path = place(url, cache);
-    let beside = Utf8PathBuf::from(format!("{path}.part"));
-    let write = |source| DownloadError::Write { path: beside.clone(), source };
+    let beside = Beside(format!("{path}.{}.part", std::process::id()).into());
+    let write = |source| DownloadError::Write { path: beside.0.clone(), source };
     fs_err::create_dir_all(path.parent().unwrap_or(cache)).map_err(write)?;
-    let mut file = fs_err::File::create(&beside).map_err(write)?;
+    let mut file = fs_err::File::create(&beside.0).map_err(write)?;
     let bar = shell.progress().bytes("Fetching", 0);
     let (mut received, mut total) = (0, None);
     let shown = crate::target::masked(url);
@@ -104,8 +105,18 @@ pub fn fetch(
         let source = Error::new(ErrorKind::UnexpectedEof, format!("{total} bytes were promised"));
         return Err(DownloadError::Broken { url: shown.to_owned(), received, source });
     }
-    fs_err::rename(&beside, &path).map_err(write)?;
+    fs_err::rename(&beside.0, &path).map_err(write)?;
     Ok(path)
+}
+
+/// A file that is being fetched; removed when dropped, if it has not got its own name.
+struct Beside(Utf8PathBuf);
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        // One that was renamed, or never made, is not there.
+        let _ = fs_err::remove_file(&self.0);
+    }
 }
 
 /// What a download brings, in this order.

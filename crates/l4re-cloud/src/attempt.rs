@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use crate::error::CloudError;
 use crate::instance::Instance;
 use crate::place::Place;
-use crate::plan::{Boot, BootPlan, Chain, HttpTokens, ImageFacts, PlanError, PlanOptions, plan};
+use crate::plan::{Boot, BootPlan, Chain, HttpTokens, ImageFacts, PlanError, PlanOptions};
 use crate::prepare::Prepared;
 use crate::publish::Object;
 use crate::script::{AfterFailure, ScriptOptions, file_name, script};
@@ -90,6 +90,8 @@ pub struct Attempt {
     pub user_data: String,
     /// Security groups.
     pub security_groups: Vec<String>,
+    /// Whether machines get a public address; `None` lets it follow from the subnet.
+    pub public_address: Option<bool>,
 }
 
 impl std::fmt::Debug for Attempt {
@@ -130,8 +132,15 @@ pub fn attempts<'a>(
     );
     let mut attempts = Vec::new();
     let mut refusal = None;
+    let only_spot = options.market == Market::Spot;
     for &spot in markets(options.market) {
         for place in &prepared.places {
+            if spot && !prepared.has_spot(&place.instance_type) {
+                let instance_type = place.instance_type.clone();
+                refusal =
+                    refusal.or_else(|| only_spot.then_some(PlanError::NoSpot { instance_type }));
+                continue;
+            }
             match plan_for(prepared, place, image, &options.plan) {
                 Ok(plan) => {
                     let user_data = match (plan.chain, &script) {
@@ -148,6 +157,7 @@ pub fn attempts<'a>(
                         tags: tags.clone(),
                         user_data,
                         security_groups: options.security_groups.clone(),
+                        public_address: prepared.options.public_address,
                     };
                     attempt.token = attempt.token_of(prepared, 0);
                     attempts.push(attempt);
@@ -222,8 +232,7 @@ fn plan_for(
     options: &PlanOptions,
 ) -> Result<BootPlan, PlanError> {
     let machine = prepared.types.iter().find(|facts| facts.name == place.instance_type);
-    let machine = machine.ok_or(PlanError::NoMachine)?;
-    plan(image, machine, &prepared.amis, &prepared.account, options)
+    prepared.plan_for(machine.ok_or(PlanError::NoMachine)?, image, options)
 }
 
 impl Attempt {
@@ -289,18 +298,20 @@ impl Attempt {
         resources.into_iter().map(on).collect()
     }
 
-    /// A public address can only be asked for in a network interface, which then has to name
-    /// subnet and groups too. It is asked for in a default subnet that gives none by itself.
+    /// A public address can only be asked for, or declined, in a network interface, which then
+    /// has to name subnet and groups too.
     fn with_network(&self, request: RunInstancesFluentBuilder) -> RunInstancesFluentBuilder {
         let groups =
             Some(self.security_groups.clone()).filter(|groups: &Vec<String>| !groups.is_empty());
-        match (&self.place.subnet, &self.place.zone) {
-            (Some(subnet), _) if subnet.default && !subnet.public => {
+        let subnet = self.place.subnet.as_ref();
+        let address = subnet.and_then(|subnet| subnet.ask_address(self.public_address));
+        match (subnet, &self.place.zone) {
+            (Some(subnet), _) if address.is_some() => {
                 let interface = InstanceNetworkInterfaceSpecification::builder()
                     .device_index(0)
                     .subnet_id(&subnet.id)
                     .set_groups(groups)
-                    .associate_public_ip_address(true)
+                    .set_associate_public_ip_address(address)
                     .delete_on_termination(true)
                     .build();
                 request.network_interfaces(interface)

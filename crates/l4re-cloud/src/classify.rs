@@ -131,7 +131,7 @@ fn refused(answer: &Answer<'_>) -> CloudError {
     } else if code.ends_with("LimitExceeded") || code == "TooManyBuckets" {
         CloudError::Quota { instance_type: None, code: code.to_owned(), message }
     } else if matches!(code, "InvalidInstanceID.NotFound" | "InvalidInstanceID.Malformed") {
-        CloudError::NotFound { name: quoted(answer.message).unwrap_or(message) }
+        CloudError::not_found(quoted(answer.message).unwrap_or(message))
     } else if matches!(code, "IncorrectInstanceState" | "IncorrectState") {
         CloudError::WrongState { call, message }
     } else {
@@ -305,7 +305,7 @@ mod tests {
     fn not_found_names_the_instance() {
         let error =
             answer("InvalidInstanceID.NotFound", "The instance ID 'i-12' does not exist", 400);
-        assert!(matches!(error, CloudError::NotFound { name } if name == "i-12"));
+        assert!(matches!(error, CloudError::NotFound { name, .. } if name == "i-12"));
     }
 
     #[test]

@@ -12,7 +12,6 @@ use aws_sdk_ec2::config::StalledStreamProtectionConfig;
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::config::ResponseChecksumValidation;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use aws_smithy_types::timeout::TimeoutConfig;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use tokio::sync::OnceCell;
@@ -24,6 +23,7 @@ use crate::event::{Event, Events, silent};
 use crate::identity::Identity;
 use crate::region::blame;
 use crate::serial::SerialEndpoint;
+use crate::unfinished::Unfinished;
 
 /// Attempts at a call that a launch can do without, the first included.
 const BRIEF_ATTEMPTS: u32 = 3;
@@ -48,11 +48,11 @@ pub struct Endpoint {
 pub struct Timeouts {
     /// To a connection.
     pub connect: Duration,
-    /// To the answer of one attempt at a call other than an upload.
+    /// To the answer of one attempt at a call that carries no image.
     pub attempt: Duration,
     /// To the end of a call, retries included, uploads aside.
     pub operation: Duration,
-    /// Without a byte moved in an upload.
+    /// Without a byte moved of what an upload carries: it is sent once more, then given up.
     pub stall: Duration,
     /// Attempts at one call, the first included.
     pub attempts: u32,
@@ -77,6 +77,8 @@ pub struct ConnectOptions {
     pub timeouts: Timeouts,
     /// Where events go.
     pub events: Events,
+    /// Where clean-ups go that outlive what began them.
+    pub unfinished: Unfinished,
 }
 
 impl Default for Timeouts {
@@ -102,6 +104,7 @@ impl Default for ConnectOptions {
             serial: None,
             timeouts: Timeouts::default(),
             events: silent(),
+            unfinished: Unfinished::default(),
         }
     }
 }
@@ -148,6 +151,7 @@ struct Inner {
     serial: Option<SerialEndpoint>,
     timeouts: Timeouts,
     identity: OnceCell<Identity>,
+    unfinished: Unfinished,
 }
 
 impl std::fmt::Debug for Cloud {
@@ -208,6 +212,7 @@ impl Cloud {
             serial: options.serial,
             timeouts: options.timeouts,
             identity: OnceCell::new(),
+            unfinished: options.unfinished,
         };
         Ok(Self { inner: Arc::new(inner), events: options.events })
     }
@@ -233,17 +238,6 @@ impl Cloud {
 
     pub(crate) fn s3(&self) -> &aws_sdk_s3::Client {
         &self.inner.s3
-    }
-
-    /// Limits for a call to S3 that carries no object: those of the other services.
-    pub(crate) fn quick_s3(&self) -> aws_sdk_s3::config::Builder {
-        let limits = TimeoutConfig::builder()
-            .connect_timeout(self.timeouts().connect)
-            .read_timeout(self.timeouts().attempt)
-            .operation_attempt_timeout(self.timeouts().attempt)
-            .operation_timeout(self.timeouts().operation)
-            .build();
-        aws_sdk_s3::config::Builder::new().timeout_config(limits)
     }
 
     /// Settings for a call to EC2 that a launch can do without, and so must not wait for long.
@@ -302,6 +296,10 @@ impl Cloud {
 
     pub(crate) fn identity_cell(&self) -> &OnceCell<Identity> {
         &self.inner.identity
+    }
+
+    pub(crate) fn unfinished(&self) -> &Unfinished {
+        &self.inner.unfinished
     }
 
     pub(crate) fn tell(&self, event: Event) {
@@ -365,19 +363,10 @@ impl Cloud {
     }
 }
 
-/// Uploads have a stall limit of their own, so no limit on the whole.
+/// What carries an object is watched by [`crate::progress`], and not by the SDK too.
 fn s3_config(config: &SdkConfig, options: &ConnectOptions) -> aws_sdk_s3::Config {
-    let timeouts = &options.timeouts;
-    let limits = TimeoutConfig::builder()
-        .connect_timeout(timeouts.connect)
-        .read_timeout(timeouts.stall)
-        .disable_operation_timeout()
-        .disable_operation_attempt_timeout()
-        .build();
-    let protection = StalledStreamProtectionConfig::enabled().grace_period(timeouts.stall).build();
     aws_sdk_s3::config::Builder::from(config)
-        .timeout_config(limits)
-        .stalled_stream_protection(protection)
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .retry_classifier(NoHopelessRetry)
         .force_path_style(options.endpoint.is_some())
         .build()

@@ -87,7 +87,7 @@ fn serial_error(error: CloudError, id: &str, region: &str) -> CloudError {
         "EC2InstanceStateInvalidException" | "EC2InstanceUnavailableException" => {
             SerialError::NotReady { id, message }.into()
         }
-        "EC2InstanceNotFoundException" => CloudError::NotFound { name: id },
+        "EC2InstanceNotFoundException" => CloudError::not_found(id),
         _ => error,
     }
 }

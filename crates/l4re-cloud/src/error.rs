@@ -85,12 +85,12 @@ pub enum CloudError {
         /// Which limit was hit.
         cause: String,
     },
-    /// An upload that moved no byte for the stall limit.
-    #[error("upload of {key} stalled: nothing sent for {} s", .after.as_secs())]
+    /// An upload that moved no byte for the stall limit, sent anew and again.
+    #[error("the upload of {what} stands still: nothing was taken for {} s, in two attempts", .after.as_secs())]
     Stalled {
-        /// The object's key.
-        key: String,
-        /// The limit.
+        /// The object's key, the part or the block.
+        what: String,
+        /// Since the first attempt moved last.
         after: Duration,
     },
     /// The service asked to slow down, beyond all retries.
@@ -175,6 +175,10 @@ pub enum CloudError {
     NotFound {
         /// The name or id as given.
         name: String,
+        /// The instance that had that name last, if it is known yet.
+        gone: Option<String>,
+        /// Names of instances that are most like it.
+        nearest: Vec<String>,
     },
     /// No AMI of this account, and no snapshot left of one, has that name or id.
     #[error("no AMI of this account is named `{name}`")]
@@ -416,6 +420,11 @@ impl From<PlanError> for CloudError {
 }
 
 impl CloudError {
+    /// No instance of that name or id, and nothing more is known.
+    pub(crate) fn not_found(name: impl Into<String>) -> Self {
+        Self::NotFound { name: name.into(), gone: None, nearest: Vec::new() }
+    }
+
     /// A stable word for the kind of error, for hints and for JSON.
     pub fn code(&self) -> &'static str {
         match self {

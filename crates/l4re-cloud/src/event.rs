@@ -38,6 +38,8 @@ pub enum Event {
         size: u64,
         /// Since the start.
         elapsed: Duration,
+        /// Since the network took the last byte.
+        still: Duration,
     },
     /// The store has not answered yet whether the object is there; comes each second.
     StoreAwaited {
@@ -105,6 +107,8 @@ pub enum Event {
         instance_type: String,
         /// The zone, unless EC2 was to choose.
         zone: Option<String>,
+        /// Whether it was for spot capacity.
+        spot: bool,
         /// The service's code.
         code: String,
     },
@@ -116,6 +120,8 @@ pub enum Event {
         instance_type: String,
         /// The zone.
         zone: Option<String>,
+        /// Whether it is spot capacity.
+        spot: bool,
         /// Whether an earlier run of the same command had launched it.
         adopted: bool,
     },

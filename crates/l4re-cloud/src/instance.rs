@@ -4,11 +4,13 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use aws_sdk_ec2::types::InstanceStateName;
 use jiff::Timestamp;
 use l4re_image::Arch;
 
+use crate::runs::Runs;
 use crate::tags;
 
 /// The life of an instance.
@@ -66,6 +68,8 @@ pub struct Instance {
     pub spot_request: Option<String>,
     /// The AMI.
     pub ami: Option<String>,
+    /// Runs that are over.
+    pub runs: Runs,
     /// All tags.
     pub tags: Vec<(String, String)>,
 }
@@ -138,8 +142,22 @@ impl Instance {
                 .clone()
                 .filter(|request| !request.is_empty()),
             ami: found.image_id.clone(),
+            runs: tag(tags::RUNS).and_then(|text| text.parse().ok()).unwrap_or_default(),
             tags,
         })
+    }
+
+    /// How long it has run in all, as EC2 charges it; `None` where that is not known.
+    pub fn charged(&self, now: Timestamp) -> Option<Duration> {
+        let runs = matches!(self.state, InstanceState::Pending | InstanceState::Running);
+        self.runs.charged(self.launched.filter(|_| runs), now)
+    }
+
+    /// The image that it is being given by `deploy --on`, or was when that was cut off: from
+    /// its next boot on it may run either.
+    pub fn next_image(&self) -> Option<&str> {
+        let next = tags::value(&self.tags, tags::NEXT_IMAGE)?;
+        (self.image.as_deref() != Some(next)).then_some(next)
     }
 
     /// Whether AWS itself ends it at its expiry.

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use crate::ami::filter;
 use crate::attempt::{Attempt, LaunchOptions, attempts};
 use crate::connect::Cloud;
+use crate::doctor::quota_code;
 use crate::error::{CloudError, Tried};
 use crate::event::Event;
 use crate::instance::Instance;
@@ -27,13 +28,17 @@ const MOST_GENERATIONS: u32 = 64;
 /// How long an instance may stay invisible after it was made.
 const BECOMES_VISIBLE: Duration = Duration::from_secs(15);
 
+/// The quota for spot capacity is used up: on demand there may be room all the same.
+const SPOT_QUOTA: &str = "MaxSpotInstanceCountExceeded";
+
 /// Codes that mean "try elsewhere".
-const ELSEWHERE: [&str; 8] = [
+const ELSEWHERE: [&str; 9] = [
     "InsufficientInstanceCapacity",
     "InsufficientCapacity",
     "InsufficientHostCapacity",
     "InsufficientFreeAddressesInSubnet",
-    "MaxSpotInstanceCountExceeded",
+    SPOT_QUOTA,
+    "SpotMaxPriceTooLow",
     "UnfulfillableCapacity",
     "Unsupported",
     "UnsupportedOperation",
@@ -81,9 +86,11 @@ impl Cloud {
         {
             return self.adopt(instance, first, prepared, options);
         }
-        self.warn_of_addresses(&attempts);
-        let mut tried = Vec::new();
+        let mut tried: Vec<Tried> = Vec::new();
         for attempt in &attempts {
+            if tried.iter().any(|before| rules_out(before, attempt)) {
+                continue;
+            }
             match self.try_attempt(prepared, attempt).await {
                 Ok(Outcome::Found(instance)) => {
                     return self.adopt(*instance, attempt, prepared, options);
@@ -131,22 +138,10 @@ impl Cloud {
         self.tell(Event::NoCapacity {
             instance_type: place.instance_type.clone(),
             zone: place.zone.clone(),
+            spot: attempt.spot,
             code: code.clone(),
         });
         Tried { instance_type: place.instance_type, zone: place.zone, spot: attempt.spot, code }
-    }
-
-    /// A machine without an address of its own may still fetch through NAT or an endpoint.
-    fn warn_of_addresses(&self, attempts: &[Attempt]) {
-        let subnet = attempts.first().and_then(|attempt| attempt.place.subnet.as_ref());
-        if let Some(subnet) = subnet.filter(|subnet| !subnet.default && !subnet.public) {
-            let text = format!(
-                "{} gives no public address: the machine fetches its image only if the subnet \
-                 has NAT or an S3 endpoint",
-                subnet.id
-            );
-            self.tell(Event::Warning { text });
-        }
     }
 
     /// One place, with the next token whenever one turns out to be spent.
@@ -219,16 +214,17 @@ impl Cloud {
             let way = in_the_way(&attempt.name, &instance);
             return Err(CloudError::AlreadyRunning(Box::new(way)));
         }
-        self.tell_launched(&instance, true);
         let spot = instance.spot_request.is_some();
+        self.tell_launched(&instance, spot, true);
         Ok(Launched { instance, plan: attempt.plan.clone(), adopted: true, spot })
     }
 
-    fn tell_launched(&self, instance: &Instance, adopted: bool) {
+    fn tell_launched(&self, instance: &Instance, spot: bool, adopted: bool) {
         self.tell(Event::Launched {
             id: instance.id.clone(),
             instance_type: instance.instance_type.clone(),
             zone: instance.zone.clone(),
+            spot,
             adopted,
         });
     }
@@ -241,7 +237,7 @@ impl Cloud {
         prepared: &Prepared,
         options: &LaunchOptions,
     ) -> Result<Launched, CloudError> {
-        self.tell_launched(&instance, false);
+        self.tell_launched(&instance, attempt.spot, false);
         let older = match self.named(&attempt.name).await {
             Ok(named) => named.into_iter().find(|other| other.is_older_rival_of(&instance)),
             Err(error) => {
@@ -263,6 +259,15 @@ impl Cloud {
             }
         }
     }
+}
+
+/// Whether a quota that an earlier attempt met holds for this one, too.
+fn rules_out(before: &Tried, attempt: &Attempt) -> bool {
+    let quota = |name: &str| quota_code(name, true);
+    before.code == SPOT_QUOTA
+        && before.spot
+        && attempt.spot
+        && quota(&before.instance_type) == quota(&attempt.place.instance_type)
 }
 
 /// Names the type and the subnet in errors that are about them.

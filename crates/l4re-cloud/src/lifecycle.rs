@@ -5,7 +5,8 @@
 
 use std::time::{Duration, Instant};
 
-use aws_sdk_ec2::types::{Filter, InstanceStateChange};
+use aws_sdk_ec2::types::{Filter, InstanceStateChange, Tag};
+use jiff::Timestamp;
 
 use crate::ami::filter;
 use crate::connect::Cloud;
@@ -70,9 +71,7 @@ impl Cloud {
         let request = self.ec2().describe_instances().instance_ids(id);
         let answer = self.call("ec2:DescribeInstances", request.send()).await?;
         let found = answer.reservations().iter().flat_map(|r| r.instances()).next();
-        found
-            .and_then(Instance::from_ec2)
-            .ok_or_else(|| CloudError::NotFound { name: id.to_owned() })
+        found.and_then(Instance::from_ec2).ok_or_else(|| CloudError::not_found(id))
     }
 
     /// The live instance of that name, or the instance of that id.
@@ -80,15 +79,30 @@ impl Cloud {
         if is_instance_id(name_or_id) {
             return self.describe_id(name_or_id).await;
         }
-        let mut live = self.named(name_or_id).await?;
-        live.retain(|instance| instance.state.is_live());
+        let named = self.named(name_or_id).await?;
+        let (mut live, gone): (Vec<_>, Vec<_>) =
+            named.into_iter().partition(|instance| instance.state.is_live());
         match live.len() {
-            0 => Err(CloudError::NotFound { name: name_or_id.to_owned() }),
+            0 => Err(self.nobody(name_or_id, gone.into_iter().next()).await),
             1 => Ok(live.remove(0)),
             _ => Err(CloudError::Ambiguous {
                 name: name_or_id.to_owned(),
                 ids: live.into_iter().map(|instance| instance.id).collect(),
             }),
+        }
+    }
+
+    /// What is known of a name that no live instance has.
+    async fn nobody(&self, name: &str, gone: Option<Instance>) -> CloudError {
+        let others = match gone {
+            Some(_) => Vec::new(),
+            None => self.list(&InstanceFilter::default()).await.unwrap_or_default(),
+        };
+        let names = others.iter().filter_map(|instance| instance.name.as_deref());
+        CloudError::NotFound {
+            name: name.to_owned(),
+            gone: gone.map(|instance| instance.id),
+            nearest: l4re_image::nearest(name, names).into_iter().map(str::to_owned).collect(),
         }
     }
 
@@ -111,8 +125,22 @@ impl Cloud {
                 other => other,
             }
         };
-        let answer = self.patiently(ask).await?;
-        Ok(new_state(answer.stopping_instances()))
+        let (answer, ()) = tokio::join!(self.patiently(ask), self.note_run(instance));
+        Ok(new_state(answer?.stopping_instances()))
+    }
+
+    /// Notes how long the instance has run, which EC2 forgets at its next start.
+    async fn note_run(&self, instance: &Instance) {
+        let runs = matches!(instance.state, InstanceState::Pending | InstanceState::Running);
+        let Some(runs) = instance.runs.until(instance.launched.filter(|_| runs), Timestamp::now())
+        else {
+            return;
+        };
+        let tag = Tag::builder().key(tags::RUNS).value(runs.to_string()).build();
+        let request = self.ec2().create_tags().resources(&instance.id).tags(tag);
+        if let Err(error) = self.call("ec2:CreateTags", request.send()).await {
+            tracing::debug!("runs of {} not noted: {error}", instance.id);
+        }
     }
 
     /// Starts a stopped instance.

@@ -6,6 +6,8 @@
 use std::fs::File;
 use std::io::Read;
 
+use aws_sdk_s3::operation::abort_multipart_upload::builders::AbortMultipartUploadFluentBuilder;
+use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
 use futures::{TryStreamExt, stream};
@@ -14,8 +16,9 @@ use sha2::{Digest, Sha256};
 
 use crate::connect::Cloud;
 use crate::error::CloudError;
-use crate::progress::Progress;
+use crate::progress::{Progress, assembling, unlimited};
 use crate::store::{EXPIRES_METADATA, SUM_METADATA, Target, Written, base64_of_hex, status};
+use crate::unfinished::{CLEANING, Unfinished};
 
 /// One PutObject is quicker below.
 pub(crate) const MULTIPART_FROM: u64 = 16 << 20;
@@ -173,19 +176,26 @@ impl Cloud {
         progress: &Progress,
     ) -> Result<CompletedPart, CloudError> {
         let sum = base64_of_hex(&piece.sum);
-        let request = self
-            .s3()
-            .upload_part()
-            .bucket(&target.bucket)
-            .key(&target.key)
-            .set_expected_bucket_owner(target.owner.clone())
-            .upload_id(upload)
-            .part_number(piece.number)
-            .content_length(i64::try_from(piece.bytes.len()).unwrap_or(i64::MAX))
-            .checksum_sha256(&sum)
-            .body(progress.body(piece.bytes));
+        let request = || {
+            self.s3()
+                .upload_part()
+                .bucket(&target.bucket)
+                .key(&target.key)
+                .set_expected_bucket_owner(target.owner.clone())
+                .upload_id(upload)
+                .part_number(piece.number)
+                .content_length(i64::try_from(piece.bytes.len()).unwrap_or(i64::MAX))
+                .checksum_sha256(&sum)
+        };
+        let limits = unlimited(self.timeouts().connect);
+        let send = |body: ByteStream| {
+            let limits = aws_sdk_s3::config::Builder::new().timeout_config(limits.clone());
+            request().body(body).customize().config_override(limits).send()
+        };
+        let what = format!("part {} of {}", piece.number, target.key);
+        let answer = progress.carry(&what, &piece.bytes, self.timeouts().stall, send).await?;
         let answer = self
-            .call("s3:UploadPart", request.send())
+            .call("s3:UploadPart", std::future::ready(answer))
             .await
             .map_err(|error| self.about_bucket(error, target))?;
         Ok(CompletedPart::builder()
@@ -203,6 +213,7 @@ impl Cloud {
         conditional: bool,
     ) -> Result<Written, CloudError> {
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
+        let limits = assembling(self.timeouts().connect);
         let answer = self
             .s3()
             .complete_multipart_upload()
@@ -212,6 +223,8 @@ impl Cloud {
             .set_if_none_match(conditional.then(|| "*".to_owned()))
             .upload_id(upload)
             .multipart_upload(parts)
+            .customize()
+            .config_override(aws_sdk_s3::config::Builder::new().timeout_config(limits))
             .send()
             .await;
         if answer.as_ref().err().and_then(status) == Some(412) {
@@ -224,11 +237,10 @@ impl Cloud {
     }
 }
 
-/// Aborts the upload also when the future that sends it is dropped: a stall, a Ctrl-C.
+/// Aborts the upload also when the future that sends it is dropped, as by a Ctrl-C.
 struct AbortOnDrop {
-    abort: Option<
-        aws_sdk_s3::operation::abort_multipart_upload::builders::AbortMultipartUploadFluentBuilder,
-    >,
+    abort: Option<AbortMultipartUploadFluentBuilder>,
+    unfinished: Unfinished,
 }
 
 impl AbortOnDrop {
@@ -240,30 +252,34 @@ impl AbortOnDrop {
             .key(&target.key)
             .set_expected_bucket_owner(target.owner.clone())
             .upload_id(upload);
-        Self { abort: Some(request) }
+        Self { abort: Some(request), unfinished: cloud.unfinished().clone() }
     }
 
     fn disarm(mut self) {
         self.abort = None;
     }
 
-    /// An abort that fails leaves parts that the bucket's life-cycle rule removes.
     async fn abort(mut self) {
-        if let Some(request) = self.abort.take()
-            && let Err(error) = request.send().await
-        {
-            tracing::warn!(%error, "multipart upload not aborted");
+        if let Some(request) = self.abort.take() {
+            abort(request).await;
         }
     }
 }
 
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
-        if let (Some(request), Ok(runtime)) =
-            (self.abort.take(), tokio::runtime::Handle::try_current())
-        {
-            runtime.spawn(request.send());
+        if let Some(request) = self.abort.take() {
+            self.unfinished.spawn(abort(request));
         }
+    }
+}
+
+/// An abort that fails leaves parts that `gc` and the bucket's life-cycle rule remove.
+async fn abort(request: AbortMultipartUploadFluentBuilder) {
+    match tokio::time::timeout(CLEANING, request.send()).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "multipart upload not aborted"),
+        Err(_) => tracing::warn!("multipart upload not aborted in time"),
     }
 }
 

@@ -141,7 +141,8 @@ impl Cloud {
 /// Whether an instance boots from the object: its image, or the script that it waits for.
 fn uses(instance: &Instance, bucket: &str, key: &str) -> bool {
     let sum = key.strip_prefix(PREFIX).and_then(|rest| rest.split('/').next());
-    let boots = instance.image.as_deref().is_some_and(|image| sum == Some(image));
+    let images = [instance.image.as_deref(), instance.next_image()];
+    let boots = images.into_iter().flatten().any(|image| sum == Some(image));
     let next = tags::value(&instance.tags, tags::NEXT);
     boots || next.and_then(|next| next.split_once('/')) == Some((bucket, key))
 }

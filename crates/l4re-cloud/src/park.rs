@@ -49,6 +49,12 @@ impl ParkOptions {
     }
 }
 
+/// A launch whose machine waits for an object.
+pub(crate) struct Parking {
+    pub(crate) object: Object,
+    pub(crate) launch: LaunchOptions,
+}
+
 /// Where a parked machine looks for its next script.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Slot {
@@ -82,23 +88,45 @@ impl Cloud {
         options: &ParkOptions,
     ) -> Result<Launched, CloudError> {
         let bucket = self.park_bucket(&options.publish).await?;
+        let parking = self.parking(prepared, options, bucket).await?;
+        self.warn_of_session(options.publish.valid_for).await;
+        let image = options.image(prepared);
+        self.launch(prepared, &image, Some(&parking.object), &parking.launch).await
+    }
+
+    /// The launch of a machine that waits for an object in this bucket.
+    pub(crate) async fn parking(
+        &self,
+        prepared: &Prepared,
+        options: &ParkOptions,
+        bucket: String,
+    ) -> Result<Parking, CloudError> {
         let slot = Slot::new(bucket, &prepared.options.name, Timestamp::now());
-        let waits = options.publish.valid_for;
         let url = self.signed_url(&slot.bucket, &slot.key, &options.publish).await?;
-        self.warn_of_session(waits).await;
         let mut launch = options.launch.clone();
-        launch.user_data =
-            Some(parked_script(&url, waits, if options.eager { 1 } else { LONGEST_PAUSE })?);
+        let pause = if options.eager { 1 } else { LONGEST_PAUSE };
+        launch.user_data = Some(parked_script(&url, options.publish.valid_for, pause)?);
         launch.tags.push(slot.tag());
-        let object = Object::at_url(url, None);
-        self.launch(prepared, &options.image(prepared), Some(&object), &launch).await
+        Ok(Parking { object: Object::at_url(url, None), launch })
+    }
+
+    /// The bucket's name.
+    pub(crate) async fn park_bucket_name(
+        &self,
+        options: &PublishOptions,
+    ) -> Result<String, CloudError> {
+        match &options.bucket {
+            Some(bucket) => Ok(bucket.clone()),
+            None => self.default_bucket().await,
+        }
     }
 
     /// The bucket, which must exist before anything waits for an object in it.
     async fn park_bucket(&self, options: &PublishOptions) -> Result<String, CloudError> {
-        let (bucket, owner) = match &options.bucket {
-            Some(bucket) => (bucket.clone(), None),
-            None => (self.default_bucket().await?, Some(self.identity().await?.account)),
+        let bucket = self.park_bucket_name(options).await?;
+        let owner = match &options.bucket {
+            Some(_) => None,
+            None => Some(self.identity().await?.account),
         };
         let request = self.s3().head_bucket().bucket(&bucket).set_expected_bucket_owner(owner);
         match request.send().await {

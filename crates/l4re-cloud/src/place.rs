@@ -3,6 +3,7 @@
 //!
 //! Invariant: pure; what the endpoint could not say leaves the choice to EC2.
 
+use crate::egress::Egress;
 use crate::error::CloudError;
 use crate::prepare::PrepareOptions;
 use crate::types::InstanceTypeFacts;
@@ -18,6 +19,60 @@ pub struct Subnet {
     pub public: bool,
     /// Whether it is the default VPC's, and not one that was asked for.
     pub default: bool,
+    /// Its VPC.
+    pub vpc: Option<String>,
+    /// Its route table, if it was looked up.
+    pub table: Option<String>,
+    /// What leads from it to the store. A default one has an internet gateway.
+    pub egress: Egress,
+}
+
+/// Why a machine in a subnet cannot fetch its image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CutOff {
+    /// Nothing leads to the store.
+    NoRoute,
+    /// An internet gateway does, and the machine is to have no public address.
+    NoAddress,
+    /// The subnet gives no public address, and whether that is well is unknown.
+    Unknown,
+}
+
+impl CutOff {
+    pub(crate) fn sentence(self) -> &'static str {
+        match self {
+            Self::NoRoute => "its route table leads neither to the internet nor to S3",
+            Self::NoAddress => {
+                "it is to have no public address, and only an internet gateway leads out"
+            }
+            Self::Unknown => {
+                "it would get no public address, and its route table may not be looked at"
+            }
+        }
+    }
+}
+
+impl Subnet {
+    /// Whether a machine is to ask for a public address, or for none; `None` leaves it to the
+    /// subnet. `wish` is what the settings say.
+    pub(crate) fn ask_address(&self, wish: Option<bool>) -> Option<bool> {
+        match wish {
+            Some(wish) => (wish != self.public).then_some(wish),
+            None => (!self.public && self.egress == Egress::Gateway).then_some(true),
+        }
+    }
+
+    /// Why a machine there cannot reach the store, if it is known that it cannot, or if nobody
+    /// has said what is not known.
+    pub(crate) fn cut_off(&self, wish: Option<bool>) -> Option<CutOff> {
+        let public = wish.unwrap_or(self.public || self.egress == Egress::Gateway);
+        match self.egress {
+            Egress::Routed => None,
+            Egress::Gateway => (!public).then_some(CutOff::NoAddress),
+            Egress::None => Some(CutOff::NoRoute),
+            Egress::Unknown => (!public && wish.is_none()).then_some(CutOff::Unknown),
+        }
+    }
 }
 
 /// One place where a launch may be tried.
@@ -123,7 +178,36 @@ mod tests {
     }
 
     fn subnet(zone: &str) -> Subnet {
-        Subnet { id: format!("subnet-{zone}"), zone: zone.into(), public: true, default: true }
+        Subnet {
+            id: format!("subnet-{zone}"),
+            zone: zone.into(),
+            public: true,
+            default: true,
+            vpc: None,
+            table: None,
+            egress: Egress::Gateway,
+        }
+    }
+
+    #[test]
+    fn an_address_is_asked_for_where_it_is_of_use() {
+        let of = |public, egress, wish| {
+            let subnet = Subnet { public, egress, ..subnet("1a") };
+            (subnet.ask_address(wish), subnet.cut_off(wish))
+        };
+        assert_eq!(of(true, Egress::Gateway, None), (None, None));
+        assert_eq!(of(false, Egress::Gateway, None), (Some(true), None));
+        assert_eq!(of(false, Egress::Routed, None), (None, None));
+        assert_eq!(of(false, Egress::None, None), (None, Some(CutOff::NoRoute)));
+        assert_eq!(of(true, Egress::None, None), (None, Some(CutOff::NoRoute)));
+        assert_eq!(of(true, Egress::Gateway, Some(false)), (Some(false), Some(CutOff::NoAddress)));
+        assert_eq!(of(true, Egress::Routed, Some(false)), (Some(false), None));
+        assert_eq!(of(false, Egress::Routed, Some(true)), (Some(true), None));
+        // What is unknown is refused until somebody says what holds.
+        assert_eq!(of(true, Egress::Unknown, None), (None, None));
+        assert_eq!(of(false, Egress::Unknown, None), (None, Some(CutOff::Unknown)));
+        assert_eq!(of(false, Egress::Unknown, Some(false)), (None, None));
+        assert_eq!(of(false, Egress::Unknown, Some(true)), (Some(true), None));
     }
 
     fn names(places: &[Place]) -> Vec<String> {

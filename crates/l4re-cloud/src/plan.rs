@@ -9,6 +9,7 @@ use std::time::Duration;
 use l4re_image::{Arch, Image, Inspection, Kind};
 
 use crate::ami::{AmiFacts, AmiOwner};
+use crate::place::CutOff;
 use crate::types::{BootMode, InstanceTypeFacts};
 
 /// What a plan depends on, of an image.
@@ -223,6 +224,26 @@ pub enum PlanError {
     /// No machine was asked for that the region has.
     #[error("no instance type is left to plan for")]
     NoMachine,
+    /// The type is not sold as spot capacity, and nothing else was asked for.
+    #[error("{instance_type} cannot be had as spot capacity")]
+    NoSpot {
+        /// The type.
+        instance_type: String,
+    },
+    /// A machine in the subnet that was asked for could not fetch the image.
+    #[error("a machine in {subnet} could not fetch its image: {}", .why.sentence())]
+    CutOff {
+        /// Why not.
+        why: CutOff,
+        /// The subnet.
+        subnet: String,
+        /// Its VPC.
+        vpc: Option<String>,
+        /// Its route table.
+        table: Option<String>,
+        /// The region.
+        region: String,
+    },
     /// The type has no nested virtualization.
     #[error("{instance_type} has no nested virtualization")]
     NoNested {
@@ -244,6 +265,8 @@ impl PlanError {
             Self::NoOwnAmi { .. } => "no-own-ami",
             Self::ImdsV2Enforced { .. } => "imds-v2-enforced",
             Self::NoMachine => "no-machine",
+            Self::NoSpot { .. } => "no-spot",
+            Self::CutOff { .. } => "cut-off",
             Self::NoNested { .. } => "no-nested",
         }
     }

@@ -20,6 +20,8 @@ const READ: &[&str] = &[
     "ec2:DescribeInstanceTypeOfferings",
     "ec2:DescribeInstanceTypes",
     "ec2:DescribeInstances",
+    "ec2:DescribePrefixLists",
+    "ec2:DescribeRouteTables",
     "ec2:DescribeSnapshots",
     "ec2:DescribeSubnets",
     "ec2:DescribeVolumes",

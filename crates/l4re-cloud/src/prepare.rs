@@ -7,13 +7,14 @@ use l4re_image::{Arch, Kind};
 use crate::ami::{AmiFacts, filter};
 use crate::attempt::LaunchOptions;
 use crate::connect::Cloud;
+use crate::egress::Egress;
 use crate::error::{CloudError, Running};
 use crate::event::Event;
 use crate::identity::Identity;
 use crate::instance::{Instance, InstanceState};
 use crate::place::{Offering, Place, Subnet, places};
 use crate::plan::{
-    AccountFacts, BootPlan, ImageFacts, KindChoice, PlanError, PlanOptions, best_kind, plan,
+    AccountFacts, BootPlan, Chain, ImageFacts, KindChoice, PlanError, PlanOptions, best_kind, plan,
 };
 use crate::serial::SerialStatus;
 use crate::types::InstanceTypeFacts;
@@ -29,6 +30,8 @@ pub struct PrepareOptions {
     pub zones: Vec<String>,
     /// The subnet, instead of the default VPC's.
     pub subnet: Option<String>,
+    /// Whether machines get a public address; `None` lets it follow from the subnet.
+    pub public_address: Option<bool>,
 }
 
 /// The answers.
@@ -55,6 +58,8 @@ pub struct Prepared {
     pub running: Option<Instance>,
     /// The newest dead instance of that name: the seed of the launch's tokens.
     pub last_dead: Option<String>,
+    /// Whether machines fetch from somewhere else than AWS's store, of which nothing is known.
+    pub fetch_elsewhere: bool,
 }
 
 impl Prepared {
@@ -62,12 +67,38 @@ impl Prepared {
     pub fn plan(&self, image: &ImageFacts, options: &PlanOptions) -> Result<BootPlan, PlanError> {
         let mut refusal = None;
         for machine in &self.types {
-            match plan(image, machine, &self.amis, &self.account, options) {
+            match self.plan_for(machine, image, options) {
                 Ok(plan) => return Ok(plan),
                 Err(error) => refusal = refusal.or(Some(error)),
             }
         }
         Err(refusal.unwrap_or(PlanError::NoMachine))
+    }
+
+    /// The plan for one type, in the subnet that was asked for.
+    pub(crate) fn plan_for(
+        &self,
+        machine: &InstanceTypeFacts,
+        image: &ImageFacts,
+        options: &PlanOptions,
+    ) -> Result<BootPlan, PlanError> {
+        let plan = plan(image, machine, &self.amis, &self.account, options)?;
+        if plan.chain == Chain::Disk || self.fetch_elsewhere {
+            return Ok(plan);
+        }
+        let asked = |subnet: &&Subnet| !subnet.default;
+        let subnet = self.places.iter().find_map(|place| place.subnet.as_ref().filter(asked));
+        let wish = self.options.public_address;
+        match subnet.and_then(|subnet| Some((subnet, subnet.cut_off(wish)?))) {
+            None => Ok(plan),
+            Some((subnet, why)) => Err(PlanError::CutOff {
+                why,
+                subnet: subnet.id.clone(),
+                vpc: subnet.vpc.clone(),
+                table: subnet.table.clone(),
+                region: self.region.clone(),
+            }),
+        }
     }
 
     /// Whether the image can be launched only from a disk for which there is no AMI yet.
@@ -89,6 +120,11 @@ impl Prepared {
             return Ok(());
         }
         Err(CloudError::AlreadyRunning(Box::new(in_the_way(&self.options.name, instance))))
+    }
+
+    /// Whether a type can be had as spot capacity.
+    pub(crate) fn has_spot(&self, instance_type: &str) -> bool {
+        self.types.iter().any(|machine| machine.name == instance_type && machine.spot)
     }
 
     /// Whether an instance runs, and on a machine that was asked for.
@@ -133,6 +169,7 @@ impl Cloud {
         )?;
         self.tell_missing(&options.types, &types);
         let places = places(options, &types, offerings, subnets, self.region())?;
+        let fetch_elsewhere = options.subnet.is_some() && self.guests_fetch_elsewhere().await?;
         let (live, dead): (Vec<_>, Vec<_>) = named.into_iter().partition(|i| i.state.is_live());
         Ok(Prepared {
             options: options.clone(),
@@ -145,6 +182,7 @@ impl Cloud {
             places,
             running: live.into_iter().next(),
             last_dead: dead.into_iter().next().map(|instance| instance.id),
+            fetch_elsewhere,
         })
     }
 
@@ -206,16 +244,28 @@ impl Cloud {
             None => request.filters(filter("default-for-az", "true")),
         };
         let ask = self.call(CALL, request.send());
-        let answer = match id {
-            Some(_) => Some(ask.await?),
-            None => self.optional("EC2 chooses the subnet", CALL, ask).await?,
+        let (answer, routes) = match id {
+            Some(id) => {
+                let (answer, routes) = tokio::try_join!(ask, self.routes(id))?;
+                (Some(answer), routes)
+            }
+            None => (self.optional("EC2 chooses the subnet", CALL, ask).await?, None),
         };
         let subnet = |found: aws_sdk_ec2::types::Subnet| {
+            let vpc = found.vpc_id;
+            let (table, egress) = match (id, &routes) {
+                (None, _) => (None, Egress::Gateway),
+                (_, Some(routes)) => routes.of(vpc.as_deref()),
+                (_, None) => (None, Egress::Unknown),
+            };
             Some(Subnet {
                 id: found.subnet_id?,
                 zone: found.availability_zone?,
                 public: found.map_public_ip_on_launch.unwrap_or_default(),
                 default: id.is_none(),
+                vpc,
+                table,
+                egress,
             })
         };
         Ok(answer.map(|a| a.subnets.unwrap_or_default().into_iter().filter_map(subnet).collect()))

@@ -1,7 +1,8 @@
 //! What a machine costs: from AWS's price list, else from a table that is dated and says so.
 //!
 //! Invariant: every price says where it comes from. On demand, Linux, shared tenancy (which
-//! metal is listed under, too). Source of the table: the EC2 price list of us-east-1.
+//! metal is listed under, too). Source of the table: the EC2 price list of us-east-1; of the
+//! usual small types, published copies of it that agree.
 
 use std::time::Duration;
 
@@ -17,26 +18,39 @@ pub const PRICES_AS_OF: &str = "2026-07";
 /// The region of the table.
 pub const PRICES_REGION: &str = "us-east-1";
 
-/// EC2 counts at least this much for each start.
-const SHORTEST_CHARGE: Duration = Duration::from_secs(60);
-
 /// US dollars per hour; a Graviton's one processor is a 64th of its metal.
-const TABLE: [(&str, f64); 15] = [
+const TABLE: [(&str, f64); 31] = [
     ("a1.metal", 0.408),
+    ("c5.large", 0.085),
     ("c5.metal", 4.080),
     ("c6g.metal", 2.307),
+    ("c6i.large", 0.085),
     ("c6i.metal", 5.440),
+    ("c7g.large", 0.0725),
     ("c7g.medium", 0.0363),
     ("c7g.metal", 2.320),
-    ("c7i-flex.large", 0.085),
+    ("c7i.large", 0.08925),
     ("c7i.metal-24xl", 4.712),
+    ("c7i-flex.large", 0.085),
+    ("m5.large", 0.096),
     ("m5.metal", 4.608),
+    ("m6i.large", 0.096),
+    ("m7g.large", 0.0816),
     ("m7g.medium", 0.0408),
     ("m7g.metal", 2.611),
+    ("m7i.large", 0.1008),
     ("m7i.metal-24xl", 5.322),
+    ("m7i-flex.large", 0.09576),
     ("m8i.large", 0.106),
+    ("r7g.large", 0.1071),
+    ("r7i.large", 0.1323),
+    ("t3.medium", 0.0416),
+    ("t3.micro", 0.0104),
     ("t3.nano", 0.0052),
+    ("t3.small", 0.0208),
+    ("t4g.medium", 0.0336),
     ("t4g.nano", 0.0042),
+    ("t4g.small", 0.0168),
 ];
 
 /// Where a price comes from.
@@ -61,9 +75,9 @@ pub struct Price {
 }
 
 impl Price {
-    /// US dollars for a time, as EC2 counts it.
-    pub fn spent(&self, running: Duration) -> f64 {
-        self.per_hour * running.max(SHORTEST_CHARGE).as_secs_f64() / 3600.0
+    /// US dollars for a time that is charged.
+    pub fn spent(&self, charged: Duration) -> f64 {
+        self.per_hour * charged.as_secs_f64() / 3600.0
     }
 }
 
@@ -122,6 +136,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_table_is_sorted_and_has_no_type_twice() {
+        let key = |name: &str| name.split_once('.').map(|(a, b)| (a.to_owned(), b.to_owned()));
+        assert!(TABLE.windows(2).all(|pair| key(pair[0].0) < key(pair[1].0)));
+    }
+
+    #[test]
     fn prices() {
         let metal = price("m7g.metal", "us-east-1").unwrap();
         assert!((metal.per_hour - 2.611).abs() < 1e-9);
@@ -129,13 +149,6 @@ mod tests {
         let far = price("m7g.metal", "eu-central-1").unwrap();
         assert_eq!(far.source, PriceSource::Table { exact_region: false });
         assert_eq!(price("x9.huge", "us-east-1"), None);
-    }
-
-    #[test]
-    fn a_start_costs_a_minute() {
-        let price = Price { per_hour: 3600.0, source: PriceSource::Table { exact_region: true } };
-        assert!((price.spent(Duration::from_secs(1)) - 60.0).abs() < 1e-9);
-        assert!((price.spent(Duration::from_secs(90)) - 90.0).abs() < 1e-9);
     }
 
     /// A product of the price list, shortened.

@@ -1,7 +1,9 @@
-//! Counting the bytes of an upload as the network takes them, and noticing when it stops.
+//! Counting the bytes of an upload as the network takes them, and noticing when they stop.
 //!
-//! Invariant: an event at least once a second; an upload that moves nothing for the stall
-//! limit ends.
+//! Invariants: an event at least once a second; a body of which nothing moves for the stall
+//! limit is sent once more, on another connection, and then given up. No limit is on the whole:
+//! how long an upload takes is the line's affair. (The SDK's own limit for an answer counts
+//! from the first byte of the request, and so would be one.)
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,6 +12,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use aws_sdk_s3::primitives::{ByteStream, SdkBody};
+use aws_smithy_types::timeout::TimeoutConfig;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
@@ -22,51 +25,107 @@ const CHUNK: usize = 64 * 1024;
 
 const TICK: Duration = Duration::from_millis(500);
 
-/// The progress of one object.
+/// How often a body that does not move is sent, the first time included.
+const SENDINGS: u32 = 2;
+
+/// How long the store may take to make an object of its parts.
+const ASSEMBLY: Duration = Duration::from_secs(15 * 60);
+
+/// The progress of one upload.
 pub(crate) struct Progress {
     size: u64,
     start: Instant,
-    parts: Mutex<Vec<Arc<AtomicU64>>>,
+    bodies: Mutex<Vec<Arc<AtomicU64>>>,
 }
 
 impl Progress {
     pub(crate) fn new(size: u64) -> Self {
-        Self { size, start: Instant::now(), parts: Mutex::default() }
+        Self { size, start: Instant::now(), bodies: Mutex::default() }
     }
 
     pub(crate) fn elapsed(&self) -> Duration {
         self.start.elapsed()
     }
 
-    /// Bytes handed to the network. Falls when a part is sent again.
+    /// Bytes handed to the network. Falls when a body is sent again.
     pub(crate) fn sent(&self) -> u64 {
-        let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
-        parts.iter().map(|part| part.load(Ordering::Relaxed)).sum()
+        let bodies = self.bodies.lock().unwrap_or_else(PoisonError::into_inner);
+        bodies.iter().map(|sent| sent.load(Ordering::Relaxed)).sum()
     }
 
-    /// A body that counts; sent again, it counts from zero.
-    pub(crate) fn body(&self, bytes: Bytes) -> ByteStream {
+    /// Has `send` carry bytes to their end, and once more if they stand still for `stall`;
+    /// `what` is what they are, for the error.
+    ///
+    /// Boxed, as the SDK's futures are large and many are under way.
+    pub(crate) async fn carry<T, F: Future<Output = T>>(
+        &self,
+        what: &str,
+        bytes: &Bytes,
+        stall: Duration,
+        send: impl Fn(ByteStream) -> F,
+    ) -> Result<T, CloudError> {
         let sent = Arc::new(AtomicU64::new(0));
-        self.parts.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&sent));
-        let body = SdkBody::retryable(move || {
-            sent.store(0, Ordering::Relaxed);
-            SdkBody::from_body_1_x(CountedBody { rest: bytes.clone(), sent: Arc::clone(&sent) })
-        });
-        ByteStream::new(body)
+        self.bodies.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&sent));
+        for _ in 0..SENDINGS {
+            tokio::select! {
+                answer = Box::pin(send(body(bytes, &sent))) => return Ok(answer),
+                () = still(&sent, stall) => sent.store(0, Ordering::Relaxed),
+            }
+        }
+        Err(CloudError::Stalled { what: what.to_owned(), after: stall * SENDINGS })
     }
 
-    /// Tells the progress until dropped; ends when nothing moved for `stall`.
-    pub(crate) async fn watch(&self, cloud: &Cloud, key: &str, stall: Duration) -> CloudError {
-        let mut last = (self.sent(), Instant::now());
+    /// Tells the progress until dropped.
+    pub(crate) async fn tell(&self, cloud: &Cloud) -> std::convert::Infallible {
+        let mut moved = (self.sent(), Instant::now());
         loop {
             tokio::time::sleep(TICK).await;
             let sent = self.sent();
-            cloud.tell(Event::UploadProgress { sent, size: self.size, elapsed: self.elapsed() });
-            if sent != last.0 {
-                last = (sent, Instant::now());
-            } else if last.1.elapsed() >= stall {
-                return CloudError::Stalled { key: key.to_owned(), after: stall };
+            if sent != moved.0 {
+                moved = (sent, Instant::now());
             }
+            cloud.tell(Event::UploadProgress {
+                sent,
+                size: self.size,
+                elapsed: self.elapsed(),
+                still: moved.1.elapsed(),
+            });
+        }
+    }
+}
+
+/// Limits for a request whose body [`Progress::carry`] watches: none but that for a connection.
+pub(crate) fn unlimited(connect: Duration) -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(connect)
+        .disable_read_timeout()
+        .disable_operation_attempt_timeout()
+        .disable_operation_timeout()
+        .build()
+}
+
+/// Limits for the call that has the store make an object of its parts.
+pub(crate) fn assembling(connect: Duration) -> TimeoutConfig {
+    unlimited(connect).to_builder().operation_timeout(ASSEMBLY).build()
+}
+
+/// A body that counts; sent again, it counts from zero.
+fn body(bytes: &Bytes, sent: &Arc<AtomicU64>) -> ByteStream {
+    let (bytes, sent) = (bytes.clone(), Arc::clone(sent));
+    ByteStream::new(SdkBody::retryable(move || {
+        sent.store(0, Ordering::Relaxed);
+        SdkBody::from_body_1_x(CountedBody { rest: bytes.clone(), sent: Arc::clone(&sent) })
+    }))
+}
+
+/// Resolves when a count has stood still for `stall`.
+async fn still(count: &AtomicU64, stall: Duration) {
+    let mut moved = (count.load(Ordering::Relaxed), Instant::now());
+    while moved.1.elapsed() < stall {
+        tokio::time::sleep(TICK.min(stall)).await;
+        let now = count.load(Ordering::Relaxed);
+        if now != moved.0 {
+            moved = (now, Instant::now());
         }
     }
 }
@@ -123,12 +182,56 @@ mod tests {
 
     #[tokio::test]
     async fn counts_and_starts_again() {
-        let progress = Progress::new(200_000);
-        let stream = progress.body(Bytes::from(vec![7; 200_000]));
-        let again = stream.into_inner();
-        let copy = again.try_clone().expect("a body that can be sent again");
-        assert_eq!(ByteStream::new(again).collect().await.unwrap().into_bytes().len(), 200_000);
-        assert_eq!(progress.sent(), 200_000);
-        assert_eq!(ByteStream::new(copy).collect().await.unwrap().into_bytes().len(), 200_000);
+        let sent = Arc::new(AtomicU64::new(0));
+        let body = body(&Bytes::from(vec![7; 200_000]), &sent).into_inner();
+        for _ in 0..2 {
+            let again = body.try_clone().expect("a body that can be sent again");
+            let bytes = ByteStream::new(again).collect().await.unwrap().into_bytes();
+            assert_eq!((bytes.len(), sent.load(Ordering::Relaxed)), (200_000, 200_000));
+        }
+    }
+
+    /// Takes all of a body, but not what comes with the first sending.
+    async fn second_time(progress: &Progress, sendings: &AtomicU64) -> Result<usize, CloudError> {
+        let bytes = Bytes::from(vec![7; 100_000]);
+        let send = |body: ByteStream| async move {
+            if sendings.fetch_add(1, Ordering::Relaxed) == 0 {
+                std::future::pending::<()>().await;
+            }
+            body.collect().await.map_or(0, |all| all.into_bytes().len())
+        };
+        progress.carry("it", &bytes, Duration::from_millis(50), send).await
+    }
+
+    #[tokio::test]
+    async fn what_stands_still_is_sent_once_more() {
+        let progress = Progress::new(100_000);
+        let sendings = AtomicU64::new(0);
+        assert_eq!(second_time(&progress, &sendings).await.unwrap(), 100_000);
+        assert_eq!((sendings.load(Ordering::Relaxed), progress.sent()), (2, 100_000));
+    }
+
+    #[tokio::test]
+    async fn what_stands_still_twice_is_given_up() {
+        let never = |_| std::future::pending::<()>();
+        let (progress, bytes) = (Progress::new(1), Bytes::from_static(b"x"));
+        let stall = Duration::from_millis(50);
+        let error = progress.carry("it", &bytes, stall, never).await.unwrap_err();
+        assert_eq!(error.code(), "stalled");
+    }
+
+    #[tokio::test]
+    async fn what_moves_slowly_is_let_go_on() {
+        let slow = |mut body: ByteStream| async move {
+            let mut taken = 0;
+            while let Some(Ok(chunk)) = body.next().await {
+                taken += chunk.len() as u64;
+                tokio::time::sleep(Duration::from_millis(40)).await;
+            }
+            taken
+        };
+        let (progress, bytes) = (Progress::new(0), Bytes::from(vec![7; 10 * CHUNK]));
+        let taken = progress.carry("it", &bytes, Duration::from_millis(150), slow).await;
+        assert_eq!(taken.unwrap(), 10 * CHUNK as u64);
     }
 }

@@ -183,6 +183,20 @@ impl Cloud {
         Ok(if options.https { signed } else { plain_http(signed) })
     }
 
+    /// Whether guests fetch from a host that is neither AWS's nor that of the endpoint which
+    /// stands for all of AWS.
+    pub(crate) async fn guests_fetch_elsewhere(&self) -> Result<bool, CloudError> {
+        let url = self.signed_url("bucket", "key", &PublishOptions::default()).await?;
+        let host = |url: &str| {
+            let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+            rest.split(['/', '?']).next().unwrap_or_default().to_owned()
+        };
+        let (fetched, all) = (host(&url), self.endpoint().map(host).unwrap_or_default());
+        let same = !all.is_empty() && fetched.ends_with(&all);
+        // An interface endpoint is in the VPC itself.
+        Ok(!same && (!is_of_aws(&fetched) || fetched.contains(".vpce.")))
+    }
+
     async fn object(
         &self,
         target: Target,
@@ -209,10 +223,14 @@ impl Cloud {
 fn plain_http(url: String) -> String {
     let Some(rest) = url.strip_prefix("https://") else { return url };
     let host = rest.split(['/', '?']).next().unwrap_or(rest);
-    if host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn") {
+    if is_of_aws(host) {
         return format!("http://{rest}");
     }
     url
+}
+
+fn is_of_aws(host: &str) -> bool {
+    host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn")
 }
 
 #[cfg(test)]
@@ -270,6 +288,21 @@ mod tests {
     #[tokio::test]
     async fn without_a_fetch_endpoint_the_endpoint_is_signed() {
         assert!(object(None).await.url.starts_with("http://127.0.0.1:1/pics/l4re/"));
+    }
+
+    #[tokio::test]
+    async fn a_fetch_endpoint_of_its_own_is_elsewhere() {
+        let elsewhere = async |fetch: Option<&str>| {
+            let options = ConnectOptions {
+                endpoint: Some(endpoint("http://127.0.0.1:1")),
+                fetch_endpoint: fetch.map(ToOwned::to_owned),
+                ..ConnectOptions::default()
+            };
+            Cloud::connect(options).await.unwrap().guests_fetch_elsewhere().await.unwrap()
+        };
+        assert!(!elsewhere(None).await);
+        assert!(elsewhere(Some("http://10.0.0.1:9000")).await);
+        assert!(!elsewhere(Some("http://b.s3.eu-central-1.amazonaws.com")).await);
     }
 
     #[test]

@@ -1,19 +1,24 @@
-//! The calls that a deploy would make, worked out without making any that changes anything.
+//! The calls that a command would make, worked out without making any that changes anything.
 //!
 //! Invariant: what is shown of RunInstances is read from the request itself, so that it cannot
 //! differ from what would be sent. Nothing shown holds user data or a signature.
 
 use aws_sdk_ec2::types::TagSpecification;
+use jiff::Timestamp;
 use l4re_image::Image;
 
-use crate::attempt::Attempt;
+use crate::attempt::{Attempt, attempts};
 use crate::connect::Cloud;
 use crate::error::CloudError;
 use crate::event::Event;
 use crate::expiry::PREFIX;
+use crate::instance::{Instance, InstanceState};
 use crate::multipart;
+use crate::park::{ParkOptions, Slot};
+use crate::prepare::Prepared;
 use crate::publish::PublishOptions;
 use crate::store::{Stored, status};
+use crate::warm::Warm;
 
 /// A call as it would be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +27,19 @@ pub struct PlannedCall {
     pub name: &'static str,
     /// Its parameters in the service's words, in order.
     pub parameters: Vec<(String, String)>,
+}
+
+/// What can be done to an instance as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Power {
+    /// Stop at once.
+    Stop,
+    /// Start again.
+    Start,
+    /// Reset.
+    Reboot,
+    /// End for good.
+    Terminate,
 }
 
 impl PlannedCall {
@@ -70,6 +88,87 @@ impl Cloud {
         calls.push(PlannedCall::new("s3:UploadPart", &all));
         calls.push(PlannedCall::new("s3:CompleteMultipartUpload", &sent));
         Ok(calls)
+    }
+
+    /// What [`Cloud::park`] would launch, and the calls before that; only looks.
+    pub async fn planned_park(
+        &self,
+        prepared: &Prepared,
+        options: &ParkOptions,
+    ) -> Result<(Vec<Attempt>, Vec<PlannedCall>), CloudError> {
+        let bucket = self.park_bucket_name(&options.publish).await?;
+        let parking = self.parking(prepared, options, bucket.clone()).await?;
+        let image = options.image(prepared);
+        let now = Timestamp::now();
+        let attempts = attempts(prepared, &image, &parking.object, &parking.launch, now)?;
+        let mut calls = vec![PlannedCall::new("s3:HeadBucket", &[("Bucket", &bucket)])];
+        let head = self.s3().head_bucket().bucket(&bucket).send().await;
+        if head.err().as_ref().and_then(status) == Some(404) {
+            calls.extend(self.planned_bucket(&bucket, options.publish.make_bucket));
+        }
+        Ok((attempts, calls))
+    }
+
+    /// What [`Cloud::redeploy`] would do with the machine as it is.
+    pub fn planned_redeploy(&self, warm: &Warm) -> Vec<PlannedCall> {
+        let instance = &warm.instance;
+        let id = [("InstanceIds", instance.id.as_str())];
+        let tag = |tags| {
+            let resources = ("Resources", instance.id.as_str());
+            PlannedCall::new("ec2:CreateTags", &[resources, ("Tags", tags)])
+        };
+        let mut calls = vec![tag("l4re:next-image")];
+        let stopped = matches!(instance.state, InstanceState::Stopped | InstanceState::Stopping);
+        match Slot::of(instance) {
+            Some(slot) => {
+                let place = [("Bucket", slot.bucket.as_str()), ("Key", slot.key.as_str())];
+                calls.push(PlannedCall::new("s3:PutObject", &place));
+                match (stopped, instance.image.is_some()) {
+                    (true, _) => calls.push(PlannedCall::new("ec2:StartInstances", &id)),
+                    (_, true) => calls.push(PlannedCall::new("ec2:RebootInstances", &id)),
+                    // It waits for the object and for nothing else.
+                    (_, false) => {}
+                }
+            }
+            None => {
+                if !stopped {
+                    calls.extend(self.planned_power(Power::Stop, instance));
+                }
+                let attribute =
+                    [("InstanceId", instance.id.as_str()), ("UserData", "a new script")];
+                calls.push(PlannedCall::new("ec2:ModifyInstanceAttribute", &attribute));
+                calls.push(PlannedCall::new("ec2:StartInstances", &id));
+            }
+        }
+        calls.push(tag("l4re:image, l4re:launch"));
+        calls
+    }
+
+    /// What [`Cloud::stop`] and its kin would do.
+    pub fn planned_power(&self, power: Power, instance: &Instance) -> Vec<PlannedCall> {
+        let id = ("InstanceIds", instance.id.as_str());
+        let forced = [id, ("Force", "true"), ("SkipOsShutdown", "true")];
+        let resources = ("Resources", instance.id.as_str());
+        let mut calls = match power {
+            Power::Start => vec![PlannedCall::new("ec2:StartInstances", &[id])],
+            Power::Reboot => vec![PlannedCall::new("ec2:RebootInstances", &[id])],
+            Power::Stop => vec![
+                PlannedCall::new("ec2:StopInstances", &forced),
+                PlannedCall::new("ec2:CreateTags", &[resources, ("Tags", "l4re:runs")]),
+            ],
+            Power::Terminate => vec![PlannedCall::new("ec2:TerminateInstances", &forced)],
+        };
+        if power == Power::Terminate {
+            if let Some(request) = &instance.spot_request {
+                let request = [("SpotInstanceRequestIds", request.as_str())];
+                calls.push(PlannedCall::new("ec2:CancelSpotInstanceRequests", &request));
+            }
+            if instance.end_is_scheduled() {
+                let name = format!("{PREFIX}{}", instance.id);
+                calls.push(PlannedCall::new("scheduler:DeleteSchedule", &[("Name", &name)]));
+            }
+        }
+        calls
     }
 
     /// What makes the AMI of an image that starts from its disk, where there is none yet.
@@ -160,6 +259,7 @@ mod tests {
     use jiff::Timestamp;
     use l4re_image::{Arch, Kind};
 
+    use super::Power;
     use crate::attempt::{LaunchOptions, Market, attempts};
     use crate::publish::Object;
     use crate::testing::{ami, image, prepared};
@@ -191,5 +291,29 @@ mod tests {
         assert_eq!(cloud.planned_end(&attempts[0], None), None);
         let end = cloud.planned_end(&attempts[0], Some("arn:aws:iam::1:role/r")).unwrap();
         assert!(format!("{end:?}").contains("at(2026-11-01T12:00:00)"));
+    }
+
+    #[tokio::test]
+    async fn what_would_end_an_instance_ends_what_belongs_to_it() {
+        let tag = aws_sdk_ec2::types::Tag::builder().key("l4re:schedule").value("yes").build();
+        let found = aws_sdk_ec2::types::Instance::builder()
+            .instance_id("i-1")
+            .spot_instance_request_id("sir-1")
+            .tags(tag)
+            .build();
+        let instance = crate::instance::Instance::from_ec2(&found).unwrap();
+        let (cloud, _) = crate::testing::connect("http://127.0.0.1:1").await;
+        let names = |power| -> Vec<&str> {
+            cloud.planned_power(power, &instance).iter().map(|call| call.name).collect()
+        };
+        assert_eq!(
+            names(Power::Terminate),
+            [
+                "ec2:TerminateInstances",
+                "ec2:CancelSpotInstanceRequests",
+                "scheduler:DeleteSchedule"
+            ]
+        );
+        assert_eq!(names(Power::Start), ["ec2:StartInstances"]);
     }
 }

@@ -18,6 +18,7 @@ use crate::blocks::{BLOCK_SIZE, Block, DiskBlocks};
 use crate::connect::Cloud;
 use crate::error::CloudError;
 use crate::event::Event;
+use crate::progress::{Progress, unlimited};
 use crate::tags;
 use crate::token::digest;
 
@@ -190,8 +191,9 @@ impl Cloud {
         };
         self.tell(progress(from));
         let (mut put, mut noted) = (from, Instant::now());
+        let carried = Progress::new((disk.list.len() * BLOCK_SIZE) as u64);
         let mut blocks = stream::iter(&disk.list[from..])
-            .map(|block| self.put_block(disk, id, *block))
+            .map(|block| self.put_block(disk, id, *block, &carried))
             .buffered(PARALLEL);
         while blocks.try_next().await?.is_some() {
             put += 1;
@@ -213,18 +215,31 @@ impl Cloud {
         self.call(CALL, request.send()).await.map(drop)
     }
 
-    async fn put_block(&self, disk: &DiskBlocks, id: &str, block: Block) -> Result<(), CloudError> {
+    async fn put_block(
+        &self,
+        disk: &DiskBlocks,
+        id: &str,
+        block: Block,
+        progress: &Progress,
+    ) -> Result<(), CloudError> {
         let bytes = disk.read(block).await?;
-        let request = self
-            .ebs()
-            .put_snapshot_block()
-            .snapshot_id(id)
-            .block_index(i32::try_from(block.index).unwrap_or(i32::MAX))
-            .data_length(i32::try_from(BLOCK_SIZE).unwrap_or(i32::MAX))
-            .checksum(STANDARD.encode(block.sum))
-            .checksum_algorithm(ChecksumAlgorithm::ChecksumAlgorithmSha256)
-            .block_data(ByteStream::from(bytes));
-        self.call("ebs:PutSnapshotBlock", request.send()).await.map(drop)
+        let request = || {
+            self.ebs()
+                .put_snapshot_block()
+                .snapshot_id(id)
+                .block_index(i32::try_from(block.index).unwrap_or(i32::MAX))
+                .data_length(i32::try_from(BLOCK_SIZE).unwrap_or(i32::MAX))
+                .checksum(STANDARD.encode(block.sum))
+                .checksum_algorithm(ChecksumAlgorithm::ChecksumAlgorithmSha256)
+        };
+        let limits = unlimited(self.timeouts().connect);
+        let send = |body: ByteStream| {
+            let limits = aws_sdk_ebs::config::Builder::new().timeout_config(limits.clone());
+            request().block_data(body).customize().config_override(limits).send()
+        };
+        let what = format!("block {} of {id}", block.index);
+        let answer = progress.carry(&what, &bytes, self.timeouts().stall, send).await?;
+        self.call("ebs:PutSnapshotBlock", std::future::ready(answer)).await.map(drop)
     }
 
     /// An aid only: without it a repeated command puts more blocks than it must.

@@ -1,10 +1,11 @@
 //! One object in the store: is it there, and if not, send it.
 //!
 //! Invariants: an object is sent with its SHA-256, which the store checks; a multipart
-//! upload that fails is aborted; nothing waits longer than the stall limit.
+//! upload that fails is aborted; nothing stands still for longer than the stall limit twice.
 
 use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumMode, MetadataDirective};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use base64::Engine;
@@ -17,7 +18,7 @@ use crate::connect::Cloud;
 use crate::error::CloudError;
 use crate::event::Event;
 use crate::multipart::{self, MULTIPART_FROM};
-use crate::progress::{Progress, told};
+use crate::progress::{Progress, told, unlimited};
 
 /// The object's own metadata, since a multipart upload has no SHA-256 of the whole.
 pub(crate) const SUM_METADATA: &str = "l4re-sha256";
@@ -72,8 +73,6 @@ impl Cloud {
             .key(&target.key)
             .checksum_mode(ChecksumMode::Enabled)
             .set_expected_bucket_owner(target.owner.clone())
-            .customize()
-            .config_override(self.quick_s3())
             .send();
         let answer = told(self, &target.key, ask).await;
         let error = match answer {
@@ -105,10 +104,9 @@ impl Cloud {
             size: image.size,
             parts,
         });
-        let watch = progress.watch(self, &target.key, self.timeouts().stall);
         let written = tokio::select! {
             written = self.send_bytes(target, image, conditional, &progress) => written?,
-            stalled = watch => return Err(stalled),
+            never = progress.tell(self) => match never {},
         };
         match written {
             Written::AlreadyThere => Ok(true),
@@ -146,10 +144,8 @@ impl Cloud {
         progress: &Progress,
     ) -> Result<Written, CloudError> {
         const CALL: &str = "s3:PutObject";
-        let mut conflicts = 0;
-        loop {
-            let answer = self
-                .s3()
+        let request = || {
+            self.s3()
                 .put_object()
                 .bucket(&target.bucket)
                 .key(&target.key)
@@ -160,9 +156,15 @@ impl Cloud {
                 .checksum_sha256(base64_of_hex(&image.sha256))
                 .metadata(SUM_METADATA, &image.sha256)
                 .metadata(EXPIRES_METADATA, target.expires.to_string())
-                .body(progress.body(bytes.clone()))
-                .send()
-                .await;
+        };
+        let limits = unlimited(self.timeouts().connect);
+        let send = |body: ByteStream| {
+            let limits = aws_sdk_s3::config::Builder::new().timeout_config(limits.clone());
+            request().body(body).customize().config_override(limits).send()
+        };
+        let mut conflicts = 0;
+        loop {
+            let answer = progress.carry(&target.key, &bytes, self.timeouts().stall, send).await?;
             let status = answer.as_ref().err().and_then(status);
             match status {
                 Some(412) => return Ok(Written::AlreadyThere),

@@ -1,7 +1,7 @@
 //! Tags: the only place where state is kept, so that any machine sees the same `ps`.
 //!
 //! Invariant: all tags are set by the call that makes a resource. Afterwards only those change
-//! that say which image an instance boots, and how far a snapshot has come.
+//! that say which image an instance boots, how long it has run, and how far a snapshot has come.
 
 use aws_sdk_ec2::types::Tag;
 use jiff::Timestamp;
@@ -18,6 +18,11 @@ pub(crate) const CREATED: &str = "l4re:created";
 pub(crate) const EXPIRES: &str = "l4re:expires";
 /// SHA-256 of the image.
 pub(crate) const IMAGE: &str = "l4re:image";
+/// SHA-256 of the image that it is to boot instead: set before anything else is changed for it,
+/// and settled once it is the image.
+pub(crate) const NEXT_IMAGE: &str = "l4re:next-image";
+/// Runs that are over: see [`crate::runs`].
+pub(crate) const RUNS: &str = "l4re:runs";
 /// What was asked for besides the image: see [`crate::attempt::attempts`]. A launch that asks
 /// for the same is the same launch, repeated.
 pub(crate) const LAUNCH: &str = "l4re:launch";

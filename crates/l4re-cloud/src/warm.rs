@@ -4,9 +4,10 @@
 //! machine waits, and putting it there is all; later, a new object and a reboot. Any other
 //! machine has the script as its user data, which changes only while it is stopped.
 //!
-//! Invariants: a command that was killed can be repeated and ends the same; the tags
-//! `l4re:image` and `l4re:launch` are set anew, so that what asks for the same launch later
-//! finds it; all others stay, the expiry among them.
+//! Invariants: a command that was killed can be repeated and ends the same; before anything is
+//! changed `l4re:next-image` says what for, so that until it has ended nobody takes the old
+//! image for certain; then `l4re:image` and `l4re:launch` are set anew, so that what asks for
+//! the same launch later finds it; all other tags stay, the expiry among them.
 
 use std::time::Duration;
 
@@ -131,6 +132,7 @@ impl Cloud {
         })?;
         let instance = &warm.instance;
         let noted = tags_of(image, options);
+        self.note(instance, &[(tags::NEXT_IMAGE, noted[0].1.clone())]).await?;
         let way = match Slot::of(instance) {
             Some(slot) => self.boot_from_slot(instance, &slot, &script, &noted).await?,
             None => self.boot_from_user_data(instance, script, &noted).await?,
@@ -203,7 +205,11 @@ impl Cloud {
         Ok(Way::Restart)
     }
 
-    async fn note(&self, instance: &Instance, noted: &Noted) -> Result<(), CloudError> {
+    async fn note(
+        &self,
+        instance: &Instance,
+        noted: &[(&'static str, String)],
+    ) -> Result<(), CloudError> {
         let tag =
             |(key, value): &(&'static str, String)| Tag::builder().key(*key).value(value).build();
         let tags = Some(noted.iter().map(tag).collect());

@@ -44,6 +44,9 @@ pub struct Context {
     pub global: Global,
     /// Whether the command talks to the twin; known once it connects.
     pub local: Arc<AtomicBool>,
+    /// What is cleaned up behind what was left early.
+    #[cfg(feature = "cloud")]
+    pub unfinished: l4re_cloud::Unfinished,
 }
 
 impl Context {
@@ -57,7 +60,10 @@ impl Context {
         let result = {
             let _entered = runtime.enter();
             let interrupt = Interrupt::watch(self.shell.clone())?;
-            work(&runtime, &interrupt)
+            let result = work(&runtime, &interrupt);
+            #[cfg(feature = "cloud")]
+            runtime.block_on(self.unfinished.finish());
+            result
         };
         runtime.shutdown_background();
         result
@@ -135,7 +141,15 @@ fn carry_out(
         command.declare(&mut settings, &environment);
     }
     let (shell, local) = (shell.clone(), local.clone());
-    let context = Arc::new(Context { environment, settings, shell, global, local });
+    let context = Arc::new(Context {
+        environment,
+        settings,
+        shell,
+        global,
+        local,
+        #[cfg(feature = "cloud")]
+        unfinished: l4re_cloud::Unfinished::default(),
+    });
     match &command {
         Command::Efiimage(arguments) => build::build(&context, arguments, l4re_image::Kind::Efi),
         Command::Elfimage(arguments) => build::build(&context, arguments, l4re_image::Kind::Elf),

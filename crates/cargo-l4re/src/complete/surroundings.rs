@@ -68,7 +68,16 @@ pub fn read() -> Option<(Context, bool)> {
     let local = local || settings.find(|layer| layer.local).unwrap_or(false);
     let shell = Arc::new(Shell::new(options));
     let flag = Arc::new(AtomicBool::new(local));
-    Some((Context { environment, settings, shell, global, local: flag }, local))
+    let context = Context {
+        environment,
+        settings,
+        shell,
+        global,
+        local: flag,
+        #[cfg(feature = "cloud")]
+        unfinished: l4re_cloud::Unfinished::default(),
+    };
+    Some((context, local))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What stands behind errors of the cloud, and what to do about each: as words to type
 //! wherever there are such.
 
-use l4re_cloud::{CloudError, Denied, PlanError, SerialError, quota_code};
+use l4re_cloud::{CloudError, CutOff, Denied, PlanError, SerialError, quota_code};
 
 /// What stands behind an error, as further lines.
 pub(super) fn causes(error: &CloudError) -> Vec<String> {
@@ -12,13 +12,26 @@ pub(super) fn causes(error: &CloudError) -> Vec<String> {
     decision.map(ToString::to_string).into_iter().collect()
 }
 
+/// What to do about an error at AWS.
+pub fn cloud_hints(error: &CloudError) -> Vec<String> {
+    hints(error, "")
+}
+
 /// What to do about an error; `flag` is what points a command at the same end.
 pub(super) fn hints(error: &CloudError, flag: &str) -> Vec<String> {
     let hint = match error {
         CloudError::NoCredentials => {
-            "`aws configure sso` or `aws configure` makes a profile; `--local` needs no account"
+            "`aws configure sso` or `aws configure` makes a profile, AWS_PROFILE names one of \
+             `aws configure list-profiles`; `--local` needs no account"
         }
         CloudError::Expired { .. } => "`aws sso login` begins a new session",
+        CloudError::BadCredentials { cause } => return credentials(cause),
+        CloudError::Throttled { .. } | CloudError::TimedOut { .. } => {
+            "try again in a while: what was begun is found and goes on"
+        }
+        CloudError::Stalled { .. } => {
+            "look at the line to the store, and try again: nothing half-made was left there"
+        }
         CloudError::NetworkUnreachable { .. } => {
             "look at the network and at AWS_ENDPOINT_URL; `--local` needs neither"
         }
@@ -26,7 +39,10 @@ pub(super) fn hints(error: &CloudError, flag: &str) -> Vec<String> {
             "unset the variable, or set it to an address"
         }
         CloudError::Capacity(_) => "name further types with `--type TYPE`, or try again later",
-        CloudError::NoRegion => "set AWS_REGION, or `region` in the profile",
+        CloudError::NoRegion => {
+            "set AWS_REGION, or `region` in the profile (`aws configure list-profiles` lists them, \
+             AWS_PROFILE names one)"
+        }
         CloudError::BadRegion { nearest, .. } => return region(nearest),
         CloudError::AccessDenied(denied) => return self::denied(denied),
         CloudError::Account { code, .. } => account(code),
@@ -70,9 +86,7 @@ fn about_one(error: &CloudError, flag: &str) -> Vec<String> {
                 "or launch another one beside it: `--name NAME`".to_owned(),
             ];
         }
-        CloudError::NotFound { .. } => {
-            "`cargo l4re ps` lists what there is (`--local`: on the twin)".to_owned()
-        }
+        CloudError::NotFound { gone, nearest, .. } => return not_found(gone.as_deref(), nearest),
         CloudError::NoSuchAmi { .. } => {
             format!("`cargo l4re ami list{flag}` lists what there is")
         }
@@ -104,6 +118,22 @@ fn plan(error: &PlanError) -> Vec<String> {
         }
         PlanError::NoDiskAmi => "`cargo l4re ami build IMAGE` makes one",
         PlanError::ElfOnDisk => "`--boot ipxe`, or build the EFI image: `--kind efi`",
+        PlanError::NoOfficialAmi { .. } => {
+            "use another region, or start the image from a disk: `--boot disk`"
+        }
+        PlanError::ImdsV2Enforced { .. } => {
+            return vec![
+                "an iPXE that speaks it makes an AMI: `cargo l4re ami build --ipxe FILE --imds-v2`"
+                    .to_owned(),
+                "or start an EFI image from a disk, which asks for no metadata: `--boot disk`"
+                    .to_owned(),
+            ];
+        }
+        PlanError::NoMachine => "name types with `--type TYPE`, or use another region",
+        PlanError::NoSpot { .. } => "leave `--spot` out, or name other types with `--type TYPE`",
+        PlanError::CutOff { why, vpc, table, region, .. } => {
+            return cut_off(*why, vpc.as_deref(), table.as_deref(), region);
+        }
         PlanError::NoNested { .. } => {
             "types that have it: c7i, c8i, m7i, m8i, r7i, r8i and their -flex kin, such as \
              `--type c7i-flex.large`"
@@ -114,6 +144,54 @@ fn plan(error: &PlanError) -> Vec<String> {
         _ => return Vec::new(),
     };
     vec![hint.to_owned()]
+}
+
+/// What leads a machine to its image, or says that something does.
+fn cut_off(why: CutOff, vpc: Option<&str>, table: Option<&str>, region: &str) -> Vec<String> {
+    let (vpc, table) = (vpc.unwrap_or("VPC"), table.unwrap_or("ROUTE-TABLE"));
+    let endpoint = format!(
+        "or give its VPC S3's own endpoint, which is free: aws ec2 create-vpc-endpoint --region \
+         {region} --vpc-id {vpc} --service-name com.amazonaws.{region}.s3 --route-table-ids {table}"
+    );
+    let first = match why {
+        CutOff::NoRoute => "name another subnet: `--subnet ID`",
+        CutOff::NoAddress => "let it have an address: `--config public-address=true`",
+        CutOff::Unknown => {
+            return vec![
+                "have ec2:DescribeRouteTables granted: `cargo l4re doctor --policy`".to_owned(),
+                "or say what holds: `--config public-address=false` where NAT or an endpoint of \
+                 S3 is there, `--config public-address=true` where only an internet gateway is"
+                    .to_owned(),
+            ];
+        }
+    };
+    let elsewhere = "or, where machines reach the store in another way, say which: \
+                     `--config fetch-endpoint=http://HOST`";
+    vec![first.to_owned(), endpoint, elsewhere.to_owned()]
+}
+
+fn credentials(cause: &str) -> Vec<String> {
+    let hint = if cause.contains("Skewed") || cause.contains("clock") {
+        "set the clock: `timedatectl set-ntp true`"
+    } else if cause.contains("region") {
+        "set AWS_REGION, or `region` in the profile"
+    } else {
+        "`aws sts get-caller-identity` should say who you are: look at the profile and its keys"
+    };
+    vec![hint.to_owned()]
+}
+
+fn not_found(gone: Option<&str>, nearest: &[String]) -> Vec<String> {
+    let mut hints = Vec::new();
+    if let Some(id) = gone {
+        hints.push(format!("{id} had that name and is terminated: it can only be launched anew"));
+    }
+    if !nearest.is_empty() {
+        let names: Vec<_> = nearest.iter().map(|name| format!("`{name}`")).collect();
+        hints.push(format!("did you mean {}?", names.join(" or ")));
+    }
+    hints.push("`cargo l4re ps` lists what there is (`--local`: on the twin)".to_owned());
+    hints
 }
 
 /// Who can grant what was denied, and how.
@@ -210,6 +288,27 @@ mod tests {
         assert!(hints_of(&denied).contains("outweighs"), "{}", hints_of(&denied));
         let denied = error("no service control policy allows it", Some(Decision::default()));
         assert!(hints_of(&denied).contains("organisation"));
+    }
+
+    #[test]
+    fn a_name_that_nobody_has_is_told_with_what_is_known() {
+        let hints_of = |gone: Option<&str>, nearest: &[&str]| {
+            let nearest: Vec<_> = nearest.iter().map(|name| (*name).to_owned()).collect();
+            not_found(gone, &nearest).join("\n")
+        };
+        assert!(hints_of(Some("i-1"), &[]).starts_with("i-1 had that name and is terminated"));
+        assert!(hints_of(None, &["hello"]).starts_with("did you mean `hello`?"));
+        assert!(hints_of(None, &[]).starts_with("`cargo l4re ps`"));
+    }
+
+    #[test]
+    fn a_subnet_that_is_cut_off_is_opened_by_what_can_be_typed() {
+        let hints = cut_off(CutOff::NoRoute, Some("vpc-1"), Some("rtb-1"), "eu-north-1");
+        assert!(hints[1].ends_with(
+            "aws ec2 create-vpc-endpoint --region eu-north-1 --vpc-id vpc-1 --service-name \
+             com.amazonaws.eu-north-1.s3 --route-table-ids rtb-1"
+        ));
+        assert!(cut_off(CutOff::Unknown, None, None, "r")[1].contains("public-address=false"));
     }
 
     #[test]

@@ -21,6 +21,8 @@ use crate::shell::Diagnostic;
 use crate::target::TooMany;
 
 #[cfg(feature = "cloud")]
+pub use self::cloud::cloud_hints;
+#[cfg(feature = "cloud")]
 pub use self::machine::MachineFailure;
 
 /// Exit code after Ctrl-C.

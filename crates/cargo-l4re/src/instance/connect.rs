@@ -81,6 +81,7 @@ fn settled(context: &Context, twin: Option<Status>) -> Ready {
     let mut options = ConnectOptions {
         fetch_endpoint: context.settings.find(|layer| layer.fetch_endpoint.clone()),
         events: narrate::events(context.shell.clone()),
+        unfinished: context.unfinished.clone(),
         ..ConnectOptions::default()
     };
     if let Some(status) = twin {

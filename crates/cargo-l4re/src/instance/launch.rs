@@ -24,7 +24,7 @@ use crate::interrupt::Interrupt;
 use crate::source::Source;
 
 /// Limit for the price list, which is asked while the image is built.
-const PRICE_LIMIT: Duration = Duration::from_secs(10);
+pub(super) const PRICE_LIMIT: Duration = Duration::from_secs(10);
 
 /// What is to be launched, from flags and settings.
 #[derive(Debug, Clone)]
@@ -53,7 +53,7 @@ pub struct Recipe {
     pub plan: PlanOptions,
     /// Zones to stay within; all if empty.
     pub zones: Vec<String>,
-    /// Subnet, instead of the default VPC's.
+    /// Subnet, instead of that of the settings or the default VPC's.
     pub subnet: Option<String>,
 }
 
@@ -73,10 +73,16 @@ pub struct Uploaded {
     pub object: Object,
 }
 
-/// A launch as it would be made.
+/// An image, and its launch as it would be made.
 pub struct Placed {
     /// The image.
     pub image: Image,
+    /// The launch.
+    pub launches: Launches,
+}
+
+/// A launch as it would be made.
+pub struct Launches {
     /// The launches, in the order in which they would be tried.
     pub attempts: Vec<Attempt>,
     /// The calls if all goes well, in order.
@@ -93,7 +99,7 @@ pub async fn launch(
 ) -> Result<Launch, Failure> {
     let asking = ask_prices(connection, recipe);
     let options = launch_options(context, recipe)?;
-    let lookups = lookups(connection, recipe, &options, interrupt);
+    let lookups = lookups(context, connection, recipe, &options, interrupt);
     let mut lookups = pin!(try_maybe_done(lookups));
     let image = built(context, source, recipe, lookups.as_mut(), interrupt).await?;
     let sent = image.clone();
@@ -195,7 +201,7 @@ pub(super) async fn schedule_end(
     }
 }
 
-fn scheduler_role(context: &Context) -> Option<&str> {
+pub(super) fn scheduler_role(context: &Context) -> Option<&str> {
     context.settings.find(|layer| layer.scheduler_role.as_deref())
 }
 
@@ -208,7 +214,7 @@ pub async fn image(
     interrupt: &Interrupt,
 ) -> Result<Image, Failure> {
     let options = launch_options(context, recipe)?;
-    let lookups = lookups(connection, recipe, &options, interrupt);
+    let lookups = lookups(context, connection, recipe, &options, interrupt);
     let mut lookups = pin!(try_maybe_done(lookups));
     built(context, source, recipe, lookups.as_mut(), interrupt).await
 }
@@ -222,7 +228,7 @@ pub async fn dry_run(
     interrupt: &Interrupt,
 ) -> Result<Placed, Failure> {
     let options = launch_options(context, recipe)?;
-    let lookups = lookups(connection, recipe, &options, interrupt);
+    let lookups = lookups(context, connection, recipe, &options, interrupt);
     let mut lookups = pin!(try_maybe_done(lookups));
     let image = built(context, source, recipe, lookups.as_mut(), interrupt).await?;
     let mut prepared = looked_up(lookups, pin!(maybe_done(std::future::ready(())))).await?;
@@ -244,7 +250,21 @@ pub async fn dry_run(
         calls.extend(cloud.planned_end(first, scheduler_role(context)));
     }
     connection.prices.ask(cloud, &recipe.types, PRICE_LIMIT).await;
-    Ok(Placed { image, attempts, calls })
+    Ok(Placed { image, launches: Launches { attempts, calls } })
+}
+
+/// What [`upload`] would send; nothing is sent.
+pub async fn planned_upload(
+    context: &Arc<Context>,
+    connection: &Connection,
+    source: &Source,
+    recipe: &Recipe,
+    interrupt: &Interrupt,
+) -> Result<Vec<PlannedCall>, Failure> {
+    let kind = recipe.kind.or(source.kind()).unwrap_or(Kind::Efi);
+    let image = build(context, source, kind, interrupt).await?;
+    let options = publish_options(context, connection, recipe);
+    Ok(connection.cloud.planned_upload(&image, &options).await?)
 }
 
 /// Builds or takes the image and uploads it.
@@ -277,6 +297,7 @@ pub(super) async fn publish(
 
 /// Looks everything up, and refuses a name that is taken.
 pub(super) async fn lookups(
+    context: &Context,
     connection: &Connection,
     recipe: &Recipe,
     launch: &LaunchOptions,
@@ -286,7 +307,12 @@ pub(super) async fn lookups(
         name: recipe.name.clone(),
         types: recipe.types.clone(),
         zones: recipe.zones.clone(),
-        subnet: recipe.subnet.clone(),
+        subnet: recipe.subnet.clone().or_else(|| {
+            // The desk has subnets of its own.
+            let set = context.settings.find(|layer| layer.subnet.clone());
+            set.filter(|_| !connection.local)
+        }),
+        public_address: context.settings.find(|layer| layer.public_address),
     };
     let prepared = tokio::select! {
         prepared = connection.cloud.prepare(&options) => prepared?,

@@ -13,7 +13,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use futures::future::join_all;
 use jiff::Timestamp;
 use jiff::civil::Date;
-use l4re_cloud::{Cloud, Instance, InstanceState, PRICES_AS_OF, PRICES_REGION, Price, PriceSource};
+use l4re_cloud::{Cloud, Instance, PRICES_AS_OF, PRICES_REGION, Price, PriceSource};
 use serde::{Deserialize, Serialize};
 
 /// Prices change seldom, and are announced.
@@ -120,13 +120,16 @@ impl Money {
         self.0.per_hour
     }
 
-    /// US dollars since the instance was last started; `None` while it does not run. Spot
-    /// capacity costs less.
+    /// US dollars that the instance has cost so far, at most if it is spot capacity; `None`
+    /// where it is not known how long it ran.
     pub fn spent(&self, instance: &Instance, now: Timestamp) -> Option<f64> {
-        let runs = matches!(instance.state, InstanceState::Pending | InstanceState::Running);
-        let since = instance.launched.filter(|_| runs)?;
-        let running = Duration::try_from(now.duration_since(since)).unwrap_or_default();
-        Some(self.0.spent(running))
+        Some(self.0.spent(instance.charged(now)?))
+    }
+
+    /// The price in words, as that of spot capacity or not: it is on demand's, and spot costs
+    /// no more.
+    pub fn for_market(&self, spot: bool) -> String {
+        if spot { format!("at most {self}") } else { self.to_string() }
     }
 
     /// Where the price comes from.

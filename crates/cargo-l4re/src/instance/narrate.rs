@@ -1,6 +1,8 @@
 //! What the cloud crate tells while it works, as status lines, bars and JSON.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use indicatif::ProgressBar;
 use l4re_cloud::{Event, Events, InstanceState};
@@ -14,6 +16,7 @@ pub fn events(shell: Arc<Shell>) -> Events {
         shell,
         upload: Mutex::new(None),
         uploading: Mutex::new(None),
+        told: AtomicU64::new(0),
         waiting: Mutex::new(None),
     };
     Arc::new(move |event| narrator.tell(event))
@@ -24,6 +27,8 @@ struct Narrator {
     upload: Mutex<Option<ProgressBar>>,
     /// The line that tells an upload, until it shows that there is a bucket to upload to.
     uploading: Mutex<Option<String>>,
+    /// The last second of an upload that has a line.
+    told: AtomicU64,
     waiting: Mutex<Option<ProgressBar>>,
 }
 
@@ -37,9 +42,9 @@ impl Narrator {
                 let line = upload_line(&bucket, &key, size);
                 *self.uploading.lock().unwrap_or_else(PoisonError::into_inner) = Some(line);
             }
-            Event::UploadProgress { sent, .. } => {
+            Event::UploadProgress { sent, size, elapsed, still } => {
                 self.tell_upload();
-                self.sent(sent);
+                self.sent(sent, size, elapsed, still);
             }
             Event::StoreAwaited { key, elapsed } => {
                 let waited = elapsed.as_secs();
@@ -61,13 +66,15 @@ impl Narrator {
                 let place = place(zone, spot);
                 shell.status("Launching", format_args!("{instance_type}{place}"));
             }
-            Event::Launched { id, instance_type, zone, adopted } => {
+            Event::Launched { id, instance_type, zone, spot, adopted } => {
                 let verb = if adopted { "Found" } else { "Launched" };
-                shell.status(verb, format_args!("{id} ({instance_type})"));
+                let place = place(zone.clone(), spot);
+                shell.status(verb, format_args!("{id} ({instance_type}{place})"));
                 self.json(
                     "instance",
                     json!({
-                        "id": id, "type": instance_type, "zone": zone, "adopted": adopted,
+                        "id": id, "type": instance_type, "zone": zone, "spot": spot,
+                        "adopted": adopted,
                     }),
                 );
             }
@@ -108,8 +115,8 @@ impl Narrator {
             Event::BucketMade { bucket } => {
                 self.shell.status("Made", format_args!("bucket {bucket}"));
             }
-            Event::NoCapacity { instance_type, zone, code } => {
-                let place = place(zone, false);
+            Event::NoCapacity { instance_type, zone, spot, code } => {
+                let place = place(zone, spot);
                 self.shell.warn(format_args!("{instance_type}{place}: {code}; trying the next"));
             }
             Event::Unknown { call, effect } => {
@@ -127,11 +134,27 @@ impl Narrator {
         }
     }
 
-    fn sent(&self, bytes: u64) {
+    /// How far an upload is: on the bar, and where none is drawn in a line each second.
+    fn sent(&self, sent: u64, size: u64, elapsed: Duration, still: Duration) {
+        let waits = waits(sent, size, still);
         let slot = self.upload.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(bar) = slot.as_ref() {
-            bar.set_position(bytes);
+            bar.set_position(sent);
+            bar.set_message(waits.clone().unwrap_or_default());
         }
+        if self.shell.progress().draws() || !self.is_time(elapsed) {
+            return;
+        }
+        let [sent, size] = [sent, size].map(|bytes| bytesize::ByteSize::b(bytes).display().iec());
+        let waits = waits.map(|waits| format!(", {waits}")).unwrap_or_default();
+        let text = format!("{sent} of {size}, {} s{waits}", elapsed.as_secs());
+        self.shell.status("Uploading", text);
+    }
+
+    /// Whether a second has begun that has no line yet.
+    fn is_time(&self, elapsed: Duration) -> bool {
+        let second = elapsed.as_secs();
+        self.told.swap(second, Ordering::Relaxed) != second && second > 0
     }
 
     /// Blocks of a snapshot, as bytes: how many were put, and of how many.
@@ -145,7 +168,7 @@ impl Narrator {
         slot.get_or_insert_with(new).set_position(put_bytes);
     }
 
-    fn state(&self, id: &str, state: InstanceState, elapsed: std::time::Duration) {
+    fn state(&self, id: &str, state: InstanceState, elapsed: Duration) {
         put(&self.waiting, None);
         self.shell.detail("State", format_args!("{id} is {state}"));
         self.json(
@@ -159,6 +182,16 @@ impl Narrator {
     /// A JSON line; a closed pipe ends the command at its next result.
     fn json(&self, reason: &str, value: serde_json::Value) {
         let _ = self.shell.json(reason, &value);
+    }
+}
+
+/// What is waited for in an upload, if that takes longer than a breath.
+fn waits(sent: u64, size: u64, still: Duration) -> Option<String> {
+    let still = still.as_secs();
+    match sent < size {
+        _ if still < 2 => None,
+        true => Some(format!("nothing taken for {still} s")),
+        false => Some(format!("no answer for {still} s")),
     }
 }
 
@@ -203,6 +236,14 @@ fn put(slot: &Mutex<Option<ProgressBar>>, bar: Option<ProgressBar>) -> Option<Pr
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_stands_still_is_said_and_what_is_waited_for() {
+        let of = |sent, seconds| waits(sent, 10, Duration::from_secs(seconds));
+        assert_eq!(of(3, 1), None);
+        assert_eq!(of(3, 5).as_deref(), Some("nothing taken for 5 s"));
+        assert_eq!(of(10, 5).as_deref(), Some("no answer for 5 s"));
+    }
 
     #[test]
     fn a_sum_is_told_by_its_first_digits() {

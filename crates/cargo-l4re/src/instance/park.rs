@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use l4re_cloud::{Boot, CloudError, Launched, ParkOptions};
+use l4re_cloud::{Boot, BootPlan, CloudError, Launched, ParkOptions, Prepared};
 use l4re_image::{Arch, Kind};
 
 use super::connect::Connection;
 use super::launch::{
-    Recipe, ask_prices, chain_sentence, confirm, launch_options, lookups, publish_options,
-    schedule_end,
+    Launches, PRICE_LIMIT, Recipe, ask_prices, chain_sentence, confirm, launch_options, lookups,
+    publish_options, schedule_end, scheduler_role,
 };
 use crate::commands::Context;
 use crate::failure::Failure;
@@ -25,24 +25,29 @@ pub struct Parking {
     pub kind: Option<Kind>,
 }
 
-/// Launches a machine that waits in iPXE.
-pub async fn park(
+/// A parking that was looked up.
+struct Planned {
+    prepared: Prepared,
+    options: ParkOptions,
+    plan: BootPlan,
+}
+
+/// Looks everything up, and says how the machine comes to wait.
+async fn planned(
     context: &Arc<Context>,
     connection: &Connection,
     parking: &Parking,
     interrupt: &Interrupt,
-) -> Result<Launched, Failure> {
+) -> Result<Planned, Failure> {
     let recipe = &parking.recipe;
-    let asking = ask_prices(connection, recipe);
     let mut launch = launch_options(context, recipe)?;
     launch.plan.boot = Some(Boot::Ipxe);
-    let prepared = lookups(connection, recipe, &launch, interrupt).await?;
+    let prepared = lookups(context, connection, recipe, &launch, interrupt).await?;
     let of_machine = || prepared.types.iter().flat_map(|machine| &machine.archs).next().copied();
     let Some(arch) = parking.arch.or_else(of_machine) else {
         let text = format!("{} runs no architecture that L4Re has", recipe.types.join(", "));
         return Err(Failure::Usage(text));
     };
-    let expires = launch.expires;
     let options = ParkOptions {
         arch,
         kind: parking.kind,
@@ -58,12 +63,44 @@ pub async fn park(
     for warning in &plan.warnings {
         context.shell.warn(warning);
     }
-    if plan.metal && !recipe.yes {
+    Ok(Planned { prepared, options, plan })
+}
+
+/// Launches a machine that waits in iPXE.
+pub async fn park(
+    context: &Arc<Context>,
+    connection: &Connection,
+    parking: &Parking,
+    interrupt: &Interrupt,
+) -> Result<Launched, Failure> {
+    let asking = ask_prices(connection, &parking.recipe);
+    let Planned { prepared, options, plan } =
+        planned(context, connection, parking, interrupt).await?;
+    if plan.metal && !parking.recipe.yes {
         confirm(context, connection, &plan.instance_type, interrupt).await?;
     }
     // Not cancelled by Ctrl-C: a call that is under way may launch a machine all the same.
     let launched = connection.cloud.park(&prepared, &options).await?;
-    schedule_end(context, connection, &launched.instance, expires).await;
+    schedule_end(context, connection, &launched.instance, options.launch.expires).await;
     asking.abort();
     Ok(launched)
+}
+
+/// What [`park`] would do; nothing is launched.
+pub async fn planned_park(
+    context: &Arc<Context>,
+    connection: &Connection,
+    parking: &Parking,
+    interrupt: &Interrupt,
+) -> Result<Launches, Failure> {
+    let Planned { prepared, options, .. } =
+        planned(context, connection, parking, interrupt).await?;
+    let cloud = &connection.cloud;
+    let (attempts, mut calls) = cloud.planned_park(&prepared, &options).await?;
+    if let Some(first) = attempts.first() {
+        calls.push(cloud.planned_launch(first));
+        calls.extend(cloud.planned_end(first, scheduler_role(context)));
+    }
+    connection.prices.ask(cloud, &parking.recipe.types, PRICE_LIMIT).await;
+    Ok(Launches { attempts, calls })
 }

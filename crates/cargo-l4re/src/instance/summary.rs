@@ -42,7 +42,8 @@ pub fn ready_again(context: &Context, connection: &Connection, instance: &Instan
         Some(money) => {
             let spent = money.spent(instance, Timestamp::now());
             let spent = spent.map(|spent| format!(", {spent:.2} $ so far")).unwrap_or_default();
-            format!(", at {money}{spent}")
+            let cost = money.for_market(instance.spot_request.is_some());
+            format!(", at {cost}{spent}")
         }
         None => String::new(),
     };

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use l4re_cloud::{Instance, PlanWarning, RedeployOptions, Redeployed, Way};
+use l4re_cloud::{Instance, PlanWarning, PlannedCall, RedeployOptions, Redeployed, Warm, Way};
 use l4re_image::{Arch, Image, Kind};
 
 use super::connect::Connection;
-use super::launch::{Recipe, build, facts, publish};
+use super::launch::{Recipe, build, facts, publish, publish_options};
 use crate::commands::Context;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
@@ -17,15 +17,31 @@ use crate::source::Source;
 /// For how long a URL is signed where the instance has no expiry.
 const WITHOUT_EXPIRY: Duration = Duration::from_secs(24 * 3600);
 
-/// Builds or takes the image, uploads it, and boots it on the instance.
-pub async fn redeploy(
+/// What [`redeploy`] would do; nothing is sent and nothing changed.
+pub async fn planned_on(
     context: &Arc<Context>,
     connection: &Connection,
     source: &Source,
     recipe: &Recipe,
     name: &str,
     interrupt: &Interrupt,
-) -> Result<(Redeployed, Image), Failure> {
+) -> Result<Vec<PlannedCall>, Failure> {
+    let (warm, image) = fitting(context, connection, source, recipe, name, interrupt).await?;
+    let options = publish_options(context, connection, recipe);
+    let mut calls = connection.cloud.planned_upload(&image, &options).await?;
+    calls.extend(connection.cloud.planned_redeploy(&warm));
+    Ok(calls)
+}
+
+/// The machine, and an image of the kind that it boots.
+async fn fitting(
+    context: &Arc<Context>,
+    connection: &Connection,
+    source: &Source,
+    recipe: &Recipe,
+    name: &str,
+    interrupt: &Interrupt,
+) -> Result<(Warm, Image), Failure> {
     let lookup = async {
         tokio::select! {
             warm = connection.cloud.warm(name) => Ok(warm?),
@@ -46,8 +62,21 @@ pub async fn redeploy(
             (warm, image)
         }
     };
+    warm.check(&facts(&image)?)?;
+    Ok((warm, image))
+}
+
+/// Builds or takes the image, uploads it, and boots it on the instance.
+pub async fn redeploy(
+    context: &Arc<Context>,
+    connection: &Connection,
+    source: &Source,
+    recipe: &Recipe,
+    name: &str,
+    interrupt: &Interrupt,
+) -> Result<(Redeployed, Image), Failure> {
+    let (warm, image) = fitting(context, connection, source, recipe, name, interrupt).await?;
     let facts = facts(&image)?;
-    warm.check(&facts)?;
     let instance = &warm.instance;
     if facts.wants_el2 == Some(true) && !warm.machine.bare_metal {
         let instance_type = instance.instance_type.clone();

@@ -31,3 +31,18 @@ pub fn all_types(metal: bool) -> Value {
     let pairs = arches.map(|arch| (ArchKey(arch).name().to_owned(), types(arch, metal).into()));
     Value::Object(pairs.collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(feature = "cloud")]
+    #[test]
+    fn each_type_has_a_price_without_asking() {
+        for arch in Arch::all() {
+            for name in types(arch, true).iter().chain(types(arch, false)) {
+                assert!(l4re_cloud::price(name, "eu-central-1").is_some(), "{name}");
+            }
+        }
+    }
+}

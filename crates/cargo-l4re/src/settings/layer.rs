@@ -34,6 +34,11 @@ pub struct Layer {
     pub local: Option<bool>,
     /// Architecture to build for when several trees are set.
     pub arch: Option<ArchKey>,
+    /// Subnet for instances at AWS. Without it: the default VPC's, in every zone.
+    pub subnet: Option<String>,
+    /// Whether instances get a public address. Without it: where the subnet gives one, or where
+    /// only an internet gateway leads from it to S3.
+    pub public_address: Option<bool>,
     /// Origin under which the guest fetches the image, where it differs from the one that
     /// this machine uploads to (a VPC endpoint, a proxy): `http://host[:port]`.
     pub fetch_endpoint: Option<String>,

@@ -49,6 +49,11 @@ impl Progress {
         Self::new(false, None)
     }
 
+    /// Whether bars are drawn.
+    pub fn draws(&self) -> bool {
+        self.draws
+    }
+
     /// Runs `write` with the bars off the screen.
     pub fn suspend<T>(&self, write: impl FnOnce() -> T) -> T {
         if self.draws { self.bars.suspend(write) } else { write() }
@@ -73,9 +78,9 @@ impl Progress {
     /// A bar over a known number of bytes.
     pub fn bytes(&self, verb: &str, total: u64) -> ProgressBar {
         let template = match self.narrow {
-            true => "{prefix:>12.cyan.bold} [{bar:10}] {bytes}/{total_bytes}{left}",
+            true => "{prefix:>12.cyan.bold} [{bar:10}] {bytes}/{total_bytes}{left} {msg}",
             false => {
-                "{prefix:>12.cyan.bold} [{bar:27}] {bytes}/{total_bytes} {bytes_per_sec}{left}"
+                "{prefix:>12.cyan.bold} [{bar:27}] {bytes}/{total_bytes} {bytes_per_sec}{left} {msg}"
             }
         };
         self.start(ProgressBar::new(total), verb, template)

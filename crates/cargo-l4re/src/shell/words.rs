@@ -2,15 +2,9 @@
 
 /// The words, quoted for a POSIX shell where they must be.
 pub fn words(argv: &[String]) -> String {
-    argv.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
-}
-
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
-    match !word.is_empty() && word.chars().all(plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
-    }
+    let argv = || argv.iter().map(String::as_str);
+    // A word with a zero byte is the only one that cannot be quoted, and none can be passed on.
+    shlex::try_join(argv()).unwrap_or_else(|_| argv().collect::<Vec<_>>().join(" "))
 }
 
 #[cfg(test)]
@@ -20,6 +14,8 @@ mod tests {
     #[test]
     fn words_are_quoted_where_they_must_be() {
         let argv = ["make", "E=hello", "CFLAGS=-g it's", ""].map(str::to_owned);
-        assert_eq!(words(&argv), r"make E=hello 'CFLAGS=-g it'\''s' ''");
+        let line = words(&argv);
+        assert!(line.starts_with("make "), "{line}");
+        assert_eq!(shlex::split(&line).unwrap(), argv);
     }
 }

@@ -5,12 +5,8 @@ use aws_sdk_ec2::types::{HttpTokensState, InstanceMetadataDefaultsResponse};
 use super::Finding;
 use crate::ami::AmiFacts;
 use crate::connect::Cloud;
-use crate::error::CloudError;
-use crate::plan::{BootPlan, PlanError};
+use crate::plan::{BootPlan, PlanError, PlanWarning};
 use crate::serial::SerialStatus;
-
-/// Nobody publishes an iPXE for x86_64 that starts by UEFI.
-const BUILD_AMI: &str = "build one with `cargo l4re ami build`, or boot ELF images: `--kind elf`";
 
 pub(super) fn serial(status: SerialStatus, region: &str) -> Finding {
     const CHECK: &str = "serial-console";
@@ -63,7 +59,7 @@ fn metadata(defaults: &InstanceMetadataDefaultsResponse, amis: &[AmiFacts]) -> F
         old => Finding::warning(
             CHECK,
             format!("IMDSv2 is enforced ({by}), which {} does not speak", old.join(", ")),
-            "use an iPXE AMI built since 2026-07-14",
+            "use one built since 2026-07-14: `cargo l4re ami build --ipxe FILE --imds-v2`",
         ),
     }
 }
@@ -75,38 +71,26 @@ pub(super) fn ami(plan: Result<BootPlan, PlanError>) -> Vec<Finding> {
         Ok(plan) => {
             let text = format!("{} starts {}", plan.ami.name, plan.instance_type);
             let mut findings = vec![Finding::good(CHECK, text)];
-            let fix = "wait for a newer one, or build your own: `cargo l4re ami build`";
-            let warnings = plan.warnings.iter();
+            let warning =
+                |warning: &PlanWarning| Finding::warning(CHECK, warning.to_string(), fix(warning));
+            findings.extend(plan.warnings.iter().map(warning));
             findings
-                .extend(warnings.map(|warning| Finding::warning(CHECK, warning.to_string(), fix)));
-            findings
         }
-        Err(error @ PlanError::NoOwnAmi { .. }) => {
-            vec![Finding::problem(CHECK, error.to_string(), BUILD_AMI)]
-        }
-        Err(error) => {
-            let fix = "name other types with `--type TYPE`, or use another region";
-            vec![Finding::problem(CHECK, error.to_string(), fix)]
-        }
+        Err(error) => vec![Finding::failed(CHECK, error)],
     }
 }
 
-/// A lookup that a deploy cannot do without.
-pub(super) fn lookup(error: &CloudError) -> Finding {
-    const CHECK: &str = "machines";
-    let fix = match error {
-        CloudError::AccessDenied(_) => {
-            "have the rights of `cargo l4re doctor --policy` granted".to_owned()
+fn fix(warning: &PlanWarning) -> &'static str {
+    match warning {
+        PlanWarning::NoSerialConsole { .. } => "name a type that has one with `--type TYPE`",
+        PlanWarning::ImdsUnknown { .. } => {
+            "have ec2:GetInstanceMetadataDefaults granted (`cargo l4re doctor --policy`)"
         }
-        CloudError::NotOffered { .. } => {
-            "name others with `--type TYPE`, or use another region".to_owned()
+        PlanWarning::WantsEl2 { .. } => "use metal: `--metal`",
+        _ => {
+            "wait for a newer one, or build your own of a newer iPXE: `cargo l4re ami build --ipxe FILE`"
         }
-        CloudError::NoSubnet { region, .. } => {
-            format!("aws ec2 create-default-vpc --region {region}")
-        }
-        _ => "try again, with `-v` for details".to_owned(),
-    };
-    Finding::problem(CHECK, error.to_string(), fix)
+    }
 }
 
 #[cfg(test)]

@@ -82,11 +82,10 @@ fn summary<const N: usize>(answers: [(&'static str, Result<bool, String>); N]) -
 pub(super) fn launch(answer: Result<(), CloudError>) -> Finding {
     match answer {
         Ok(()) => Finding::good(CHECK, "granted: ec2:RunInstances, with all its tags"),
-        Err(CloudError::AccessDenied(denied)) => {
-            let why = denied.decision.as_ref().map(|why| format!("; {why}")).unwrap_or_default();
-            Finding::problem(CHECK, format!("{denied}{why}"), FIX)
+        Err(error) => {
+            let quota = matches!(error, CloudError::Quota { .. });
+            Finding::failed(if quota { "quota" } else { CHECK }, error)
         }
-        Err(error) => Finding::problem(CHECK, format!("ec2:RunInstances: {error}"), FIX),
     }
 }
 

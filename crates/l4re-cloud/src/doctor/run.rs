@@ -4,11 +4,11 @@ use jiff::Timestamp;
 use l4re_image::{Arch, Kind};
 
 use super::clock::SeeDate;
-use super::{Examination, Finding, account, permission};
+use super::{Examination, Finding, Level, account, permission};
 use crate::attempt::{LaunchOptions, Market, attempts};
 use crate::connect::Cloud;
 use crate::error::CloudError;
-use crate::plan::ImageFacts;
+use crate::plan::{ImageFacts, PlanError};
 use crate::prepare::{PrepareOptions, Prepared};
 use crate::publish::Object;
 
@@ -23,6 +23,10 @@ pub struct DoctorOptions {
     pub types: Vec<String>,
     /// As spot capacity.
     pub spot: bool,
+    /// The subnet, instead of the default VPC's.
+    pub subnet: Option<String>,
+    /// Whether machines get a public address; `None` lets it follow from the subnet.
+    pub public_address: Option<bool>,
     /// The bucket; `l4re-<account>-<region>` if none.
     pub bucket: Option<String>,
     /// Whether guests fetch by https.
@@ -44,7 +48,7 @@ impl Cloud {
                 true
             }
             Err(error) => {
-                findings.push(no_credentials(&error));
+                findings.push(Finding::failed("credentials", error));
                 false
             }
         };
@@ -59,7 +63,9 @@ impl Cloud {
         let wanted = PrepareOptions {
             name: "doctor".to_owned(),
             types: options.types.clone(),
-            ..PrepareOptions::default()
+            zones: Vec::new(),
+            subnet: options.subnet.clone(),
+            public_address: options.public_address,
         };
         let (prepared, rights, bucket, schedules) = tokio::join!(
             Box::pin(self.prepare(&wanted)),
@@ -73,7 +79,7 @@ impl Cloud {
                 prepared.types
             }
             Err(error) => {
-                findings.push(account::lookup(&error));
+                findings.push(Finding::failed("machines", error));
                 Vec::new()
             }
         };
@@ -95,10 +101,18 @@ impl Cloud {
         let launch = LaunchOptions { market, ..LaunchOptions::default() };
         findings.extend(account::ami(prepared.plan(&image, &launch.plan)));
         let object = Object::at_url("http://localhost/none", None);
-        if let Ok(attempts) = attempts(prepared, &image, &object, &launch, Timestamp::now())
-            && let Some(first) = attempts.first()
-        {
-            findings.push(permission::launch(self.launch_permitted(first).await));
+        let mut launches = None;
+        match attempts(prepared, &image, &object, &launch, Timestamp::now()) {
+            Ok(attempts) => {
+                if let Some(first) = attempts.first() {
+                    launches = Some(permission::launch(self.launch_permitted(first).await));
+                }
+            }
+            Err(CloudError::Plan(refusal)) if matches!(*refusal, PlanError::NoSpot { .. }) => {
+                findings.push(Finding::failed("spot", *refusal));
+            }
+            // The plan's refusal is told above.
+            Err(_) => {}
         }
         let (metadata, quota) = tokio::join!(self.examine_metadata(&prepared.amis), async {
             match prepared.types.first() {
@@ -106,6 +120,9 @@ impl Cloud {
                 None => None,
             }
         });
+        // The quota's own finding has the numbers.
+        let known = quota.as_ref().is_some_and(|quota| quota.level == Level::Problem);
+        findings.extend(launches.filter(|launch| !(known && launch.check == "quota")));
         findings.extend(quota);
         findings.push(account::serial(prepared.serial, &prepared.region));
         findings.push(metadata);
@@ -122,24 +139,8 @@ impl Cloud {
         };
         match self.schedules().await {
             Ok(_) => Finding::good(CHECK, format!("AWS ends instances as {role}")),
-            Err(error @ CloudError::AccessDenied(_)) => {
-                let fix = "have the rights of `cargo l4re doctor --policy` granted";
-                Finding::problem(CHECK, error.to_string(), fix)
-            }
+            Err(error @ CloudError::AccessDenied(_)) => Finding::failed(CHECK, error),
             Err(error) => Finding::unknown(CHECK, &error),
         }
     }
-}
-
-fn no_credentials(error: &CloudError) -> Finding {
-    let fix = match error {
-        CloudError::NoCredentials => "`aws configure sso` or `aws configure` makes a profile",
-        CloudError::Expired { .. } => "`aws sso login` begins a new session",
-        CloudError::NetworkUnreachable { .. } | CloudError::TimedOut { .. } => {
-            "look at the network, a proxy, AWS_ENDPOINT_URL"
-        }
-        CloudError::BadCredentials { .. } => "look at the profile, its keys, and the clock",
-        _ => "`aws sts get-caller-identity` should say who you are",
-    };
-    Finding::problem("credentials", error.to_string(), fix)
 }

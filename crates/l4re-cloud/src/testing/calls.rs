@@ -3,8 +3,12 @@
 use std::time::{Duration, Instant};
 
 use super::server::{Reply, Server, connect, found, refuse};
+use crate::error::CloudError;
 use crate::event::Event;
 use crate::instance::{Instance, InstanceFilter, InstanceState};
+use crate::plan::ImageFacts;
+use crate::publish::Object;
+use crate::warm::{RedeployOptions, Warm};
 
 async fn instance(server: &Server) -> Instance {
     server.connect().await.list(&InstanceFilter::default()).await.unwrap().remove(0)
@@ -153,6 +157,65 @@ async fn finding_by_name_wants_one_live_instance() {
     assert_eq!(find(&[("i-1", "terminated")]).await, Err("no-such-instance"));
     assert_eq!(find(&[("i-1", "terminated"), ("i-2", "stopped")]).await, Ok("i-2".to_owned()));
     assert_eq!(find(&[("i-1", "running"), ("i-2", "stopped")]).await, Err("ambiguous-name"));
+}
+
+#[tokio::test]
+async fn a_name_that_nobody_has_tells_whom_it_is_most_like_or_who_had_it() {
+    let find = |instances: &'static [(&'static str, &'static str)], name: &'static str| async move {
+        let server = Server::start(move |asked, _| match asked.field("Filter.1.Value.1") {
+            "helo" => found(&[]),
+            _ => found(instances),
+        })
+        .await;
+        match server.connect().await.find(name).await.unwrap_err() {
+            CloudError::NotFound { gone, nearest, .. } => (gone, nearest),
+            error => panic!("{error}"),
+        }
+    };
+    let running = &[("i-1", "running")];
+    assert_eq!(find(running, "helo").await, (None, vec!["hello".to_owned()]));
+    let dead = &[("i-1", "terminated")];
+    assert_eq!(find(dead, "hello").await, (Some("i-1".to_owned()), Vec::new()));
+}
+
+#[tokio::test]
+async fn what_an_instance_is_given_is_noted_before_anything_changes() {
+    let server = Server::start(|asked, _| match asked.action() {
+        "DescribeInstances" => found(&[("i-00000001", "stopped")]),
+        action => Reply::Say(200, &[], format!("<{action}Response/>")),
+    })
+    .await;
+    let warm = Warm {
+        instance: instance(&server).await,
+        machine: super::machine("m7g.metal"),
+        firmware: crate::types::BootMode::Uefi,
+    };
+    let image = ImageFacts {
+        sha256: Some("cd".repeat(32)),
+        ..super::image(l4re_image::Arch::Arm64, l4re_image::Kind::Efi)
+    };
+    let object = Object::at_url("http://host/x", None);
+    let cloud = server.connect().await;
+    let options = RedeployOptions::default();
+    let redeployed = cloud.redeploy(&warm, &image, &object, &options).await.unwrap();
+    assert_eq!(redeployed.instance.image, image.sha256);
+    let calls: Vec<_> = server
+        .asked()
+        .into_iter()
+        .filter(|asked| !asked.action().starts_with("Describe"))
+        .collect();
+    let actions: Vec<_> = calls.iter().map(|call| call.action()).collect();
+    let wanted = ["CreateTags", "ModifyInstanceAttribute", "CreateTags", "StartInstances"];
+    assert_eq!(actions, wanted);
+    assert_eq!(calls[0].field("Tag.1.Key"), "l4re:next-image");
+    assert_eq!(calls[0].field("Tag.1.Value"), "cd".repeat(32));
+    assert_eq!(calls[2].field("Tag.1.Key"), "l4re:image");
+    // Cut off in between, it says so until somebody repeats it.
+    let mut cut_off = warm.instance.clone();
+    cut_off.tags.push(("l4re:next-image".to_owned(), "cd".repeat(32)));
+    assert_eq!(cut_off.next_image(), Some("cd".repeat(32).as_str()));
+    cut_off.image = Some("cd".repeat(32));
+    assert_eq!(cut_off.next_image(), None);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use l4re_image::{Arch, Kind};
 
 use crate::ami::{AmiFacts, AmiOwner};
+use crate::egress::Egress;
 use crate::identity::Identity;
 use crate::place::{Place, Subnet};
 use crate::plan::{AccountFacts, ImageFacts};
@@ -89,6 +90,9 @@ pub(crate) fn prepared(types: &[&str], amis: &[AmiFacts]) -> Prepared {
             zone: zone.to_owned(),
             public: true,
             default: true,
+            vpc: None,
+            table: None,
+            egress: Egress::Gateway,
         }),
     };
     Prepared {
@@ -105,5 +109,6 @@ pub(crate) fn prepared(types: &[&str], amis: &[AmiFacts]) -> Prepared {
         places: types.iter().flat_map(|name| zones.map(|zone| place(name, zone))).collect(),
         running: None,
         last_dead: None,
+        fetch_elsewhere: false,
     }
 }

@@ -4,9 +4,10 @@ use l4re_image::{Arch, Kind};
 
 use super::facts::{ami, image, prepared};
 use super::server::{Reply, Server, accept, found, refuse};
-use crate::attempt::LaunchOptions;
+use crate::attempt::{LaunchOptions, Market};
 use crate::connect::Cloud;
 use crate::error::CloudError;
+use crate::event::Event;
 use crate::launch::Launched;
 use crate::prepare::Prepared;
 use crate::publish::Object;
@@ -77,6 +78,55 @@ async fn no_room_anywhere_tells_all_that_was_tried() {
         "no capacity: m7g.metal in eu-central-1a: InsufficientInstanceCapacity; \
          m7g.metal in eu-central-1b: InsufficientInstanceCapacity"
     );
+}
+
+/// The places that were asked for, in order: zone's subnet, and whether as spot capacity.
+fn asked_for(server: &Server) -> Vec<(String, bool)> {
+    let runs = server.asked().into_iter().filter(|asked| asked.action() == "RunInstances");
+    let place = |run: super::server::Asked| {
+        let spot = run.field("InstanceMarketOptions.MarketType") == "spot";
+        (run.field("SubnetId").to_owned(), spot)
+    };
+    runs.map(place).collect()
+}
+
+#[tokio::test]
+async fn spot_in_each_zone_first_and_on_demand_after() {
+    for code in ["InsufficientInstanceCapacity", "SpotMaxPriceTooLow", "UnfulfillableCapacity"] {
+        let server = Server::start(move |asked, _| match asked.action() {
+            "RunInstances" if asked.field("InstanceMarketOptions.MarketType") == "spot" => {
+                refuse(400, code, "none")
+            }
+            "RunInstances" => accept("i-00000001"),
+            _ => found(&[]),
+        })
+        .await;
+        let options = LaunchOptions { market: Market::SpotThenOnDemand, ..plain() };
+        let launched = launch(&server.connect().await, &options).await.unwrap();
+        assert!(!launched.spot, "{code}");
+        let [a, b] = ["a", "b"].map(|zone| format!("subnet-eu-central-1{zone}"));
+        assert_eq!(asked_for(&server), [(a.clone(), true), (b, true), (a, false)], "{code}");
+    }
+}
+
+#[tokio::test]
+async fn a_spot_quota_that_is_used_up_is_asked_once() {
+    let server = Server::start(|asked, _| match asked.action() {
+        "RunInstances" if asked.field("InstanceMarketOptions.MarketType") == "spot" => {
+            refuse(400, "MaxSpotInstanceCountExceeded", "Max spot instance count exceeded")
+        }
+        "RunInstances" => accept("i-00000001"),
+        _ => found(&[]),
+    })
+    .await;
+    let options = LaunchOptions { market: Market::SpotThenOnDemand, ..plain() };
+    let (cloud, told) = server.connect_telling().await;
+    launch(&cloud, &options).await.unwrap();
+    let spots: Vec<bool> = asked_for(&server).into_iter().map(|(_, spot)| spot).collect();
+    assert_eq!(spots, [true, false]);
+    let told = told.lock().unwrap();
+    assert!(told.iter().any(|event| matches!(event, Event::NoCapacity { spot: true, .. })));
+    assert!(told.iter().any(|event| matches!(event, Event::Launched { spot: false, .. })));
 }
 
 #[tokio::test]

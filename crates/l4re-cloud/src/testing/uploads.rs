@@ -6,7 +6,7 @@ use camino_tempfile::NamedUtf8TempFile;
 use l4re_image::{Arch, Image, Kind};
 
 use super::facts::{ami, prepared};
-use super::server::{Asked, Reply, Server, accept, found, refuse_object};
+use super::server::{Asked, Reply, Server, accept, connect_with, found, refuse_object};
 use crate::attempt::LaunchOptions;
 use crate::error::CloudError;
 use crate::event::Event;
@@ -234,6 +234,53 @@ async fn a_large_image_goes_in_parts() {
     parts.sort_unstable();
     assert_eq!(parts, [(4 << 20) + 1, 8 << 20, 8 << 20]);
     assert!(!server.actions().contains(&"DELETE".to_owned()));
+}
+
+#[tokio::test]
+async fn a_part_that_stands_still_is_sent_once_more() {
+    // The third part hangs the first time.
+    let server = Server::start(|asked, before| match asked.method.as_str() {
+        "PUT" if asked.path.contains("partNumber=3") && before < 3 => Reply::Hang,
+        _ => multipart(asked),
+    })
+    .await;
+    let (_file, image) = image((20 << 20) + 1);
+    assert!(!server.connect().await.publish(&image, &options()).await.unwrap().reused);
+    let sent = |asked: &&Asked| asked.path.contains("partNumber=3");
+    assert_eq!(server.asked().iter().filter(sent).count(), 2);
+    assert!(!server.actions().contains(&"DELETE".to_owned()));
+}
+
+#[tokio::test]
+async fn a_part_that_stands_still_twice_ends_the_upload_and_leaves_nothing() {
+    let server = Server::start(|asked, _| match asked.method.as_str() {
+        "PUT" if asked.path.contains("partNumber=2") => Reply::Hang,
+        _ => multipart(asked),
+    })
+    .await;
+    let (_file, image) = image((20 << 20) + 1);
+    let error = server.connect().await.publish(&image, &options()).await.unwrap_err();
+    assert_eq!(error.code(), "stalled");
+    assert!(error.to_string().contains("part 2 of l4re/"), "{error}");
+    assert_eq!(server.actions().last().map(String::as_str), Some("DELETE"));
+}
+
+#[tokio::test]
+async fn an_upload_that_is_dropped_is_aborted_all_the_same() {
+    let server = Server::start(|asked, _| match asked.method.as_str() {
+        "PUT" => Reply::Hang,
+        _ => multipart(asked),
+    })
+    .await;
+    let (_file, image) = image(17 << 20);
+    let options = server.options();
+    let unfinished = options.unfinished.clone();
+    let (cloud, _) = connect_with(options).await;
+    let publishing = PublishOptions { bucket: Some("pics".into()), ..PublishOptions::default() };
+    let publish = cloud.publish(&image, &publishing);
+    tokio::time::timeout(Duration::from_millis(700), publish).await.unwrap_err();
+    unfinished.finish().await;
+    assert_eq!(server.actions().last().map(String::as_str), Some("DELETE"));
 }
 
 #[tokio::test]

@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use super::{
     attributes, console, images, instance_types, instances, launch, lifecycle, metadata_defaults,
-    network, registration, screenshot, snapshots, spot_prices, spot_requests, tags, volumes,
+    network, registration, routes, screenshot, snapshots, spot_prices, spot_requests, tags,
+    volumes,
 };
 use crate::fault::Fault;
 use crate::query::{Params, Scope};
@@ -42,7 +43,9 @@ enum DryRun {
 const ACTIONS: &[(&str, DryRun, Action)] = &[
     ("CancelSpotInstanceRequests", DryRun::Before, spot_requests::cancel),
     ("CopyImage", DryRun::Before, registration::copy),
+    ("CreateRoute", DryRun::Before, routes::create),
     ("CreateTags", DryRun::Before, tags::create),
+    ("DeleteRoute", DryRun::Before, routes::delete),
     ("DeleteSnapshot", DryRun::Before, snapshots::delete),
     ("DeleteTags", DryRun::Before, tags::delete),
     ("DeleteVolume", DryRun::Before, volumes::delete),
@@ -55,7 +58,9 @@ const ACTIONS: &[(&str, DryRun, Action)] = &[
     ("DescribeInstanceTypeOfferings", DryRun::Before, instance_types::offerings),
     ("DescribeInstanceTypes", DryRun::Before, instance_types::describe),
     ("DescribeInstances", DryRun::Before, instances::describe),
+    ("DescribePrefixLists", DryRun::Before, routes::prefix_lists),
     ("DescribeRegions", DryRun::Before, network::regions),
+    ("DescribeRouteTables", DryRun::Before, routes::describe),
     ("DescribeSecurityGroups", DryRun::Before, network::security_groups),
     ("DescribeSnapshots", DryRun::Before, snapshots::describe),
     ("DescribeSpotInstanceRequests", DryRun::Before, spot_requests::describe),
@@ -73,6 +78,7 @@ const ACTIONS: &[(&str, DryRun, Action)] = &[
     ("ModifyInstanceAttribute", DryRun::Before, attributes::modify),
     ("ModifyInstanceMetadataDefaults", DryRun::Before, metadata_defaults::modify),
     ("ModifyInstanceMetadataOptions", DryRun::Before, attributes::modify_metadata_options),
+    ("ModifySubnetAttribute", DryRun::Before, network::modify_subnet),
     ("RebootInstances", DryRun::Before, lifecycle::reboot),
     ("RegisterImage", DryRun::Before, registration::register),
     ("RunInstances", DryRun::Within, launch::run),

@@ -90,7 +90,8 @@ fn refuse_missing_files(call: &Call<'_>, request: &LaunchRequest) -> Result<(), 
 /// all of them.
 fn with_capacity<'a>(faults: &Faults, request: &'a LaunchRequest) -> Result<&'a Zone, Fault> {
     let refusal = |zone| {
-        let launching = Launching { zone, instance_type: &request.type_name };
+        let spot = request.spot.is_some();
+        let launching = Launching { zone, instance_type: &request.type_name, spot };
         match faults.decide_launch(launching).effect {
             Some(Effect::Error { code, status }) => Some((code, status)),
             _ => None,
@@ -148,6 +149,8 @@ fn record(
     let eni_id = format!("eni-0{}", random_hex(16));
     let (root, data) = request.root_and_data();
     let network = zone.network();
+    let subnet_id = zone.subnet_id(&state.account.id);
+    let public = !state.account.private_subnets.contains(&subnet_id);
     // The first addresses of a subnet are EC2's own.
     let host = 4 + (state.instances.len() % 240) as u32;
     Instance {
@@ -167,9 +170,9 @@ fn record(
         data: data.iter().map(|device| volume(call, request, zone, device)).collect(),
         bare_metal: request.instance_type.is_bare_metal(),
         zone: zone.name.clone(),
-        subnet_id: zone.subnet_id(&state.account.id),
+        subnet_id,
         private_ip: format!("172.31.{network}.{host}"),
-        public_ip: request.public_address.then(|| format!("203.0.113.{host}")),
+        public_ip: request.public_address.unwrap_or(public).then(|| format!("203.0.113.{host}")),
         mac: mac_of(&eni_id),
         eni_id,
         volume_id: format!("vol-0{}", random_hex(16)),

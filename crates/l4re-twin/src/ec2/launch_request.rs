@@ -44,7 +44,8 @@ pub(super) struct LaunchRequest {
     pub(super) nested_virtualization: bool,
     pub(super) monitoring: bool,
     pub(super) ebs_optimized: bool,
-    pub(super) public_address: bool,
+    /// Whether it gets one, if it says so; else it is the subnet's affair.
+    pub(super) public_address: Option<bool>,
 }
 
 impl LaunchRequest {
@@ -425,10 +426,10 @@ fn nested_virtualization(cpu: &Scope<'_>, name: &str, kind: InstanceType) -> Res
     Ok(true)
 }
 
-fn public_address(root: &Scope<'_>) -> Result<bool, Fault> {
+fn public_address(root: &Scope<'_>) -> Result<Option<bool>, Fault> {
     match root.items("NetworkInterface").first() {
-        Some(interface) => Ok(interface.maybe_flag("AssociatePublicIpAddress")?.unwrap_or(true)),
-        None => Ok(true),
+        Some(interface) => interface.maybe_flag("AssociatePublicIpAddress"),
+        None => Ok(None),
     }
 }
 

@@ -16,6 +16,7 @@ mod metadata_defaults;
 mod network;
 mod pages;
 mod registration;
+mod routes;
 mod screenshot;
 mod snapshots;
 mod spot_prices;

@@ -9,6 +9,7 @@ use super::filters::{self, Paths};
 use super::ids;
 use super::pages::page;
 use crate::fault::Fault;
+use crate::state::Account;
 
 const REGIONS: &[&str] = &[
     "ap-northeast-1",
@@ -79,6 +80,11 @@ pub(crate) fn zone_id(zone: &str) -> String {
 /// The addresses of a zone's subnet; none for a zone that is none.
 pub(crate) fn subnet_network(zone: &str, region: &str) -> String {
     zones(region).find(|one| one.name == zone).map(|zone| zone.cidr()).unwrap_or_default()
+}
+
+/// The id of the account's one resource of a kind.
+pub(super) fn id_of(kind: &str, account: &str) -> String {
+    format!("{kind}-0{}", digest(account, kind))
 }
 
 pub(crate) fn vpc_id(account: &str) -> String {
@@ -209,7 +215,7 @@ pub(super) fn vpcs(call: &Call<'_>) -> Result<Value, Fault> {
 
 /// `DescribeSubnets`.
 pub(super) fn subnets(call: &Call<'_>) -> Result<Value, Fault> {
-    let account = call.twin.store.lock().account.id.clone();
+    let account = call.twin.store.lock().account.clone();
     let region = &call.twin.config.region;
     let mut subnets: Vec<Value> =
         zones(region).map(|zone| subnet(&zone, region, &account)).collect();
@@ -234,8 +240,30 @@ pub(super) fn subnets(call: &Call<'_>) -> Result<Value, Fault> {
     Ok(json!({ "subnetSet": subnets, "nextToken": next }))
 }
 
-fn subnet(zone: &Zone, region: &str, account: &str) -> Value {
-    let id = zone.subnet_id(account);
+/// `ModifySubnetAttribute`: whether it gives public addresses.
+pub(super) fn modify_subnet(call: &Call<'_>) -> Result<Value, Fault> {
+    let root = call.root();
+    let id = root.require("SubnetId")?;
+    let wish = root.below("MapPublicIpOnLaunch");
+    wish.require("Value")?;
+    let mut state = call.twin.store.lock();
+    let account = &mut state.account;
+    if zones(&call.twin.config.region).all(|zone| zone.subnet_id(&account.id) != id) {
+        let message = format!("The subnet ID '{id}' does not exist");
+        return Err(Fault::client("InvalidSubnetID.NotFound", message));
+    }
+    match wish.flag("Value")? {
+        true => account.private_subnets.remove(id),
+        false => account.private_subnets.insert(id.to_owned()),
+    };
+    call.twin.store.save_account(&state)?;
+    Ok(json!({ "return": true }))
+}
+
+fn subnet(zone: &Zone, region: &str, account: &Account) -> Value {
+    let id = zone.subnet_id(&account.id);
+    let public = !account.private_subnets.contains(&id);
+    let account = &account.id;
     json!({
         "subnetArn": format!("arn:aws:ec2:{region}:{account}:subnet/{id}"),
         "subnetId": id,
@@ -247,7 +275,7 @@ fn subnet(zone: &Zone, region: &str, account: &str) -> Value {
         "availabilityZone": zone.name,
         "availabilityZoneId": zone.id,
         "defaultForAz": true,
-        "mapPublicIpOnLaunch": true,
+        "mapPublicIpOnLaunch": public,
         "assignIpv6AddressOnCreation": false,
         "ipv6CidrBlockAssociationSet": [],
         "ipv6Native": false,

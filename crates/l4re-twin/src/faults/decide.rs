@@ -29,6 +29,8 @@ pub(crate) struct Launching<'a> {
     /// None: wherever that will be.
     pub(crate) zone: Option<&'a str>,
     pub(crate) instance_type: &'a str,
+    /// Whether it asks for spot capacity.
+    pub(crate) spot: bool,
 }
 
 /// The plan in force, with its counts.
@@ -59,18 +61,17 @@ impl Faults {
 
     /// What a call of this name meets.
     pub(crate) fn decide(&self, name: &str) -> Decision {
-        self.meet(|rule| {
-            rule.zone.is_none() && rule.instance_type.is_none() && fits(&rule.on, name)
-        })
+        self.meet(|rule| !rule.is_about_launches() && fits(&rule.on, name))
     }
 
     /// What a launch meets by what it launches, or in a zone: each rule counts the launch once.
     pub(crate) fn decide_launch(&self, launch: Launching<'_>) -> Decision {
         self.meet(|rule| {
             let kind = rule.instance_type.as_deref();
-            (rule.zone.is_some() || kind.is_some())
+            rule.is_about_launches()
                 && fits(&rule.on, "ec2:RunInstances")
                 && rule.zone.as_deref() == launch.zone
+                && (launch.spot || !rule.spot)
                 && kind.is_none_or(|kind| glob(kind.as_bytes(), launch.instance_type.as_bytes()))
         })
     }
@@ -214,9 +215,12 @@ mod tests {
                 "effect": {"error": {"code": "InsufficientInstanceCapacity"}}}]}"#,
         );
         let hit = |zone, instance_type| {
-            faults.decide_launch(Launching { zone: Some(zone), instance_type }).effect.is_some()
+            faults
+                .decide_launch(Launching { zone: Some(zone), instance_type, spot: false })
+                .effect
+                .is_some()
         };
-        let anywhere = Launching { zone: None, instance_type: "m7g.metal" };
+        let anywhere = Launching { zone: None, instance_type: "m7g.metal", spot: false };
         assert_eq!(faults.decide_launch(anywhere).effect, None);
         assert!(hit("eu-central-1a", "m7g.metal"));
         assert!(!hit("eu-central-1b", "m7g.metal") && !hit("eu-central-1a", "t3.nano"));
@@ -225,6 +229,20 @@ mod tests {
         set_faults(dir.path(), &FaultPlan::default()).unwrap();
         assert!(!hit("eu-central-1a", "m7g.metal"));
         assert_eq!(crate::faults::faults(dir.path()).unwrap(), FaultPlan::default());
+    }
+
+    #[test]
+    fn spot_capacity_can_be_gone_alone() {
+        let (_dir, faults) = plan(
+            r#"{"rules": [{"on": "RunInstances", "spot": true,
+                "effect": {"error": {"code": "MaxSpotInstanceCountExceeded"}}}]}"#,
+        );
+        assert_eq!(faults.decide("ec2:RunInstances"), Decision::default());
+        let hit = |spot| {
+            let launching = Launching { zone: None, instance_type: "c7g.medium", spot };
+            faults.decide_launch(launching).effect.is_some()
+        };
+        assert_eq!((hit(true), hit(false)), (true, false));
     }
 
     #[test]

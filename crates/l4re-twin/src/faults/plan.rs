@@ -45,6 +45,9 @@ pub struct FaultRule {
     /// Launches of types that fit this only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance_type: Option<String>,
+    /// Launches of spot capacity only.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub spot: bool,
     /// What happens.
     pub effect: Effect,
 }
@@ -87,6 +90,13 @@ pub enum Effect {
     Kill,
 }
 
+impl FaultRule {
+    /// Whether it is about some launches, which are known only when the call has been read.
+    pub(super) fn is_about_launches(&self) -> bool {
+        self.zone.is_some() || self.instance_type.is_some() || self.spot
+    }
+}
+
 impl FaultPlan {
     /// Whether the plan can be meant so.
     pub fn check(&self) -> Result<(), TwinError> {
@@ -123,6 +133,9 @@ impl fmt::Display for FaultRule {
         }
         if let Some(kind) = &self.instance_type {
             write!(f, ", for {kind}")?;
+        }
+        if self.spot {
+            f.write_str(", as spot capacity")?;
         }
         if self.probability < 1.0 {
             write!(f, ", with probability {}", self.probability)?;

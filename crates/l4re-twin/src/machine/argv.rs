@@ -190,7 +190,9 @@ fn netdev(machine: &Machine) -> String {
     }
     for (address, argv) in &machine.forwards {
         // QEMU splits the command as a shell would, after it has undone doubled commas.
-        let command = argv.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
+        let words = || argv.iter().map(String::as_str);
+        let command =
+            shlex::try_join(words()).unwrap_or_else(|_| words().collect::<Vec<_>>().join(" "));
         value.push_str(&format!(",guestfwd=tcp:{address}-cmd:{}", escaped(&command)));
     }
     value
@@ -211,15 +213,6 @@ fn network_card(machine: &Machine) -> String {
 /// QEMU's options are lists with commas; a comma in a value is written twice.
 pub(super) fn escaped(value: impl AsRef<str>) -> String {
     value.as_ref().replace(',', ",,")
-}
-
-/// A word for GLib's shell-like parser.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-=:+@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 #[cfg(test)]
@@ -300,7 +293,7 @@ mod tests {
         assert!(value_of(&argv, "if=pflash,unit=1").ends_with("file=/state/a,,b c/vars.fd"));
         let netdev = value_of(&argv, "user,");
         assert!(
-            netdev.ends_with("guestfwd=tcp:169.254.169.254:80-cmd:/bin/pipe 'it'\\''s,, a path'")
+            netdev.ends_with("guestfwd=tcp:169.254.169.254:80-cmd:/bin/pipe \"it's,, a path\"")
         );
         assert!(netdev.contains("restrict=on"));
     }

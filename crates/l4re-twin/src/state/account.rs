@@ -23,6 +23,12 @@ pub(crate) struct Account {
     /// vCPU quotas that were set, by their codes.
     #[serde(default)]
     pub(crate) quotas: BTreeMap<String, f64>,
+    /// Routes of the VPC beside the local one, destination and target; None: a new account's.
+    #[serde(default)]
+    pub(crate) routes: Option<BTreeMap<String, String>>,
+    /// Subnets that give no public addresses.
+    #[serde(default)]
+    pub(crate) private_subnets: BTreeSet<String>,
     /// AMIs of a new twin that this one no longer has.
     #[serde(default)]
     pub(crate) deregistered: BTreeSet<String>,
@@ -50,6 +56,8 @@ impl Account {
             serial_console_access: config.serial_console_access,
             metadata_defaults: BTreeMap::new(),
             quotas: BTreeMap::new(),
+            routes: None,
+            private_subnets: BTreeSet::new(),
             deregistered: BTreeSet::new(),
             endpoint_port: 0,
             console_port: 0,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use clap::Subcommand;
+use l4re_cloud::Power;
 
 use super::{
     ami, console, deploy, doctor, gc, keeper, park, power, ps, run, runner, script, test,
@@ -91,10 +92,10 @@ impl Command {
             Self::Park(arguments) => park::park(context, arguments),
             Self::Console(arguments) => console::console(context, arguments),
             Self::Ps(arguments) => ps::ps(context, arguments),
-            Self::Stop(arguments) => power::power(context, arguments, power::Action::Stop),
-            Self::Start(arguments) => power::power(context, arguments, power::Action::Start),
-            Self::Reboot(arguments) => power::power(context, arguments, power::Action::Reboot),
-            Self::Rm(arguments) => power::power(context, arguments, power::Action::Remove),
+            Self::Stop(arguments) => power::power(context, arguments, Power::Stop),
+            Self::Start(arguments) => power::power(context, arguments, Power::Start),
+            Self::Reboot(arguments) => power::power(context, arguments, Power::Reboot),
+            Self::Rm(arguments) => power::power(context, arguments, Power::Terminate),
             Self::Ami(arguments) => ami::ami(context, arguments),
             Self::Gc(arguments) => gc::gc(context, arguments),
             Self::Doctor(arguments) => doctor::doctor(context, arguments),

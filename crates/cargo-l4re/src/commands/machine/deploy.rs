@@ -5,22 +5,22 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
-use l4re_cloud::{Attempt, Instance, PlannedCall};
+use l4re_cloud::{Attempt, Instance};
 use l4re_console::escape::Leaving;
 use l4re_image::Image;
 use serde_json::json;
 
 use super::flags::{JudgeFlags, MachineFlags};
-use super::run;
+use super::{planned, run};
 use crate::commands::Context;
 use crate::commands::flags::ImageFlags;
 use crate::complete;
 use crate::failure::Failure;
-use crate::instance::{self, Connection, Ending, Placed, Recipe, Show, Where};
+use crate::instance::{self, Connection, Ending, Launches, Recipe, Show, Where};
 use crate::interrupt::Interrupt;
 use crate::source::Source;
 
@@ -42,7 +42,7 @@ pub struct Arguments {
     what: Planned,
     /// Boot it on an instance that exists instead of launching one
     #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::instances),
-        conflicts_with_all = ["metal", "types", "name", "ttl", "spot", "yes", "dry_run"])]
+        conflicts_with_all = ["metal", "types", "name", "ttl", "spot", "yes"])]
     on: Option<String>,
     /// Spot capacity first, on demand after
     #[arg(long)]
@@ -50,7 +50,7 @@ pub struct Arguments {
     /// Zone to stay within, instead of trying all (may be given several times)
     #[arg(long = "zone", value_name = "ZONE")]
     zones: Vec<String>,
-    /// Subnet, instead of the default VPC's
+    /// Subnet, instead of that of the settings or the default VPC's
     #[arg(long, value_name = "ID")]
     subnet: Option<String>,
     /// Bucket for the image
@@ -86,9 +86,21 @@ pub fn deploy(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failu
         ready.check_desk(context, source.arch())?;
         runtime.block_on(async {
             let connection = ready.connect().await?;
-            match arguments.dry_run {
-                true => rehearse(context, &connection, &source, &recipe, interrupt).await,
-                false => {
+            match (arguments.dry_run, &arguments.on) {
+                (true, Some(name)) => {
+                    let source = &source;
+                    let calls = instance::planned_on(
+                        context,
+                        &connection,
+                        source,
+                        &recipe,
+                        name,
+                        interrupt,
+                    );
+                    planned::show(context, &calls.await?)
+                }
+                (true, None) => rehearse(context, &connection, &source, &recipe, interrupt).await,
+                (false, _) => {
                     to_console(context, arguments, &connection, &source, &recipe, interrupt).await
                 }
             }
@@ -178,6 +190,7 @@ fn report(
         "name": machine.name,
         "type": machine.instance_type,
         "zone": machine.zone,
+        "spot": machine.spot_request.is_some(),
         "expires": machine.expires,
         "image": image.sha256,
         "dollars_per_hour": money.map(|money| money.per_hour()),
@@ -195,22 +208,28 @@ async fn rehearse(
     interrupt: &Interrupt,
 ) -> Result<(), Failure> {
     let placed = instance::dry_run(context, connection, source, recipe, interrupt).await?;
+    context.shell.status("Image", crate::build::describe(&placed.image));
+    show(context, connection, recipe.ttl, &placed.launches)
+}
+
+/// Shows launches as they would be made.
+pub fn show(
+    context: &Context,
+    connection: &Connection,
+    ttl: Duration,
+    placed: &Launches,
+) -> Result<(), Failure> {
     let shell = &context.shell;
-    shell.status("Image", crate::build::describe(&placed.image));
-    for line in plan_lines(connection, recipe, &placed) {
+    for line in plan_lines(connection, ttl, placed) {
         shell.result(line)?;
     }
     let Some(first) = placed.attempts.first() else { return Ok(()) };
     let script = instance::masked_script(&first.user_data);
     let money = connection.prices.of(&first.plan.instance_type);
-    let call = |call: &PlannedCall| {
-        let parameters = call.parameters.iter().map(|(key, value)| (key.clone(), value.clone()));
-        json!({ "name": call.name, "parameters": parameters.collect::<BTreeMap<_, _>>() })
-    };
     let message = json!({
         "types": placed.attempts.iter().map(|a| &a.plan.instance_type).collect::<Vec<_>>(),
         "ami": first.plan.ami.id,
-        "calls": placed.calls.iter().map(call).collect::<Vec<_>>(),
+        "calls": planned::message(&placed.calls),
         "tags": first.tags.iter().cloned().collect::<BTreeMap<_, _>>(),
         "user_data": script,
         "dollars_per_hour": money.map(|money| money.per_hour()),
@@ -220,7 +239,7 @@ async fn rehearse(
 }
 
 /// The plan for people: machines, calls, tags, user data, cost.
-fn plan_lines(connection: &Connection, recipe: &Recipe, placed: &Placed) -> Vec<String> {
+fn plan_lines(connection: &Connection, ttl: Duration, placed: &Launches) -> Vec<String> {
     let Some(first) = placed.attempts.first() else { return Vec::new() };
     let mut lines = vec!["Machines, tried in turn:".to_owned()];
     for (at, attempt) in placed.attempts.iter().enumerate() {
@@ -231,17 +250,13 @@ fn plan_lines(connection: &Connection, recipe: &Recipe, placed: &Placed) -> Vec<
     amis.sort_by(|a, b| a.id.cmp(&b.id));
     amis.dedup_by(|a, b| a.id == b.id);
     lines.extend(amis.iter().map(|ami| format!("   {} ({})", ami.id, ami.name)));
-    lines.push("\nCalls, in order:".to_owned());
-    for call in &placed.calls {
-        lines.push(format!("   {}", call.name));
-        let parameters = call.parameters.iter();
-        lines.extend(parameters.map(|(key, value)| format!("      {key} = {value}")));
-    }
+    lines.push(String::new());
+    lines.extend(planned::lines(&placed.calls));
     lines.push("\nTags:".to_owned());
     lines.extend(first.tags.iter().map(|(key, value)| format!("   {key} = {value}")));
     lines.push(format!("\nUser data:\n{}", instance::masked_script(&first.user_data)));
     if let Some(money) = connection.prices.of(&first.plan.instance_type) {
-        let most = money.per_hour() * recipe.ttl.as_secs_f64() / 3600.0;
+        let most = money.per_hour() * ttl.as_secs_f64() / 3600.0;
         lines.push(format!("\nCost: {money}; {most:.2} $ until its expiry"));
     }
     lines
@@ -251,8 +266,8 @@ fn machine_line(connection: &Connection, attempt: &Attempt) -> String {
     let Attempt { plan, place, spot, .. } = attempt;
     let zone = place.zone.as_deref().unwrap_or("any zone");
     let market = if *spot { ", spot" } else { "" };
-    let cost = connection.prices.of(&plan.instance_type);
-    let cost = cost.map(|money| format!(", {money}")).unwrap_or_default();
+    let cost = connection.prices.of(&plan.instance_type).map(|money| money.for_market(*spot));
+    let cost = cost.map(|cost| format!(", {cost}")).unwrap_or_default();
     format!("{} in {zone}{market}{cost}", plan.instance_type)
 }
 
@@ -269,7 +284,7 @@ pub fn planned(context: &Arc<Context>, words: &Planned) -> Result<Option<Vec<Str
             let connection = ready.connect().await?;
             let placed =
                 instance::dry_run(context, &connection, &source, &recipe, interrupt).await?;
-            Ok(Some(plan_lines(&connection, &recipe, &placed)))
+            Ok(Some(plan_lines(&connection, recipe.ttl, &placed.launches)))
         })
     })
 }

@@ -61,6 +61,9 @@ struct Add {
     /// Only launches of types that fit this, with `*` and `?`
     #[arg(long = "type", value_name = "TYPE")]
     instance_type: Option<String>,
+    /// Only launches of spot capacity
+    #[arg(long)]
+    spot: bool,
     /// Where chance begins, for all faults: the same seed and calls give the same faults
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
@@ -174,6 +177,7 @@ impl Add {
             times: self.times,
             zone: self.zone.clone(),
             instance_type: self.instance_type.clone(),
+            spot: self.spot,
             effect: self.effect.effect(),
         }
     }

@@ -12,6 +12,7 @@ mod gc;
 mod keeper;
 mod own_images;
 mod park;
+mod planned;
 mod power;
 mod ps;
 mod run;

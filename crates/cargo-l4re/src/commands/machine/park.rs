@@ -12,7 +12,7 @@ use l4re_cloud::PlanOptions;
 use l4re_image::{Arch, Kind};
 use serde_json::json;
 
-use super::flags;
+use super::{deploy, flags};
 use crate::commands::Context;
 use crate::failure::Failure;
 use crate::instance::{self, Attachment, Connection, Parking, Recipe, Where};
@@ -57,6 +57,9 @@ pub struct Arguments {
     /// Leave at once when the launch is accepted
     #[arg(long)]
     detach: bool,
+    /// Say what would be done, and do nothing that changes anything
+    #[arg(long)]
+    dry_run: bool,
     /// Time within which it must wait
     #[arg(long, value_name = "TIME")]
     timeout: Option<Span>,
@@ -72,6 +75,12 @@ pub fn park(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failure
         }
         runtime.block_on(async {
             let connection = ready.connect().await?;
+            if arguments.dry_run {
+                let parking = &parking;
+                let placed =
+                    instance::planned_park(context, &connection, parking, interrupt).await?;
+                return deploy::show(context, &connection, parking.recipe.ttl, &placed);
+            }
             until_parked(context, arguments, &connection, &parking, interrupt).await
         })
     })

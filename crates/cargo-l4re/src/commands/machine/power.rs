@@ -11,9 +11,10 @@ use std::time::Duration;
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use futures::future::join_all;
-use l4re_cloud::{Instance, InstanceState};
+use l4re_cloud::{Instance, InstanceState, PlannedCall, Power};
 use serde_json::json;
 
+use super::planned;
 use crate::commands::Context;
 use crate::complete;
 use crate::failure::Failure;
@@ -33,27 +34,22 @@ pub struct Arguments {
     /// Leave as soon as it is asked for
     #[arg(long)]
     no_wait: bool,
-}
-
-/// What to do to them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
-    /// Stop at once.
-    Stop,
-    /// Start again.
-    Start,
-    /// Reset.
-    Reboot,
-    /// Terminate.
-    Remove,
+    /// Say what would be called, and call nothing that changes anything
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// Runs one of them. All instances are asked, also when one fails; the first failure counts.
-pub fn power(context: &Arc<Context>, arguments: &Arguments, action: Action) -> Result<(), Failure> {
+pub fn power(context: &Arc<Context>, arguments: &Arguments, action: Power) -> Result<(), Failure> {
     let ready = instance::connect(context, arguments.end)?;
     let results = context.with_runtime(|runtime, interrupt| {
         runtime.block_on(async {
             let connection = ready.connect().await?;
+            if arguments.dry_run {
+                let calls = calls_of(&connection, &arguments.names, action).await?;
+                planned::show(context, &calls)?;
+                return Ok(Vec::new());
+            }
             let wait = !arguments.no_wait;
             let names = arguments.names.iter().collect::<BTreeSet<_>>().into_iter();
             let each = names.map(|name| one(context, &connection, name, action, wait));
@@ -74,29 +70,43 @@ pub fn power(context: &Arc<Context>, arguments: &Arguments, action: Action) -> R
     first
 }
 
+/// The calls that would be made.
+async fn calls_of(
+    connection: &Connection,
+    names: &[String],
+    action: Power,
+) -> Result<Vec<PlannedCall>, Failure> {
+    let mut calls = Vec::new();
+    for name in names {
+        let machine = connection.cloud.find(name).await?;
+        calls.extend(connection.cloud.planned_power(action, &machine));
+    }
+    Ok(calls)
+}
+
 async fn one(
     context: &Context,
     connection: &Connection,
     name: &str,
-    action: Action,
+    action: Power,
     wait: bool,
 ) -> Result<(), Failure> {
     let cloud = &connection.cloud;
     let machine = cloud.find(name).await?;
     let (verb, wanted) = match action {
-        Action::Stop => {
+        Power::Stop => {
             cloud.stop(&machine).await?;
             ("Stopped", Some(InstanceState::Stopped))
         }
-        Action::Start => {
+        Power::Start => {
             cloud.start(&machine).await?;
             ("Started", Some(InstanceState::Running))
         }
-        Action::Reboot => {
+        Power::Reboot => {
             cloud.reboot(&machine).await?;
             ("Rebooted", None)
         }
-        Action::Remove => {
+        Power::Terminate => {
             cloud.terminate(&machine).await?;
             ("Removed", Some(InstanceState::Terminated))
         }

@@ -66,8 +66,15 @@ pub fn ps(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failure> 
         false => context.shell.table(table, &LEAST)?,
     }
     for source in sources {
-        let of = "on demand; SPENT counts from the last start";
+        let of = "on demand; SPENT counts this run and those that `cargo l4re stop` ended";
         context.shell.status("Prices", format_args!("{source}, {of}"));
+    }
+    for machine in machines.iter().filter(|machine| machine.next_image().is_some()) {
+        let name = machine.name.as_deref().unwrap_or(&machine.id);
+        context.shell.warn(format_args!(
+            "{name} is being given another image, or that was cut off: which one it boots is \
+             certain again after `deploy --on {name}`"
+        ));
     }
     Ok(())
 }
@@ -127,6 +134,7 @@ fn message(machine: &Instance, money: Option<Money>, now: Timestamp) -> serde_js
         "expires": machine.expires,
         "owner": machine.owner,
         "image": machine.image,
+        "next_image": machine.next_image(),
         "public_ip": machine.public_ip,
         "private_ip": machine.private_ip,
         "spot": machine.spot_request.is_some(),

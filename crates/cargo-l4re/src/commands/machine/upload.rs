@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::flags::MachineFlags;
+use super::planned;
 use crate::commands::Context;
 use crate::commands::flags::ImageFlags;
 use crate::failure::Failure;
@@ -25,6 +26,9 @@ pub struct Arguments {
     /// Make the bucket if it does not exist
     #[arg(long)]
     make_bucket: bool,
+    /// Say what would be sent, and send nothing
+    #[arg(long)]
+    dry_run: bool,
     /// How long the URL is valid (at most 7 days)
     #[arg(long, value_name = "TIME")]
     ttl: Option<Span>,
@@ -41,9 +45,17 @@ pub fn upload(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failu
         let ready = instance::connect(context, arguments.end)?;
         runtime.block_on(async {
             let connection = ready.connect().await?;
-            instance::upload(context, &connection, &source, &recipe, interrupt).await
+            let (connection, source, recipe) = (&connection, &source, &recipe);
+            if arguments.dry_run {
+                let calls =
+                    instance::planned_upload(context, connection, source, recipe, interrupt);
+                planned::show(context, &calls.await?)?;
+                return Ok(None);
+            }
+            instance::upload(context, connection, source, recipe, interrupt).await.map(Some)
         })
     })?;
+    let Some(uploaded) = uploaded else { return Ok(()) };
     let object = &uploaded.object;
     context.shell.result(&object.url)?;
     let message = json!({

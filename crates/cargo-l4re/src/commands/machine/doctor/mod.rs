@@ -64,6 +64,8 @@ pub fn doctor(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failu
         kind: arguments.kind,
         types,
         spot: arguments.spot,
+        subnet: context.settings.find(|layer| layer.subnet.clone()),
+        public_address: context.settings.find(|layer| layer.public_address),
         bucket,
         https: context.settings.find(|layer| layer.https).unwrap_or(false),
         scheduler_role,
@@ -116,10 +118,20 @@ fn policy(context: &Context, options: PolicyOptions) -> Result<(), Failure> {
     Ok(context.shell.result(text)?)
 }
 
+/// What to do about a finding: where an error is behind it, the same as about the error.
+fn fix(finding: &Finding) -> Option<String> {
+    let of_cause = || {
+        let hints = crate::failure::cloud_hints(finding.cause.as_ref()?);
+        (!hints.is_empty()).then(|| hints.join("; "))
+    };
+    finding.fix.clone().or_else(of_cause)
+}
+
 fn report(context: &Context, findings: &[Finding]) -> Result<(), Failure> {
     let shell = &context.shell;
     for finding in findings {
-        let Finding { check, level, text, fix } = finding;
+        let Finding { check, level, text, .. } = finding;
+        let fix = fix(finding);
         shell.json(
             "finding",
             &json!({ "check": check, "level": level.word(), "text": text, "fix": fix }),
