@@ -138,7 +138,7 @@ fn report(context: &Context, findings: &[Finding]) -> Result<(), Failure> {
         )?;
         shell.paragraph(&format!("{:>8}  ", level.word()), &format!("{check}: {text}"))?;
         if let Some(fix) = fix {
-            shell.paragraph(&format!("{:>8}  ", "->"), fix)?;
+            shell.paragraph(&format!("{:>8}  ", "->"), &fix)?;
         }
     }
     let problems = findings.iter().filter(|finding| finding.level == Level::Problem).count();
