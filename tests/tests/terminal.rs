@@ -1,0 +1,36 @@
+//! What a terminal gets, and a pipe does not: live lines and bars, fit to its width.
+
+use std::time::Duration;
+
+use l4re_tests::{Desk, given};
+
+/// Limit for an image, an upload, a twin on a busy machine.
+const LIMIT: Duration = Duration::from_secs(60);
+
+#[test]
+fn bars_are_for_terminals_and_fit_them() {
+    let desk = Desk::new().with("CARGO_L4RE_LOCAL", "true");
+    let desk = desk.with("CARGO_L4RE_TREE_AMD64_BUILD", given("L4RE_TEST_TREE_AMD64"));
+    desk.l4re(&["twin", "fault", "add", "s3:PUT", "--delay", "1500"]).code(0);
+    let image = format!("efiimage hello --make BOOTSTRAP_OUTPUT_DIR={}", desk.dir());
+    let mut terminal = desk.terminal();
+    terminal.keys("stty cols 60\r");
+    terminal.keys(&format!("\"$L4RE\" {image}\r"));
+    terminal.shows("0s hello", LIMIT);
+    terminal.shows("Finished", LIMIT);
+    terminal.keys("\"$L4RE\" upload bootstrap_hello.efi\r");
+    terminal.shows("[          ] 0 B/", LIMIT);
+    terminal.shows("X-Amz-Signature", LIMIT);
+
+    // CI wants none of it, on a terminal of its own neither. (What is there is not sent again.)
+    desk.l4re(&["elfimage", "hello", &format!("BOOTSTRAP_OUTPUT_DIR={}", desk.dir())]).code(0);
+    terminal.keys("export CI=1; \"$L4RE\" upload bootstrap_hello.elf; echo don''e\r");
+    terminal.shows("done\r", LIMIT);
+    let all = terminal.all();
+    let (_, last) = all.rsplit_once("export CI=1").unwrap();
+    assert!(last.contains("X-Amz-Signature") && !last.contains("] 0 B/"), "{last}");
+
+    let words: Vec<&str> = image.split(' ').collect();
+    let piped = desk.l4re(&words).code(0);
+    assert!(!piped.stderr.contains("0s hello") && !piped.stderr.contains('\r'), "{piped:?}");
+}
