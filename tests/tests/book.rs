@@ -75,16 +75,18 @@ fn desk() -> Desk {
     let cargo = desk.write("bin/cargo", "#!/bin/sh\nexec \"$L4RE_TEST_BINARY\" \"$@\"\n");
     let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     fs_err::set_permissions(cargo, executable).unwrap();
-    for (arch, folder) in [("AMD64", "l4re-amd64"), ("ARM64", "l4re-arm64")] {
-        let tree = given(&format!("L4RE_TEST_TREE_{arch}"));
-        fs_err::create_dir_all(desk.dir().join("build")).unwrap();
-        std::os::unix::fs::symlink(tree, desk.dir().join("build").join(folder)).unwrap();
+    let build = desk.dir().join("build");
+    fs_err::create_dir_all(&build).unwrap();
+    for arch in ["amd64", "arm64"] {
+        let tree = given(&format!("L4RE_TEST_TREE_{}", arch.to_uppercase()));
+        let link = |to: &Utf8Path, name| std::os::unix::fs::symlink(to, build.join(name)).unwrap();
+        link(&tree, format!("l4re-{arch}"));
+        link(&tree.join("fiasco"), format!("fiasco-{arch}"));
     }
-    desk.write(
-        "project/l4re.toml",
-        "arch = \"amd64\"\n[tree.amd64]\nbuild = \"../build/l4re-amd64\"\n\
-         [tree.arm64]\nbuild = \"../build/l4re-arm64\"\nplatform = \"arm_sbsa\"\n",
-    );
+    // The settings that the page of the first image gives, as they stand there.
+    let page = fs_err::read_to_string(source().join("first-image.md")).unwrap();
+    let (_, rest) = page.split_once("```toml\n").unwrap();
+    desk.write("project/l4re.toml", rest.split_once("```").unwrap().0);
     let venv = given("L4RE_TEST_VENV").join("bin");
     let path = format!("{}/bin:{venv}:/usr/local/bin:/usr/bin:/bin", desk.dir());
     desk.with("PATH", path).with("CARGO_L4RE_LOCAL", "true")
