@@ -90,20 +90,22 @@ fn probes(addresses: &[(&str, String)]) -> String {
     script + "echo probes end\n"
 }
 
-/// A port of this machine on which something answers every request.
+/// A port of this machine's two loopback addresses on which something answers every request.
 fn open_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            use std::io::{Read as _, Write as _};
-            let mut stream = stream;
-            let _ = stream.read(&mut [0; 4096]);
-            let _ = stream.write_all(
-                b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello",
-            );
-        }
-    });
+    for listener in [listener, TcpListener::bind(("::1", port)).unwrap()] {
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                use std::io::{Read as _, Write as _};
+                let mut stream = stream;
+                let _ = stream.read(&mut [0; 4096]);
+                let _ = stream.write_all(
+                    b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello",
+                );
+            }
+        });
+    }
     port
 }
 
@@ -114,10 +116,14 @@ fn addresses(desk: &Desk, port: u16) -> Vec<(&'static str, String)> {
     vec![
         ("metadata", "http://169.254.169.254/latest/meta-data/instance-id".to_owned()),
         ("host", format!("http://169.254.0.2:{port}/")),
+        // Where QEMU's user network has this machine for guests that speak IPv6.
+        ("host6", format!("http://[fec0::2]:{port}/")),
         ("loopback", format!("http://127.0.0.1:{port}/")),
         ("twin", format!("http://169.254.0.2:{twin}/")),
         ("metadata-port", format!("http://169.254.169.254:{port}/")),
+        ("neighbour", "http://172.31.0.4/".to_owned()),
         ("world", "http://192.0.2.1/".to_owned()),
+        ("world6", "http://[2001:db8::1]/".to_owned()),
     ]
 }
 
@@ -129,16 +135,35 @@ fn a_guest_reaches_its_services_and_nothing_else_until_it_may() {
     let id = launch(&desk, &probes(&addresses(&desk, port)));
     let console = wait_for_console(&desk, &id, "probes end");
     assert!(console.contains("probe metadata open"), "{console}");
-    for name in ["host", "loopback", "twin", "metadata-port", "world"] {
+    for (name, _) in &addresses(&desk, port)[1..] {
         assert!(console.contains(&format!("probe {name} closed")), "{name} in\n{console}");
     }
     // The same guest on a twin that was told to be open: the probes do find what is there.
     desk.l4re(&["twin", "start", "--net"]).code(0).says("other settings").says("`twin.net`");
     desk.l4re(&["twin", "stop"]).code(0);
     desk.l4re(&["twin", "start", "--net"]).code(0).says("Started");
-    let id = launch(&desk, &probes(&addresses(&desk, port)[..2]));
+    let id = launch(&desk, &probes(&addresses(&desk, port)[..3]));
     let console = wait_for_console(&desk, &id, "probes end");
     assert!(console.contains("probe host open"), "{console}");
+    assert!(console.contains("probe host6 open"), "{console}");
+}
+
+#[test]
+fn starts_at_the_same_moment_make_one_twin_which_stop_ends() {
+    let desk = Desk::new();
+    let start = || {
+        let started = desk.l4re(&["twin", "start", "--message-format", "json"]).code(0);
+        started.message("twin")["pid"].as_u64().unwrap()
+    };
+    let pids: Vec<u64> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(start)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(pids.iter().all(|pid| *pid == pids[0]), "{pids:?}");
+    // At once: nobody may have waited for the directory to become free.
+    desk.l4re(&["twin", "stop"]).code(0).says("Stopped");
+    let status = desk.l4re(&["twin", "status", "--message-format", "json"]).code(0);
+    assert_eq!(status.message("twin")["running"], false);
 }
 
 #[test]

@@ -3,11 +3,13 @@
 //! The tree is, in this order: `--tree`, the one that the working folder is in, the one that
 //! settings name for the architecture.
 
+use std::time::Duration;
+
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::Args;
 use l4re_image::{
-    Arch, AssembleError, AssembleOptions, BuildTree, Cancel, Entry, Image, Inspection, KernelTree,
-    Kind, ListOptions, Made, MakeError, MakeRequest, Package, Stamp,
+    Arch, AssembleError, AssembleOptions, BuildLock, BuildTree, Cancel, Entry, Image, Inspection,
+    KernelTree, Kind, ListOptions, Made, MakeError, MakeRequest, Package, Stamp,
 };
 
 use crate::commands::Context;
@@ -17,6 +19,8 @@ use crate::interrupt::Interrupt;
 use crate::make_output::MakeOutput;
 use crate::settings;
 
+/// How often a build tree is looked at that another builds in.
+const TURN: Duration = Duration::from_millis(20);
 /// How many names a message lists before it stops.
 const NAMES_SHOWN: usize = 12;
 
@@ -197,6 +201,7 @@ pub fn build(
     interrupt: &Interrupt,
 ) -> Result<Made, Failure> {
     let place = format!("{} ({})", request.entry, request.tree.root());
+    let _lock = take_turn(context, request.tree.root(), cancel, interrupt)?;
     if way.make {
         context.shell.status("Making", place);
         return make(context, request, cancel, interrupt);
@@ -213,12 +218,47 @@ pub fn build(
             context.shell.detail("By make", reason);
             let made = make(context, request, cancel, interrupt)?;
             // So that the next switch between kinds or platforms need not rebuild.
-            if let Err(error) = l4re_image::keep_base(request, &options) {
-                context.shell.detail("Not kept", error);
+            match l4re_image::keep_base(request, &options) {
+                // What is made of the same parts from now on is this very image: one that is
+                // being uploaded does not change below the upload.
+                Ok(()) => Ok(l4re_image::assemble(request, &options).unwrap_or(made)),
+                Err(error) => {
+                    context.shell.detail("Not kept", error);
+                    Ok(made)
+                }
             }
-            Ok(made)
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Waits until no other build of ours is at work in the tree. One that cannot be locked, say
+/// because nothing can be written there, is built in all the same.
+fn take_turn(
+    context: &Context,
+    root: &Utf8Path,
+    cancel: &Cancel,
+    interrupt: &Interrupt,
+) -> Result<Option<BuildLock>, Failure> {
+    let mut said = false;
+    loop {
+        match BuildLock::try_take(root) {
+            Ok(Some(lock)) => return Ok(Some(lock)),
+            Err(error) => {
+                context.shell.detail("Unlocked", format_args!("{root}: {error}"));
+                return Ok(None);
+            }
+            Ok(None) if interrupt.is_asked() || cancel.is_cancelled() => {
+                return Err(Failure::Interrupted);
+            }
+            Ok(None) if !said => {
+                context
+                    .shell
+                    .status("Blocking", format_args!("waiting for another build in {root}"));
+                said = true;
+            }
+            Ok(None) => std::thread::sleep(TURN),
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod arch;
 mod assemble;
+mod build_lock;
 mod disk;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
@@ -19,6 +20,7 @@ mod tree;
 
 pub use arch::{Arch, Kind, UnknownArch};
 pub use assemble::{AssembleError, AssembleOptions, Stamp, assemble, keep_base};
+pub use build_lock::BuildLock;
 pub use disk::{Disk, DiskError, DiskOptions, DiskTable, Partition, read_disk, write_disk};
 pub use image::{
     Attribute, Change, Check, CheckName, Difference, ExtractError, Image, ImageError, ImageInfo,

@@ -166,7 +166,10 @@ impl Config {
         let path =
             |path: &Option<Utf8PathBuf>| path.as_deref().map_or("", Utf8Path::as_str).to_owned();
         let timing = &self.timing;
-        let time = |time: Duration| format!("{time:?}");
+        let time = |time: Duration| match jiff::SignedDuration::try_from(time) {
+            Ok(time) => format!("{time:#}").replace(' ', ""),
+            Err(_) => format!("{time:?}"),
+        };
         [
             ("timing.pending", time(timing.pending)),
             ("timing.pending-metal", time(timing.pending_metal)),

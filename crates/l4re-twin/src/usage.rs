@@ -38,7 +38,8 @@ impl Usage {
             return Ok(());
         }
         self.bytes.fetch_sub(length, Ordering::Relaxed);
-        let mib = |bytes: u64| bytes >> 20;
+        // Up, so that the sum is more than the limit in words, too.
+        let mib = |bytes: u64| bytes.div_ceil(1 << 20);
         Err(Fault::client(
             "InsufficientStorage",
             format!(

@@ -105,17 +105,19 @@ struct Happens {
 /// Runs `twin fault`.
 pub(super) fn fault(context: &Context, dir: &Utf8Path, fault: &Fault) -> Result<(), Failure> {
     let mut plan = faults(dir)?;
-    match &fault.action {
+    let (verb, what) = match &fault.action {
         Action::List => return list(context, &plan),
         Action::Add(add) => {
             let rule = add.rule();
-            context.shell.status("Added", format_args!("fault {}: {rule}", plan.rules.len() + 1));
+            let what = format!("fault {}: {rule}", plan.rules.len() + 1);
             plan.seed = add.seed.unwrap_or(plan.seed);
             plan.rules.push(rule);
+            ("Added", what)
         }
         Action::Clear { numbers } if numbers.is_empty() => {
-            context.shell.status("Cleared", count(plan.rules.len()));
+            let what = count(plan.rules.len());
             plan = FaultPlan::default();
+            ("Cleared", what)
         }
         Action::Clear { numbers } => {
             let known = 1..=u32::try_from(plan.rules.len()).unwrap_or(u32::MAX);
@@ -127,15 +129,17 @@ pub(super) fn fault(context: &Context, dir: &Utf8Path, fault: &Fault) -> Result<
                 number += 1;
                 !numbers.contains(&number)
             });
-            context.shell.status("Cleared", count(known.count() - plan.rules.len()));
+            ("Cleared", count(known.count() - plan.rules.len()))
         }
         Action::Load { file } => {
             plan = read(&context.environment.folder().join(file))?;
-            context.shell.status("Loaded", format_args!("{} from {file}", count(plan.rules.len())));
+            ("Loaded", format!("{} from {file}", count(plan.rules.len())))
         }
-    }
+    };
     plan.check().map_err(MachineFailure::Twin)?;
     set_faults(dir, &plan)?;
+    // Only now is it so.
+    context.shell.status(verb, what);
     Ok(context.shell.json("faults", &plan)?)
 }
 
@@ -233,7 +237,8 @@ mod tests {
     #[test]
     fn the_books_file_is_one() {
         let page = include_str!("../../../../../docs/src/twin.md");
-        let block = page.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+        let mut blocks = page.split("```toml\n").map(|rest| rest.split("```").next().unwrap());
+        let block = blocks.find(|block| block.contains("[[rules]]")).unwrap();
         let plan: FaultPlan = toml::from_str(block).unwrap();
         plan.check().unwrap();
         assert!(plan.rules.len() >= 10);

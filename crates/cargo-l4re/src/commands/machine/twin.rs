@@ -109,6 +109,7 @@ pub fn twin(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
         Action::Status => match l4re_twin::status(&dir(context)?)? {
             Some(status) => {
                 context.shell.result(describe(&status))?;
+                warn_of_other_settings(context, &status, &config(context)?);
                 report(context, &status)
             }
             None => {
@@ -212,11 +213,8 @@ fn ensure_with(context: &Context, net: Net) -> Result<Status, Failure> {
                 "the twin that runs is of version {}; `cargo l4re twin stop` ends it",
                 status.version
             ));
-        } else if let Some(others) = other_settings(&status, &net.apply(config(context)?)) {
-            context.shell.warn(format_args!(
-                "the twin that runs was started with other settings ({others}); `cargo l4re twin \
-                 stop` ends it, and the next one has yours"
-            ));
+        } else {
+            warn_of_other_settings(context, &status, &net.apply(config(context)?));
         }
         return Ok(status);
     }
@@ -229,6 +227,15 @@ impl Net {
             config.guest_network = GuestNetwork::Open;
         }
         config
+    }
+}
+
+fn warn_of_other_settings(context: &Context, status: &Status, wanted: &Config) {
+    if let Some(others) = other_settings(status, wanted) {
+        context.shell.warn(format_args!(
+            "the twin that runs was started with other settings ({others}); `cargo l4re twin stop` \
+             ends it, and the next one has yours"
+        ));
     }
 }
 
@@ -250,9 +257,17 @@ fn collect(context: &Context, gc: &Gc) -> Result<(), Failure> {
     let size = bytesize::ByteSize(freed.bytes);
     context.shell.status(
         "Freed",
-        format_args!("{size}: {} instances, {} objects", freed.instances, freed.objects),
+        format_args!(
+            "{size}: {}, {}",
+            count(freed.instances, "instance"),
+            count(freed.objects, "object")
+        ),
     );
     Ok(context.shell.json("freed", &freed)?)
+}
+
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// The twin that runs, if one does.
