@@ -15,9 +15,6 @@ use crate::image::{Image, Inspection, Pieces, beside};
 use crate::make::{MakeError, MakeRequest, check_headers};
 use crate::replace::Replacement;
 
-/// More bytes than are summed in the twinkling of an eye.
-const MUCH: u64 = 16 << 20;
-
 /// An image that is to be written.
 pub(super) struct Output<'a> {
     pub(super) request: &'a MakeRequest,
@@ -35,28 +32,17 @@ impl Output<'_> {
         plan: impl Fn(&[String]) -> Result<(Payload, Frame), AssembleError>,
     ) -> Result<(Image, Vec<String>), AssembleError> {
         let Self { request, path, modules, sha256 } = self;
-        // Sums have the same length, so that all places are known before the sums are.
-        let (payload, frame) = plan(&vec!["0".repeat(32); modules.len()])?;
         let failed = |source| AssembleError::Write { path: path.to_owned(), source };
         if let Some(dir) = path.parent() {
             fs_err::create_dir_all(dir).map_err(failed)?;
         }
         let output = Replacement::of(path).map_err(failed)?;
         let file = output.file();
-        let unknown = modules.iter().filter(|module| module.prepared.md5.is_none());
-        // While much is summed, it is written: else it can wait, and is read only once.
-        let while_summed = unknown.map(|module| module.prepared.size).sum::<u64>() > MUCH;
-        let written = || match while_summed {
-            false => Ok(Ok(())),
-            true => Writer::to(file, Pieces::unsummed()).image(&payload, &frame, modules, true),
-        };
-        let (written, sums) = sums::meanwhile(modules, written);
-        written.map_err(failed)?.map_err(AssembleError::Unfit)?;
-        let sums = sums.map_err(AssembleError::Unfit)?;
-        // What is in front of the modules holds their sums: so the image's sum comes after.
+        let sums = sums::of(modules).map_err(AssembleError::Unfit)?;
+        // What is in front of the modules holds their sums: so the image's sum comes after, and
+        // the image is written while it is taken.
         let (payload, frame) = plan(&sums)?;
-        let write =
-            |pieces| Writer::to(file, pieces).image(&payload, &frame, modules, !while_summed);
+        let write = |pieces| Writer::to(file, pieces).image(&payload, &frame, modules);
         let (written, sha256) = match sha256 {
             Some(sha256) => (write(Pieces::unsummed()), sha256),
             None => beside(write),
@@ -120,20 +106,18 @@ impl<'a> Writer<'a> {
         Self { file, at: 0, pieces }
     }
 
-    /// All of it; the modules' bytes only if they are not there yet (`copy`).
     fn image(
         mut self,
         payload: &Payload,
         frame: &Frame,
         modules: &[Ready],
-        copy: bool,
     ) -> io::Result<Result<(), String>> {
         let data_at = frame.front.len() as u64;
         self.bytes(&frame.front)?;
         self.bytes(&payload.front)?;
         for (module, start) in modules.iter().zip(&payload.starts) {
             self.hole(data_at + start);
-            if self.module(&module.prepared.file, copy)? != module.prepared.size {
+            if self.module(&module.prepared.file)? != module.prepared.size {
                 return Ok(Err(format!("{} changes while it is read", module.prepared.file)));
             }
         }
@@ -157,13 +141,11 @@ impl<'a> Writer<'a> {
     }
 
     /// The bytes of a file, how many of which is returned.
-    fn module(&mut self, path: &Utf8Path, copy: bool) -> io::Result<u64> {
+    fn module(&mut self, path: &Utf8Path) -> io::Result<u64> {
         let mut input = File::open(path)?;
         let start = self.at;
         while let Some(piece) = self.pieces.read(&mut input)? {
-            if copy {
-                self.file.write_all_at(piece.bytes(), self.at)?;
-            }
+            self.file.write_all_at(piece.bytes(), self.at)?;
             self.at += piece.bytes().len() as u64;
             self.pieces.add(piece);
         }

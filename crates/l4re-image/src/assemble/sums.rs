@@ -1,4 +1,4 @@
-//! The MD5 sums of modules, several at a time and while something else goes on.
+//! The MD5 sums of modules, several at a time.
 //!
 //! Invariant: memory is a buffer for each thread, whatever the modules' sizes.
 
@@ -14,12 +14,8 @@ use md5::{Digest, Md5};
 
 use super::run::Ready;
 
-/// Does `other` while the sums of the modules are taken that are not known yet. Both results
-/// are returned: of the sums all, in order, or what is wrong.
-pub(super) fn meanwhile<T>(
-    modules: &[Ready],
-    other: impl FnOnce() -> T,
-) -> (T, Result<Vec<String>, String>) {
+/// The sums of all modules, in order: those that are not known yet are taken.
+pub(super) fn of(modules: &[Ready]) -> Result<Vec<String>, String> {
     let mut sums: Vec<_> = modules.iter().map(|module| module.prepared.md5.clone()).collect();
     let unknown: Vec<_> = (0..sums.len()).filter(|&index| sums[index].is_none()).collect();
     let next = AtomicUsize::new(0);
@@ -32,20 +28,17 @@ pub(super) fn meanwhile<T>(
         };
         std::iter::from_fn(take).map(sum).collect()
     };
-    let (result, found) = thread::scope(|scope| {
-        let spare = thread::available_parallelism().map_or(1, NonZero::get);
-        let threads: Vec<_> = (0..spare.min(unknown.len())).map(|_| scope.spawn(work)).collect();
-        let result = other();
+    let found = thread::scope(|scope| {
+        let processors = thread::available_parallelism().map_or(1, NonZero::get);
+        let threads: Vec<_> =
+            (0..processors.min(unknown.len())).map(|_| scope.spawn(work)).collect();
         let join = |thread: thread::ScopedJoinHandle<'_, _>| {
             thread.join().unwrap_or_else(|panic| panic::resume_unwind(panic))
         };
-        (result, threads.into_iter().map(join).collect::<Result<Vec<_>, _>>())
-    });
-    let sums = found.and_then(|found| {
-        found.into_iter().flatten().for_each(|(index, sum)| sums[index] = Some(sum));
-        sums.into_iter().collect::<Option<_>>().ok_or_else(|| "a sum is missing".to_owned())
-    });
-    (result, sums)
+        threads.into_iter().map(join).collect::<Result<Vec<_>, _>>()
+    })?;
+    found.into_iter().flatten().for_each(|(index, sum)| sums[index] = Some(sum));
+    sums.into_iter().collect::<Option<_>>().ok_or_else(|| "a sum is missing".to_owned())
 }
 
 /// The MD5 of a file.
