@@ -111,7 +111,10 @@ impl Workplace {
         let list = self.list_options(variables).modules_list;
         let list = list.unwrap_or_else(|| self.tree.modules_list());
         match name {
-            Some(name) if names().any(|known| known == name) => Ok(name.to_owned()),
+            // L4Re's tools do not mind case, and name the image as they were asked.
+            Some(name) if names().any(|known| known.eq_ignore_ascii_case(name)) => {
+                Ok(name.to_owned())
+            }
             Some(name) => Err(Failure::NoEntry {
                 name: name.to_owned(),
                 list,
@@ -143,7 +146,8 @@ impl Workplace {
         request.kernel = self.kernel.as_deref().map(KernelTree::open).transpose()?;
         request.search_path = context.environment.get("MODULE_SEARCH_PATH").map(str::to_owned);
         request.vars = variables.to_vec();
-        let declared = context.settings.declared().into_iter().find(|known| known.name == name);
+        let mut declared = context.settings.declared().into_iter();
+        let declared = declared.find(|known| known.name.eq_ignore_ascii_case(name));
         // A list that the user names says all.
         if let (Some(declared), None) = (declared, self.list_options(variables).modules_list) {
             let list = entry::write_list(context, &self.tree, declared)?;

@@ -48,7 +48,7 @@ impl Listed {
         let args = parts.next().map(str::trim).filter(|args| !args.is_empty());
         let base = file.trim_end_matches('/').rsplit('/').next()?;
         let name = match options.get("fname") {
-            Some(name) => name.clone()?,
+            Some(name) => name.as_ref().map(|name| name.trim().to_owned())?,
             None => base.to_owned(),
         };
         let cmdline = args.map_or_else(|| name.clone(), |args| format!("{name} {args}"));

@@ -20,7 +20,7 @@ roottask moe --init=rom/hello \"quoted\"
 Module l4re
 module-group drivers
 module[arch=arm64,fname=cfg] a/b.cfg
-module[arch=amd64,fname=cfg,attr:nodes=0-3]   dir/b.cfg   -x  y
+module[arch=amd64,attr:nodes=0-3,fname=cfg ]   dir/b.cfg   -x  y
 data-nostrip blob
 entry hello
 module never

@@ -2,7 +2,8 @@
 //! it: `command[option,key=value] rest`, with `#` starting a comment.
 //!
 //! Its regular expressions are followed to the letter, oddities included: the options end at
-//! the *last* `]`, and a key ends at the last `=` of its word.
+//! the *last* `]`, a key ends at the last `=` of its word, and white space in front of that `]`
+//! belongs to the last option, which is thus another one than it seems: `[nostrip ]` says nothing.
 
 /// A line that holds a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,9 +61,12 @@ impl<'a> Line<'a> {
 }
 
 fn parse_options(text: &str) -> Vec<(&str, Option<&str>)> {
-    text.trim()
-        .split(',')
+    let last = text.rfind(',').map_or(0, |comma| comma + 1);
+    let (front, last) = text.split_at(last);
+    front
+        .split_terminator(',')
         .map(str::trim)
+        .chain([last.trim_start()])
         .map(|option| key_and_value(option).map_or((option, None), |(k, v)| (k, Some(v))))
         .filter(|(key, _)| !key.is_empty())
         .collect()
@@ -74,21 +78,28 @@ fn key_and_value(option: &str) -> Option<(&str, &str)> {
     for word in option.split_whitespace() {
         let start = at + option[at..].find(word)?;
         at = start + word.len();
-        if let Some(value) = option[at..].trim_start().strip_prefix('=').map(str::trim)
-            && !value.is_empty()
-        {
+        let after = option[at..].trim_start().strip_prefix('=');
+        if let Some(value) = after.and_then(value) {
             return Some((word, value));
         }
         // From the last `=` to the first, the first that leaves a key and a value.
         let inside = word.rmatch_indices('=').find_map(|(equals, _)| {
-            let value = option[start + equals + 1..].trim();
-            (equals > 0 && !value.is_empty()).then_some((&word[..equals], value))
+            let value = value(&option[start + equals + 1..])?;
+            (equals > 0).then_some((&word[..equals], value))
         });
         if inside.is_some() {
             return inside;
         }
     }
     None
+}
+
+/// `\s*(.+)`: without the white space in front, but for its last one if there is nothing else.
+fn value(text: &str) -> Option<&str> {
+    match text.trim_start() {
+        "" => text.char_indices().next_back().map(|(at, _)| &text[at..]),
+        value => Some(value),
+    }
 }
 
 #[cfg(test)]
@@ -108,7 +119,7 @@ mod tests {
         let line = Line::parse("module[perl] \"ramdisk-$ENV{ARCH}.rd\"").unwrap();
         assert!(line.has("perl") && line.value("perl").is_none());
 
-        let line = Line::parse("module[ attr:nodes = 0-3 , uncompress ] vmlinuz").unwrap();
+        let line = Line::parse("module[ attr:nodes = 0-3 , uncompress] vmlinuz").unwrap();
         assert_eq!(line.value("attr:nodes"), Some("0-3"));
         assert!(line.has("uncompress"));
     }
@@ -122,5 +133,11 @@ mod tests {
         assert_eq!(Line::parse("entry[a]glued").unwrap().rest, "");
         assert_eq!(Line::parse("module[attr:k=a=b] x").unwrap().value("attr:k=a"), Some("b"));
         assert_eq!(Line::parse("moe").unwrap().rest, "");
+        let of = |options: &'static str| parse_options(options);
+        assert_eq!(of("a , b "), [("a", None), ("b ", None)]);
+        assert_eq!(of(" arch=x86 , arch=arm "), [("arch", Some("x86")), ("arch", Some("arm "))]);
+        assert_eq!(of("k=  "), [("k", Some(" "))]);
+        assert_eq!(of("k= , l"), [("k=", None), ("l", None)]);
+        assert_eq!(of(" ,, "), []);
     }
 }

@@ -80,7 +80,7 @@ pub(crate) fn named(
     for placed in &source.lines {
         names.insert(name(placed.file.as_str()));
         let line = Line::parse(&placed.text)?;
-        match line.command {
+        match line.command.to_ascii_lowercase().as_str() {
             "entry" | "title" => of_another = !line.rest.eq_ignore_ascii_case(entry),
             "group" => of_another = false,
             _ if of_another => {}
@@ -123,7 +123,7 @@ fn entry(
     source: &mut Source,
 ) -> Option<Entry> {
     let line = Line::parse(&placed.text)?;
-    if !matches!(line.command, "entry" | "title") {
+    if !["entry", "title"].iter().any(|command| line.command.eq_ignore_ascii_case(command)) {
         return None;
     }
     let archs = line.alternatives("arch");
