@@ -37,6 +37,15 @@ impl Desk {
         self
     }
 
+    /// The same with credentials that any emulator takes, in its region.
+    #[must_use]
+    pub fn with_keys(self) -> Self {
+        self.with("AWS_ACCESS_KEY_ID", "AKIDTEST")
+            .with("AWS_SECRET_ACCESS_KEY", "secret")
+            .with("AWS_REGION", "us-east-1")
+            .with("AWS_DEFAULT_REGION", "us-east-1")
+    }
+
     /// A desk in the same surroundings, with a home of its own.
     #[must_use]
     pub fn another(&self) -> Self {

@@ -38,6 +38,16 @@ impl Moto {
         Self { _server: server, url: format!("http://127.0.0.1:{port}") }
     }
 
+    /// Starts one that is AWS for a new desk.
+    ///
+    /// # Panics
+    /// When it does not answer in time.
+    pub fn as_aws() -> (Desk, Self) {
+        let desk = Desk::new().with_keys();
+        let moto = Self::start(&desk);
+        (desk.with("AWS_ENDPOINT_URL", moto.url()), moto)
+    }
+
     /// Where it listens.
     pub fn url(&self) -> &str {
         &self.url

@@ -34,8 +34,13 @@ fn killed(desk: &Desk, words: &[&str], hold: Hold) -> bool {
 }
 
 /// All points at which a command can be killed, in turn: `check` runs it to `hold` and says
-/// whether it came so far. Each worker takes every so many-th call.
+/// whether it came so far.
 fn each_point(check: impl Fn(Hold) -> bool + Sync) -> usize {
+    each_point_from(1, check)
+}
+
+/// The same from a call on. Each worker takes every so many-th call.
+fn each_point_from(begin: usize, check: impl Fn(Hold) -> bool + Sync) -> usize {
     let points = Mutex::new(0);
     let worker = |first: usize| {
         for request in (first..MOST_CALLS).step_by(WORKERS) {
@@ -49,7 +54,7 @@ fn each_point(check: impl Fn(Hold) -> bool + Sync) -> usize {
         panic!("more than {MOST_CALLS} calls");
     };
     std::thread::scope(|scope| {
-        for first in 1..=WORKERS {
+        for first in begin..begin + WORKERS {
             let worker = &worker;
             scope.spawn(move || worker(first));
         }
@@ -68,24 +73,13 @@ fn fleet(desk: &Desk) -> BTreeMap<String, Vec<Value>> {
     fleet
 }
 
-fn on_moto() -> (Desk, Moto) {
-    let desk = Desk::new()
-        .with("AWS_ACCESS_KEY_ID", "AKIDTEST")
-        .with("AWS_SECRET_ACCESS_KEY", "secret")
-        .with("AWS_REGION", "us-east-1")
-        .with("AWS_DEFAULT_REGION", "us-east-1");
-    let moto = Moto::start(&desk);
-    let url = moto.url().to_owned();
-    (desk.with("AWS_ENDPOINT_URL", url), moto)
-}
-
 fn name(hold: Hold) -> String {
     format!("m{}-{}", hold.request, u8::from(hold.after))
 }
 
 #[test]
 fn deploy_stop_and_rm_survive_a_kill_at_each_call() {
-    let (desk, _moto) = on_moto();
+    let (desk, _moto) = Moto::as_aws();
     let image = desk.image().to_string();
     let lost_image = image_of_its_own(&desk, &fs_err::read(&image).unwrap(), "lost");
     for (image, bucket, ttl) in [(&image, "pics", "2h"), (&lost_image, "lost", "1s")] {
@@ -162,6 +156,56 @@ fn repeated(desk: &Desk, verb: &str) -> BTreeSet<String> {
     });
     assert!(points >= 4, "{verb}: only {points} points");
     names.into_inner().unwrap()
+}
+
+/// The sum of the image that the script has which a parked machine boots from next.
+fn in_the_slot(desk: &Desk, name: &str) -> String {
+    let aws = given("L4RE_TEST_VENV").join("bin/aws");
+    let output = |words: &[&str]| desk.start_program(&aws, words).wait(LIMIT).code(0).stdout;
+    let of_name = format!("Name=tag:l4re:name,Values={name}");
+    let next = "Reservations[].Instances[].Tags[?Key==`l4re:next`].Value[]";
+    let filter = ["ec2", "describe-instances", "--filters", &of_name, "--output", "text"];
+    let slot = output(&[&filter[..], &["--query", next]].concat());
+    let script = output(&["s3", "cp", &format!("s3://{}", slot.trim()), "-"]);
+    let sum = script.lines().find_map(|line| line.strip_prefix("echo l4re: image="));
+    sum.unwrap_or_else(|| panic!("no sum in {script}")).to_owned()
+}
+
+#[test]
+fn what_ps_says_of_images_is_true_at_each_call_of_a_deploy_on() {
+    let (desk, _moto) = Moto::as_aws();
+    let desk = desk.with("CARGO_L4RE_BUCKET", "pics");
+    let first = desk.image().to_string();
+    let second = image_of_its_own(&desk, &fs_err::read(&first).unwrap(), "second");
+    desk.l4re(&["upload", &first, "--make-bucket"]).code(0);
+    let upload = ["upload", &second, "--message-format", "json"];
+    let sum_of_second = desk.l4re(&upload).code(0).message("object")["sha256"].clone();
+    let sum_of_second = sum_of_second.as_str().unwrap().to_owned();
+    // Three lookups come first, which change nothing.
+    let points = each_point_from(4, |hold| {
+        let name = name(hold);
+        let on = |image| ["deploy", image, "--detach", "--on", &name];
+        desk.l4re(&["park", &name, "--arch", "arm64", "--detach"]).code(0);
+        desk.l4re(&on(&first)).code(0);
+        let held = killed(&desk, &on(&second), hold);
+        let boots = in_the_slot(&desk, &name);
+        let told = &fleet(&desk)[&name][0];
+        match told["next_image"].as_str() {
+            None => assert_eq!(told["image"], boots.as_str(), "{hold:?}"),
+            Some(next) => {
+                assert!(told["image"] == boots.as_str() || next == boots, "{hold:?}: {told}");
+                desk.l4re(&["ps"]).code(0).says(&format!("deploy --on {name}"));
+            }
+        }
+        desk.l4re(&on(&second)).code(0);
+        held
+    });
+    // The object, the announcement, the script, the reboot and the tags.
+    assert!(points >= 8, "only {points} points");
+    for (name, machines) in fleet(&desk) {
+        assert_eq!(machines[0]["image"], sum_of_second.as_str(), "{name}");
+        assert!(machines[0]["next_image"].is_null(), "{name}: {machines:?}");
+    }
 }
 
 /// AMIs and snapshots as `ami list` sees them.

@@ -123,13 +123,7 @@ print(subnet['Subnet']['SubnetId'], table['RouteTables'][0]['RouteTableId'], vpc
 
 #[test]
 fn the_endpoint_that_is_advised_leads_to_the_store() {
-    let desk = Desk::new()
-        .with("AWS_ACCESS_KEY_ID", "AKIDTEST")
-        .with("AWS_SECRET_ACCESS_KEY", "secret")
-        .with("AWS_REGION", "us-east-1")
-        .with("AWS_DEFAULT_REGION", "us-east-1");
-    let moto = Moto::start(&desk);
-    let desk = desk.with("AWS_ENDPOINT_URL", moto.url());
+    let (desk, _moto) = Moto::as_aws();
     let image = desk.image().to_string();
     let python = given("L4RE_TEST_VENV").join("bin/python");
     let made = desk.start_program(&python, &["-c", NO_WAY_OUT]).wait(LIMIT).code(0).stdout;
