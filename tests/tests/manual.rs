@@ -73,6 +73,12 @@ fn entries_keys_and_topics_are_completed() {
     assert_eq!(offered(&desk, &["settings", "tree."]), ["tree.amd64.build"]);
     assert_eq!(offered(&desk, &["help", "exit"]), ["exit-codes"]);
     assert_eq!(offered(&desk, &["run", "--type", "c7i"]), ["c7i-flex.large"]);
+    // Where nothing says which tree is meant, those of all are there.
+    let both = given("L4RE_TEST_TREE_ARM64");
+    let both = format!("tree.amd64.build = \"{tree}\"\ntree.arm64.build = \"{both}\"\n");
+    desk.write("l4re.toml", both);
+    assert_eq!(offered(&desk, &["run", "el2"]), ["el2-only"]);
+    assert_eq!(offered(&desk, &["run", "reboot"]), ["reboot-loop"]);
     desk.write("l4re.toml", "no TOML");
     assert_eq!(offered(&desk, &["run", "hel"]), [""; 0]);
 }
@@ -129,9 +135,12 @@ fn fish_and_zsh_complete_both_spellings() {
     // Cargo's own completion for zsh calls a plugin's by this name, its own name first.
     let script = "compdef() { }; _describe() { print -l ${(P)3} }\n\
         source <(cargo-l4re completions zsh)\n\
-        words=(l4re efiimage hello-sha); CURRENT=3; _cargo-l4re\n";
+        words=(l4re efiimage hello-sha); CURRENT=3; _cargo-l4re\n\
+        echo alone; words=(cargo l4re efiimage hello-pe); CURRENT=4\n\
+        _cargo_or_cargo_l4re\n";
     let zsh = desk.start_program("/usr/bin/zsh".into(), &["-f", "-c", script]);
-    zsh.wait(Duration::from_secs(60)).code(0).prints("hello-shared");
+    let zsh = zsh.wait(Duration::from_secs(60)).code(0);
+    assert_eq!(zsh.stdout, "hello-shared\nalone\nhello-perl\n");
     for shell in ["powershell", "elvish"] {
         desk.l4re(&["completions", shell]).code(0).prints("cargo-l4re");
     }
