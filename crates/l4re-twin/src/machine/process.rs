@@ -113,13 +113,21 @@ pub(crate) fn forget(dir: &Utf8Path) {
 
 /// Ends the QEMU of a directory, if one lives there, and waits until it has. Blocking.
 pub(crate) fn end_left(dir: &Utf8Path) -> bool {
-    let Some((pidfd, _)) = find(dir) else { return false };
-    if pidfd_send_signal(&pidfd, Signal::KILL).is_err() {
+    let deadline = std::time::Instant::now() + PID_LIMIT;
+    // Its directory is its own: as long as somebody listens there, it is there, and when nobody
+    // does, it is gone. One that was only just started has not written its id yet.
+    let lives = || connect(dir, MONITOR).is_ok() && std::time::Instant::now() < deadline;
+    let found = loop {
+        match find(dir) {
+            Some((pidfd, _)) => break pidfd,
+            None if lives() => std::thread::sleep(Duration::from_millis(5)),
+            None => return false,
+        }
+    };
+    if pidfd_send_signal(&found, Signal::KILL).is_err() {
         return false;
     }
-    // Its directory is its own: when nobody listens there any more, it is gone.
-    let deadline = std::time::Instant::now() + PID_LIMIT;
-    while connect(dir, MONITOR).is_ok() && std::time::Instant::now() < deadline {
+    while lives() {
         std::thread::sleep(Duration::from_millis(5));
     }
     true
@@ -214,4 +222,27 @@ fn short(dir: &Utf8Path, name: &str) -> io::Result<(std::fs::File, String)> {
     let open = std::fs::File::open(dir)?;
     let path = format!("/proc/self/fd/{}/{name}", open.as_raw_fd());
     Ok((open, path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_has_not_yet_written_its_id_is_ended_too() {
+        let dir = camino_tempfile::tempdir().unwrap();
+        assert!(!end_left(dir.path()));
+        let monitor = bind(dir.path(), MONITOR).unwrap();
+        let script = format!("sleep 0.3; echo $$ >{PID_FILE}; exec tail -f /dev/null {PID_FILE}");
+        let started = duct::cmd!("sh", "-c", script)
+            .dir(dir.path())
+            .stdin_file(monitor)
+            .stdout_null()
+            .unchecked()
+            .start()
+            .unwrap();
+        assert!(end_left(dir.path()));
+        assert!(!started.wait().unwrap().status.success());
+        assert!(!end_left(dir.path()));
+    }
 }
