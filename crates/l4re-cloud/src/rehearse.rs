@@ -118,29 +118,29 @@ impl Cloud {
             PlannedCall::new("ec2:CreateTags", &[resources, ("Tags", tags)])
         };
         let mut calls = vec![tag("l4re:next-image")];
+        let noted = tag("l4re:image, l4re:launch");
+        let start = PlannedCall::new("ec2:StartInstances", &id);
         let stopped = matches!(instance.state, InstanceState::Stopped | InstanceState::Stopping);
         match Slot::of(instance) {
             Some(slot) => {
                 let place = [("Bucket", slot.bucket.as_str()), ("Key", slot.key.as_str())];
                 calls.push(PlannedCall::new("s3:PutObject", &place));
-                match (stopped, instance.image.is_some()) {
-                    (true, _) => calls.push(PlannedCall::new("ec2:StartInstances", &id)),
-                    (_, true) => calls.push(PlannedCall::new("ec2:RebootInstances", &id)),
-                    // It waits for the object and for nothing else.
-                    (_, false) => {}
+                // One that waits does so for the object and for nothing else.
+                if !stopped && instance.image.is_some() {
+                    calls.push(PlannedCall::new("ec2:RebootInstances", &id));
                 }
+                calls.push(noted);
+                calls.extend(stopped.then_some(start));
             }
             None => {
                 if !stopped {
                     calls.extend(self.planned_power(Power::Stop, instance));
                 }
-                let attribute =
-                    [("InstanceId", instance.id.as_str()), ("UserData", "a new script")];
-                calls.push(PlannedCall::new("ec2:ModifyInstanceAttribute", &attribute));
-                calls.push(PlannedCall::new("ec2:StartInstances", &id));
+                let script = [("InstanceId", instance.id.as_str()), ("UserData", "a new script")];
+                calls.push(PlannedCall::new("ec2:ModifyInstanceAttribute", &script));
+                calls.extend([noted, start]);
             }
         }
-        calls.push(tag("l4re:image, l4re:launch"));
         calls
     }
 
@@ -315,5 +315,41 @@ mod tests {
             ]
         );
         assert_eq!(names(Power::Start), ["ec2:StartInstances"]);
+    }
+
+    #[tokio::test]
+    async fn another_image_is_noted_before_the_machine_starts() {
+        let found = aws_sdk_ec2::types::Instance::builder().instance_id("i-1");
+        let of = async |next: Option<&str>, image: Option<&str>| {
+            let tag = |key: &str, value: &str| {
+                aws_sdk_ec2::types::Tag::builder().key(key).value(value).build()
+            };
+            let tags = next.map(|next| tag("l4re:next", next));
+            let tags = tags.into_iter().chain(image.map(|image| tag("l4re:image", image)));
+            let found = found.clone().set_tags(Some(tags.collect())).build();
+            let warm = crate::warm::Warm {
+                instance: crate::instance::Instance::from_ec2(&found).unwrap(),
+                machine: crate::testing::machine("m7g.metal"),
+                firmware: crate::types::BootMode::Uefi,
+            };
+            let (cloud, _) = crate::testing::connect("http://127.0.0.1:1").await;
+            let calls = cloud.planned_redeploy(&warm);
+            calls.iter().map(|call| call.name.split_once(':').unwrap().1).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            of(None, Some("ab")).await,
+            [
+                "CreateTags",
+                "StopInstances",
+                "CreateTags",
+                "ModifyInstanceAttribute",
+                "CreateTags",
+                "StartInstances"
+            ]
+        );
+        let slot = Some("pics/l4re/next/1/next.ipxe");
+        assert_eq!(of(slot, None).await, ["CreateTags", "PutObject", "CreateTags"]);
+        let again = ["CreateTags", "PutObject", "RebootInstances", "CreateTags"];
+        assert_eq!(of(slot, Some("ab")).await, again);
     }
 }

@@ -140,7 +140,7 @@ impl Narrator {
         let slot = self.upload.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(bar) = slot.as_ref() {
             bar.set_position(sent);
-            bar.set_message(waits.clone().unwrap_or_default());
+            self.shell.progress().standing(bar, waits.clone());
         }
         if self.shell.progress().draws() || !self.is_time(elapsed) {
             return;

@@ -77,13 +77,34 @@ impl Progress {
 
     /// A bar over a known number of bytes.
     pub fn bytes(&self, verb: &str, total: u64) -> ProgressBar {
-        let template = match self.narrow {
-            true => "{prefix:>12.cyan.bold} [{bar:10}] {bytes}/{total_bytes}{left} {msg}",
+        self.start(ProgressBar::new(total), verb, self.of_bytes())
+    }
+
+    fn of_bytes(&self) -> &'static str {
+        match self.narrow {
+            true => "{prefix:>12.cyan.bold} [{bar:10}] {bytes}/{total_bytes}{left}",
             false => {
-                "{prefix:>12.cyan.bold} [{bar:27}] {bytes}/{total_bytes} {bytes_per_sec}{left} {msg}"
+                "{prefix:>12.cyan.bold} [{bar:27}] {bytes}/{total_bytes} {bytes_per_sec}{left}"
             }
-        };
-        self.start(ProgressBar::new(total), verb, template)
+        }
+    }
+
+    /// Puts on a bar of bytes what is waited for while they stand still, in the place of their
+    /// speed; without that, the speed again.
+    pub fn standing(&self, bar: &ProgressBar, why: Option<String>) {
+        const STANDING: &str =
+            "{prefix:>12.cyan.bold} [{bar:10}] {bytes}/{total_bytes}, {wide_msg}";
+        match why {
+            Some(why) => {
+                bar.set_style(style(STANDING));
+                bar.set_message(why);
+            }
+            None if !bar.message().is_empty() => {
+                bar.set_style(style(self.of_bytes()));
+                bar.set_message("");
+            }
+            None => {}
+        }
     }
 
     /// A bar over a known number of things, which the message names.
@@ -102,23 +123,26 @@ impl Progress {
     }
 
     fn start(&self, bar: ProgressBar, verb: &str, template: &str) -> ProgressBar {
-        let style = ProgressStyle::with_template(template)
-            .unwrap_or_else(|_| ProgressStyle::default_bar())
-            .with_key("left", |state: &ProgressState, text: &mut dyn Write| {
-                // Text goes to memory, which takes it.
-                let _ = text.write_str(&left(state.elapsed(), state.eta()));
-            })
-            .with_key("waited", |state: &ProgressState, text: &mut dyn Write| {
-                let _ = text.write_str(&short(state.elapsed()));
-            })
-            .progress_chars("=> ");
-        let bar = bar.with_style(style).with_prefix(verb.to_owned());
+        let bar = bar.with_style(style(template)).with_prefix(verb.to_owned());
         let bar = self.bars.add(bar.with_finish(ProgressFinish::AndClear));
         if self.draws {
             bar.enable_steady_tick(TICK);
         }
         bar
     }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .with_key("left", |state: &ProgressState, text: &mut dyn Write| {
+            // Text goes to memory, which takes it.
+            let _ = text.write_str(&left(state.elapsed(), state.eta()));
+        })
+        .with_key("waited", |state: &ProgressState, text: &mut dyn Write| {
+            let _ = text.write_str(&short(state.elapsed()));
+        })
+        .progress_chars("=> ")
 }
 
 /// How long it still takes, once that can be told.
