@@ -135,6 +135,12 @@ fn what_cannot_be_tested_is_said_before_anything_runs() {
     desk.l4re(&["ps", "--local", "--all"]).code(0).says("no instances");
 }
 
+/// The process that a process belongs to.
+fn parent(process: u64) -> Option<u64> {
+    let stat = fs_err::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok().filter(|parent| *parent > 1)
+}
+
 /// Calls the starter as L4Re's `tool/bin/run_test` does: in the build tree, the module list and
 /// the search path in the environment, the console to come on stdout, ESC to go to stdin.
 #[test]
@@ -172,6 +178,12 @@ fn l4res_runner_has_its_test_started() {
     assert!(console.contains("and no bootstrapper yet"), "{console}");
     assert!(desk.dir().join("run/bootstrap_maketest.efi").is_file());
     assert_eq!(desk.machines().len(), 1);
+    // The framework ends all descendants of a test, and other tests need the twin.
+    let status = fs_err::read_to_string(desk.twin_file("twin.json")).unwrap();
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    let ancestors: Vec<_> =
+        std::iter::successors(status["pid"].as_u64(), |&process| parent(process)).collect();
+    assert!(!ancestors.contains(&u64::from(running.pid())), "{ancestors:?}");
     // The framework's last word.
     drop(running);
     machines(&desk, 0);

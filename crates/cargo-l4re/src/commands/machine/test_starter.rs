@@ -143,17 +143,36 @@ fn recipe(context: &Context, arguments: &Arguments, source: &Source) -> Result<R
 /// Says now and then that there is something to wait for, but no longer than a boot may take.
 async fn signs_of_life(context: Arc<Context>, booted: Arc<AtomicBool>, limit: Duration) {
     let begin = Instant::now();
+    let matching = matching_limit(&context.environment);
     loop {
         tokio::time::sleep(SIGN_OF_LIFE).await;
-        let seconds = begin.elapsed().as_secs();
-        if booted.load(Ordering::Relaxed) || begin.elapsed() > limit {
+        let elapsed = begin.elapsed();
+        if booted.load(Ordering::Relaxed) || elapsed > limit {
             return;
         }
-        let line = format!("\ncargo l4re: {seconds} s, and no bootstrapper yet\n");
+        let too_late = match matching.filter(|matching| elapsed > *matching) {
+            Some(limit) => format!(
+                ", and expected output counts for {} s only: set TEST_TIMEOUT",
+                limit.as_secs()
+            ),
+            None => String::new(),
+        };
+        let seconds = elapsed.as_secs();
+        let line = format!("\ncargo l4re: {seconds} s, and no bootstrapper yet{too_late}\n");
         if context.shell.raw(line.as_bytes()).is_err() {
             return;
         }
     }
+}
+
+/// How long after its start the framework goes on to match a test's expected output, where it
+/// does: for two of its time-outs, whether the test has begun or not.
+fn matching_limit(environment: &Environment) -> Option<Duration> {
+    const USUAL: f64 = 10.0;
+    let plugins = environment.get("TEST_TAP_PLUGINS")?;
+    let timeout = environment.get("TEST_TIMEOUT").and_then(|text| text.trim().parse().ok());
+    let seconds = timeout.filter(|seconds| (0.0..1e9).contains(seconds)).unwrap_or(USUAL);
+    plugins.contains("OutputMatching").then(|| Duration::from_secs_f64(2.0 * seconds))
 }
 
 #[cfg(test)]
@@ -179,5 +198,17 @@ mod tests {
         assert_eq!(words(&[], &variables), all);
         assert_eq!(words(&["x", "MODULES_LIST=m"], &variables)[..2], ["x", "MODULES_LIST=m"]);
         assert_eq!(words(&[], &[("TEST_TMPDIR", "relative")]), ["maketest"]);
+    }
+
+    #[test]
+    fn expected_output_counts_for_two_time_outs() {
+        let limit = |variables: &[(&str, &str)]| {
+            matching_limit(&Environment::of(Utf8Path::new("/b"), variables))
+        };
+        let matching = ("TEST_TAP_PLUGINS", "OutputMatching:file=a.txt ");
+        assert_eq!(limit(&[matching]), Some(Duration::from_secs(20)));
+        assert_eq!(limit(&[matching, ("TEST_TIMEOUT", " 300 ")]), Some(Duration::from_secs(600)));
+        assert_eq!(limit(&[matching, ("TEST_TIMEOUT", "inf")]), Some(Duration::from_secs(20)));
+        assert_eq!(limit(&[("TEST_TAP_PLUGINS", "BundleMode TAPOutput ")]), None);
     }
 }

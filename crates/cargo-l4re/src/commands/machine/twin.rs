@@ -71,6 +71,9 @@ struct Serve {
     dir: Option<Utf8PathBuf>,
     #[command(flatten)]
     net: Net,
+    /// Start it so that it belongs to nobody, print its process and leave
+    #[arg(long, hide = true)]
+    apart: bool,
 }
 
 /// Arguments of `twin gc`.
@@ -127,6 +130,7 @@ pub fn twin(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
         }
         Action::Fault(fault) => fault::fault(context, &dir(context)?, fault),
         Action::Gc(gc) => collect(context, gc),
+        Action::Serve(serve) if serve.apart => serve_apart(context, serve),
         Action::Serve(serve) => serve_here(context, serve),
     }
 }
@@ -239,6 +243,15 @@ fn warn_of_other_settings(context: &Context, status: &Status, wanted: &Config) {
     }
 }
 
+impl Serve {
+    fn dir(&self, context: &Context) -> Result<Utf8PathBuf, Failure> {
+        match &self.dir {
+            Some(dir) => Ok(context.environment.folder().join(dir)),
+            None => dir(context),
+        }
+    }
+}
+
 /// What a running twin has otherwise than is wanted.
 fn other_settings(status: &Status, wanted: &Config) -> Option<String> {
     let wanted = wanted.settings();
@@ -290,7 +303,7 @@ fn start(context: &Context, dir: &Utf8Path, net: Net) -> Result<Status, Failure>
     let deadline = Instant::now() + START_LIMIT;
     loop {
         // In this order: one that has the directory may be ready a moment later.
-        let ended = daemon.try_wait().map_err(failed)?.is_some();
+        let ended = !is_alive(&daemon);
         let held = l4re_twin::is_held(dir)?;
         if let Some(status) = l4re_twin::status(dir)? {
             return Ok(status);
@@ -311,18 +324,34 @@ fn start(context: &Context, dir: &Utf8Path, net: Net) -> Result<Status, Failure>
     }
 }
 
-fn spawn(argv: &[String], output: &std::fs::File) -> std::io::Result<duct::Handle> {
-    duct::cmd(&argv[0], &argv[1..])
+/// Starts a daemon and gives its process. It is nobody's child: test frameworks kill all
+/// descendants of a test that is over, and other tests' machines are on the same twin.
+fn spawn(argv: &[String], output: &std::fs::File) -> std::io::Result<String> {
+    let words = argv[1..].iter().map(String::as_str).chain(["--apart"]);
+    let call = duct::cmd(&argv[0], words).stdin_null().stderr_file(output.try_clone()?);
+    Ok(call.read()?.trim().to_owned())
+}
+
+/// What `--apart` does.
+fn serve_apart(context: &Context, serve: &Serve) -> Result<(), Failure> {
+    let argv = serve_argv(context, &serve.dir(context)?, serve.net);
+    let daemon = duct::cmd(&argv[0], &argv[1..])
         .stdin_null()
-        .stderr_to_stdout()
-        .stdout_file(output.try_clone()?)
+        .stdout_to_stderr()
         .unchecked()
         // A group of its own: the Ctrl-C that ends a run must not end the twin.
         .before_spawn(|command| {
             command.process_group(0);
             Ok(())
         })
-        .start()
+        .start()?;
+    let process = daemon.pids().first().map(u32::to_string).unwrap_or_default();
+    Ok(context.shell.raw(process.as_bytes())?)
+}
+
+/// Whether a process runs; one that has ended and that nobody has asked about does not.
+fn is_alive(process: &str) -> bool {
+    fs_err::read(format!("/proc/{process}/cmdline")).is_ok_and(|words| !words.is_empty())
 }
 
 /// Opens the log, for several at once to write to, and empties one that has become long.
@@ -357,9 +386,7 @@ fn serve_argv(context: &Context, dir: &Utf8Path, net: Net) -> Vec<String> {
 
 fn serve_here(context: &Context, serve: &Serve) -> Result<(), Failure> {
     let mut config = serve.net.apply(config(context)?);
-    if let Some(dir) = &serve.dir {
-        config.dir = context.environment.folder().join(dir);
-    }
+    config.dir = serve.dir(context)?;
     // The folder that it was started in may be removed or unmounted while it runs.
     context.environment.leave_folder()?;
     context.with_runtime(|runtime, interrupt| {
