@@ -20,7 +20,12 @@ const SOON: Duration = Duration::from_secs(60);
 fn the_console_of_a_machine() {
     let desk = Desk::new();
     let tree = given("L4RE_TEST_TREE_AMD64").to_string();
-    let rules = json!([{ "on": "console:session", "times": 2, "effect": { "drop-console": { "bytes": 600 } } }]);
+    let session = |call: u32, effect: Value| json!({ "on": "console:session", "at_call": call, "effect": effect });
+    let rules = json!([
+        session(1, json!({ "drop-console": { "bytes": 600 } })),
+        session(2, json!({ "end-console": { "seconds": 1 } })),
+        session(3, json!({ "drop-console": { "bytes": 600 } })),
+    ]);
     let log = a_line_that_drops_loses_nothing(&desk, &tree, &rules);
     let id = log.split_once("instances/").unwrap().1.split('/').next().unwrap().to_owned();
     at_a_terminal(&desk);
@@ -28,7 +33,8 @@ fn the_console_of_a_machine() {
     desk.l4re(&["rm", "--local", "hello"]).code(0);
 }
 
-/// The log of a console whose session drops again and again is what the machine printed.
+/// The log of a console whose session drops again and again, and comes to its limit, is what
+/// the machine printed.
 fn a_line_that_drops_loses_nothing(desk: &Desk, tree: &str, rules: &Value) -> String {
     desk.l4re(&["twin", "start"]).code(0);
     faults(desk, rules);
@@ -37,7 +43,8 @@ fn a_line_that_drops_loses_nothing(desk: &Desk, tree: &str, rules: &Value) -> St
     let output = desk.start(&[&words[..], &more].concat()).wait(BOOT).code(0);
     a_debugger_finds_the_machine(&output.stderr);
     let output = output.says("again").says("what ran is what was built, by");
-    assert_eq!(output.stderr.matches(" again: ").count(), 2, "{}", output.stderr);
+    let output = output.says("again: the session was closed");
+    assert_eq!(output.stderr.matches(" again: ").count(), 3, "{}", output.stderr);
     assert!(!output.stderr.contains("missing here"), "{}", output.stderr);
     faults(desk, &json!([]));
     let machine = fs_err::read_dir(desk.twin_file("instances")).unwrap().next().unwrap().unwrap();

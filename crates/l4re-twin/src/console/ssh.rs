@@ -111,21 +111,23 @@ impl Handler for Client {
             instance.is_some_and(|instance| instance.state == InstanceState::Running)
         };
         let console = self.twin.machines.console(&self.instance).filter(|_| runs);
-        let dropped = match self.twin.faults.decide("console:session").effect {
-            Some(Effect::DropConsole { bytes }) => Some(bytes),
-            _ => None,
+        let (life, dropped) = match self.twin.faults.decide("console:session").effect {
+            Some(Effect::DropConsole { bytes }) => (SESSION_LIFE, Some(bytes)),
+            Some(Effect::EndConsole { seconds }) => (Duration::from_secs(seconds), None),
+            _ => (SESSION_LIFE, None),
         };
-        tokio::spawn(hold_session(channel, session.handle(), console, dropped));
+        tokio::spawn(hold_session(channel, session.handle(), console, life, dropped));
         Ok(())
     }
 }
 
-/// The life of one channel: carries bytes both ways, until so many have gone out if the plan
-/// of faults has it so.
+/// One channel for as long as it lives: carries bytes both ways, until so many have gone out
+/// if the plan of faults has it so.
 async fn hold_session(
     channel: Channel<Msg>,
     handle: Handle,
     console: Option<Arc<Console>>,
+    life: Duration,
     mut until_drop: Option<u64>,
 ) {
     let id = channel.id();
@@ -142,7 +144,7 @@ async fn hold_session(
         let _ = writer.close().await;
         return;
     };
-    let end = tokio::time::sleep(SESSION_LIFE);
+    let end = tokio::time::sleep(life);
     tokio::pin!(end);
     loop {
         let output: Option<Bytes> = tokio::select! {

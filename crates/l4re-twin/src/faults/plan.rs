@@ -85,6 +85,11 @@ pub enum Effect {
         /// After so many bytes of output.
         bytes: u64,
     },
+    /// With `console:session`: the session comes to its limit, as after an hour on EC2.
+    EndConsole {
+        /// After so many seconds.
+        seconds: u64,
+    },
     /// The daemon is killed, as by SIGKILL, before the call happens. Once: the rule goes with
     /// it.
     Kill,
@@ -111,7 +116,7 @@ impl FaultPlan {
             }
             let only = match rule.effect {
                 Effect::NoNetwork => "machine:network",
-                Effect::DropConsole { .. } => "console:session",
+                Effect::DropConsole { .. } | Effect::EndConsole { .. } => "console:session",
                 Effect::Error { status, .. } if !(400..600).contains(&status) => {
                     return Err(wrong("the status of an error is from 400 to 599"));
                 }
@@ -157,6 +162,7 @@ impl fmt::Display for Effect {
             Self::Truncate { bytes } => write!(f, "answer cut after {bytes} bytes"),
             Self::NoNetwork => f.write_str("no network"),
             Self::DropConsole { bytes } => write!(f, "dropped after {bytes} bytes"),
+            Self::EndConsole { seconds } => write!(f, "ended after {seconds} s"),
             Self::Kill => f.write_str("daemon killed"),
         }
     }
@@ -216,6 +222,7 @@ mod tests {
             (r#"{"on": "x", "at_call": 0, "effect": "reset"}"#, "counted from 1"),
             (r#"{"on": "ec2:*", "effect": "no-network"}"#, "`machine:network` only"),
             (r#"{"on": "*", "effect": {"drop-console": {"bytes": 1}}}"#, "`console:session`"),
+            (r#"{"on": "*", "effect": {"end-console": {"seconds": 1}}}"#, "`console:session`"),
             (r#"{"on": "*", "effect": {"error": {"code": "X", "status": 200}}}"#, "400 to 599"),
         ] {
             let error = check(rule).unwrap_err();

@@ -97,6 +97,10 @@ struct Happens {
     /// The session is dropped after so many bytes (CALL is `console:session`)
     #[arg(long, value_name = "BYTES")]
     drop_console: Option<u64>,
+    /// The session comes to its limit after so many seconds; EC2's is an hour (CALL is
+    /// `console:session`)
+    #[arg(long, value_name = "SECONDS")]
+    end_console: Option<u64>,
     /// The daemon is killed before the call happens, once
     #[arg(long)]
     kill: bool,
@@ -197,6 +201,7 @@ impl Happens {
             Self { truncate: Some(bytes), .. } => Effect::Truncate { bytes: *bytes },
             Self { no_network: true, .. } => Effect::NoNetwork,
             Self { drop_console: Some(bytes), .. } => Effect::DropConsole { bytes: *bytes },
+            Self { end_console: Some(seconds), .. } => Effect::EndConsole { seconds: *seconds },
             Self { kill: true, .. } => Effect::Kill,
             // clap takes one of them, and this is what is left.
             Self { .. } => code("InsufficientInstanceCapacity:500"),
