@@ -354,7 +354,10 @@ impl Observer for Screen {
                 let phase = phase.map_or("start", |phase| phase.name());
                 shell.note(format_args!("stuck in {phase} for {} s: {text}", waited.as_secs()));
             }
-            Event::Gap(gap) => shell.note(gap),
+            Event::Gap(gap) => {
+                shell.note(&gap);
+                let _ = self.kept(shell.json("gap", &gap));
+            }
             Event::Notice(Notice::Connected) if self.polled => {
                 self.polled = false;
                 shell.note("the console is live now");

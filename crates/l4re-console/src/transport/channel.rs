@@ -32,11 +32,10 @@ pub struct Chunk {
     pub kind: ChunkKind,
 }
 
-/// A place in the stream where bytes were lost.
+/// A place in the stream where bytes were lost. How many nobody can say: neither a session nor
+/// the kept output counts what was printed. So its size is a time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Gap {
-    /// How many bytes, where that can be known.
-    pub bytes: Option<u64>,
     /// The time in which they were printed: from the last byte before the gap to the first one
     /// after it, at most.
     #[serde(rename = "within_s", serialize_with = "seconds")]
@@ -52,10 +51,7 @@ fn seconds<S: serde::Serializer>(within: &Option<Duration>, s: S) -> Result<S::O
 
 impl std::fmt::Display for Gap {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.bytes {
-            Some(bytes) => write!(f, "{bytes} bytes of the console are missing here")?,
-            None => f.write_str("part of the console is missing here")?,
-        }
+        f.write_str("part of the console is missing here")?;
         match self.within {
             Some(within) => write!(f, ": what was printed within {:.1} s", within.as_secs_f64()),
             None => Ok(()),

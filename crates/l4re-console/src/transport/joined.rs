@@ -190,8 +190,19 @@ impl Joined {
     }
 
     fn windows(&mut self, windows: &[Vec<u8>]) {
+        let held_since = self.bridge_until.map(|until| until - self.options.bridge);
+        let is_stale = match (&mut self.poller, held_since) {
+            (Some(poller), Some(since)) if poller.asked() < since => {
+                poller.hurry(Duration::ZERO);
+                true
+            }
+            _ => false,
+        };
         for window in windows {
-            self.merge(|merger, out| merger.window(window, out));
+            self.merge(|merger, out| match is_stale {
+                true => merger.stale_window(window, out),
+                false => merger.window(window, out),
+            });
         }
         // The kept output is there: a session that waits for it need not wait any longer.
         let waits = self.waits_for_window && !self.merger.is_holding();

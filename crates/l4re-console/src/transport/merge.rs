@@ -12,7 +12,6 @@
 
 use bytes::Bytes;
 
-use super::Gap;
 use super::overlap::{Beginning, CERTAIN, Place, beginning, begins_within, place};
 
 /// Bytes of the stream that are kept to find overlaps: more than the largest window.
@@ -29,7 +28,7 @@ pub enum Merged {
     /// Bytes from a window.
     Backlog(Bytes),
     /// Bytes are missing here.
-    Gap(Gap),
+    Gap,
 }
 
 #[derive(Debug, Default)]
@@ -124,6 +123,16 @@ impl Merger {
 
     /// A window: the last part of what was printed.
     pub fn window(&mut self, window: &[u8], out: &mut Vec<Merged>) {
+        self.join(window, true, out);
+    }
+
+    /// A window that was asked for before the session showed its first bytes: they may not be in
+    /// it, and only look as what was printed before.
+    pub fn stale_window(&mut self, window: &[u8], out: &mut Vec<Merged>) {
+        self.join(window, false, out);
+    }
+
+    fn join(&mut self, window: &[u8], fresh: bool, out: &mut Vec<Merged>) {
         if self.is_shown_later(window) {
             self.state = State::Polled;
         }
@@ -147,14 +156,22 @@ impl Merger {
         let total = self.total;
         let in_stream = |at: usize| (total + at as u64).saturating_sub(end as u64);
         let (start, likely) = match beginning(window, floor_here, next, &held) {
-            Beginning::Certain(at) => (Some(at), None),
-            Beginning::Likely(at) if !joined || likely == Some(in_stream(at)) => (Some(at), None),
+            Beginning::Certain(at) if fresh => (Some(at), None),
+            Beginning::Certain(at) | Beginning::Likely(at) if likely == Some(in_stream(at)) => {
+                (Some(at), None)
+            }
+            Beginning::Certain(at) => (None, Some(in_stream(at))),
+            Beginning::Likely(at) if !joined => (Some(at), None),
             Beginning::Likely(at) => (None, Some(in_stream(at))),
             Beginning::Nowhere => (None, None),
         };
         if !certain && next < window.len() {
+            let overtaken = start.is_none() && begins_within(window, &held);
+            if overtaken && !fresh {
+                return self.hold(held, likely); // It may as well be what came before.
+            }
             self.gap(out);
-            if start.is_none() && begins_within(window, &held) {
+            if overtaken {
                 // More was printed since the session began than the window holds.
                 self.state = State::Live { expected: Vec::new() };
                 self.emit(Merged::Live, held.into(), out);
@@ -227,7 +244,7 @@ impl Merger {
 
     fn gap(&mut self, out: &mut Vec<Merged>) {
         if self.total > 0 && self.run < self.history.len() {
-            out.push(Merged::Gap(Gap::default()));
+            out.push(Merged::Gap);
         }
         self.run = self.history.len();
     }
@@ -260,7 +277,7 @@ mod tests {
                 Merged::Live(bytes) | Merged::Backlog(bytes) => {
                     String::from_utf8_lossy(bytes).into_owned()
                 }
-                Merged::Gap(_) => "<gap>".to_owned(),
+                Merged::Gap => "<gap>".to_owned(),
             })
             .collect()
     }
@@ -305,6 +322,21 @@ mod tests {
         live(&mut merger, "line 2\nline 3 is long enough\nline 4\n", &mut out);
         merger.window(b"line 1\nline 2\nline 3 is long enough\nline 4\n", &mut out);
         assert_eq!(text(&out), "line 1\nline 2\nline 3 is long enough\nline 4\n");
+    }
+
+    #[test]
+    fn a_window_of_before_the_session_showed_anything_does_not_settle_where_it_began() {
+        let (mut merger, mut out) = (Merger::default(), Vec::new());
+        let before = b"one\nHello World again\ntwo\n";
+        merger.session_started(&mut out);
+        merger.window(before, &mut out);
+        live(&mut merger, "Hello World again\n", &mut out);
+        merger.stale_window(before, &mut out);
+        for _ in 0..2 {
+            merger.window(b"one\nHello World again\ntwo\nHello World again\n", &mut out);
+        }
+        live(&mut merger, "three\n", &mut out);
+        assert_eq!(text(&out), "one\nHello World again\ntwo\nHello World again\nthree\n");
     }
 
     #[test]
@@ -405,7 +437,7 @@ mod tests {
         for piece in out {
             match piece {
                 Merged::Live(bytes) | Merged::Backlog(bytes) => run.extend_from_slice(bytes),
-                Merged::Gap(_) => {
+                Merged::Gap => {
                     if !run.is_empty() {
                         at = place(&run, at, gap)?;
                         run.clear();

@@ -47,6 +47,8 @@ pub(super) struct Poller {
     interval: Duration,
     /// The fetch under way; it outlives a cancelled wait.
     fetch: Option<Fetch>,
+    /// When the oldest of the next windows was asked for.
+    asked: Instant,
     next_at: Instant,
     failures: u32,
     latest_unsupported: bool,
@@ -61,6 +63,7 @@ impl Poller {
             snapshots,
             interval,
             fetch: None,
+            asked: Instant::now(),
             next_at: Instant::now(),
             failures: 0,
             latest_unsupported: false,
@@ -76,11 +79,20 @@ impl Poller {
         }
     }
 
+    /// When the last windows were asked for: what was printed before is in them, not what came
+    /// after.
+    pub(super) fn asked(&self) -> Instant {
+        self.asked
+    }
+
     /// The next windows, oldest first. Safe to cancel.
     pub(super) async fn next(&mut self) -> Result<Vec<Vec<u8>>, PollError> {
         loop {
             if self.fetch.is_none() {
                 sleep_until(self.next_at).await;
+                if self.first.is_none() {
+                    self.asked = Instant::now();
+                }
                 let latest = self.begun && !self.latest_unsupported;
                 self.fetch = Some(self.snapshots.fetch(latest));
             }
@@ -155,9 +167,9 @@ impl Handover {
             let (bytes, kind) = match piece {
                 Merged::Live(bytes) => (bytes, ChunkKind::Live),
                 Merged::Backlog(bytes) => (bytes, ChunkKind::Backlog),
-                Merged::Gap(gap) => {
+                Merged::Gap => {
                     let within = last.map(|last| at.saturating_duration_since(last));
-                    return Received::Gap(Gap { within, ..gap });
+                    return Received::Gap(Gap { within });
                 }
             };
             last = Some(at);

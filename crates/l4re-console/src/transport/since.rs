@@ -105,7 +105,7 @@ mod tests {
             Received::Chunk(Chunk { bytes, at: Instant::now(), kind: ChunkKind::Live })
         };
         let mut all: VecDeque<_> = pieces.iter().map(chunk).collect();
-        all.insert(1, Received::Gap(Gap { bytes: None, within: None }));
+        all.insert(1, Received::Gap(Gap { within: None }));
         let mut since = Since::new(Script(all), text);
         let mut shown = String::new();
         loop {
