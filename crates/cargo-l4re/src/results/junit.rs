@@ -17,13 +17,19 @@ const CONSOLE: u64 = 64 << 10;
 
 /// Writes the report beside its place and moves it there when it is whole.
 pub fn write(path: &Utf8Path, outcomes: &[Outcome], elapsed: Duration) -> std::io::Result<()> {
-    let text = report(outcomes, elapsed).to_string().map_err(std::io::Error::other)?;
+    let text = text(outcomes, elapsed)?;
     if let Some(folder) = path.parent() {
         fs_err::create_dir_all(folder)?;
     }
     let beside = path.with_file_name(format!(".{}.part", path.file_name().unwrap_or("junit")));
     fs_err::write(&beside, text)?;
     fs_err::rename(&beside, path)
+}
+
+/// The report as XML. What is no character in XML and yet left by the writer is replaced.
+fn text(outcomes: &[Outcome], elapsed: Duration) -> std::io::Result<String> {
+    let text = report(outcomes, elapsed).to_string().map_err(std::io::Error::other)?;
+    Ok(text.replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}"))
 }
 
 fn report(outcomes: &[Outcome], elapsed: Duration) -> Report {
@@ -107,7 +113,9 @@ fn skipped(reason: &str) -> TestCaseStatus {
 
 #[cfg(test)]
 mod tests {
-    use super::super::outcome::tests::{outcome, timed_out};
+    use l4re_console::verdict::Verdict;
+
+    use super::super::outcome::tests::{failed, followed, outcome, timed_out};
     use super::*;
 
     #[test]
@@ -122,5 +130,20 @@ mod tests {
         assert!(text.contains("type=\"time-out\""), "{text}");
         let left = fs_err::read_dir(path.parent().unwrap()).unwrap().count();
         assert_eq!(left, 1);
+    }
+
+    #[test]
+    fn hostile_names_make_no_other_markup() {
+        let name = "a\u{1}\u{1b}[31mb\u{fffe}]]>\"'</testcase>&amp;\u{ffff}\u{202e}";
+        let tap = format!("x\nTAP TEST START\nnot ok 1 {name}\n# {name}\n1..1\nTAP TEST FINISH\n");
+        let mut hostile = outcome(name, failed(Verdict::Left));
+        hostile.report = Some(followed(tap.into_bytes()));
+        let text = text(&[hostile], Duration::ZERO).unwrap();
+        let is_char = |c: char| c >= ' ' && !matches!(c, '\u{fffe}' | '\u{ffff}') || c == '\n';
+        assert!(text.chars().all(is_char), "{text:?}");
+        let read = Report::deserialize_from_str(&text).unwrap();
+        let suite = &read.test_suites[0];
+        let safe = "ab\u{fffd}]]>\"'</testcase>&amp;\u{fffd}\u{202e}";
+        assert_eq!((suite.name.as_str(), suite.test_cases[0].name.as_str()), (safe, safe));
     }
 }

@@ -128,7 +128,30 @@ fn weight(exit: u8) -> u8 {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use l4re_console::follow::{Event, FollowOptions, Observer, control, follow};
+    use l4re_console::transport::SocketConsole;
+
     use super::*;
+
+    struct Nobody;
+
+    impl Observer for Nobody {
+        fn output(&mut self, _: &[u8]) -> std::io::Result<()> {
+            Ok(())
+        }
+
+        fn event(&mut self, _: Event) {}
+    }
+
+    /// What a console of tests that prints this comes to.
+    pub fn followed(console: Vec<u8>) -> Report {
+        let mut options = FollowOptions::default();
+        options.tap = true;
+        let mut console =
+            SocketConsole::over("test".into(), Box::new(std::io::Cursor::new(console)), None);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(follow(&mut console, options, None, &mut Nobody, control().1))
+    }
 
     pub fn outcome(entry: &str, failure: Option<Failure>) -> Outcome {
         Outcome {

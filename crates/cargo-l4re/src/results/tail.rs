@@ -3,7 +3,7 @@
 use std::io::{Read, Seek, SeekFrom};
 
 use camino::Utf8Path;
-use l4re_console::sanitise::Sanitiser;
+use l4re_console::sanitise::{Sanitiser, without_sequences};
 
 /// The last `limit` bytes of a log, begun at a line, without anything but text. A log that is
 /// not there has no end.
@@ -11,7 +11,8 @@ pub(super) fn text(log: &Utf8Path, limit: u64) -> String {
     let Ok(bytes) = last_bytes(log, limit) else { return String::new() };
     let mut safe = Vec::new();
     Sanitiser::default().push(&bytes, &mut safe);
-    let plain = anstream::adapter::strip_bytes(&safe).into_vec();
+    let mut plain = Vec::new();
+    without_sequences(&safe, &mut plain);
     String::from_utf8_lossy(&plain).replace('\r', "")
 }
 
