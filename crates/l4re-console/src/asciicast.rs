@@ -5,11 +5,11 @@
 //! line is written at once, so that a recording is whole however the process ends.
 //! Reference: <https://docs.asciinema.org/manual/asciicast/v2/>.
 
+use std::fs::File;
 use std::io::Write as _;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use fs_err::File;
 
 /// What the header says.
 #[derive(Clone, Debug)]
@@ -44,6 +44,7 @@ pub struct RecordError {
 impl Recording {
     /// Makes or empties the file and writes the header.
     pub fn create(path: &Utf8Path, screen: &Screen) -> Result<Self, RecordError> {
+        // Errors of ours name the path.
         let file =
             File::create(path).map_err(|source| RecordError { path: path.to_owned(), source })?;
         let mut recording = Self { path: path.to_owned(), file };

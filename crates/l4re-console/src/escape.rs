@@ -27,7 +27,7 @@ pub fn help(leaving: Leaving) -> String {
          ~B  send a break\r\n\
          ~?  this text\r\n\
          ~~  send a tilde\r\n\
-         Escapes are recognised after a newline. ESC goes to the machine (kernel debugger).\r\n"
+         They count after a newline. ESC goes to the machine: kernel debugger.\r\n"
     )
 }
 

@@ -3,10 +3,10 @@
 //! Invariant: bytes go to the file unbuffered and unchanged, so that the file is complete to
 //! the last byte read however the process ends.
 
+use std::fs::File;
 use std::io::Write as _;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use fs_err::File;
 
 /// A log file that takes every byte read.
 #[derive(Debug)]
@@ -31,6 +31,7 @@ pub struct LogError {
 impl RawLog {
     /// Makes or empties the file at `path`.
     pub fn create(path: &Utf8Path) -> Result<Self, LogError> {
+        // Errors of ours name the path.
         let file = File::create(path).map_err(|source| LogError {
             path: path.to_owned(),
             written: 0,

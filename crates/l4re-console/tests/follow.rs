@@ -179,6 +179,27 @@ async fn a_whole_run_and_silence_have_limits() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn time_in_which_nothing_could_be_read_does_not_count() {
+    let (mut console, mut machine) = played();
+    let mut limited = options(&["awake"], &[]);
+    limited.timeout = Some(Duration::from_secs(40));
+    limited.idle_timeout = Some(Duration::from_secs(20));
+    let playing = tokio::spawn(async move {
+        machine.write_all(b"iPXE initialising devices...ok\r\n").await.unwrap();
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        // As after SIGSTOP: all timers are due at once, and nobody was there.
+        tokio::time::advance(Duration::from_secs(100)).await;
+        tokio::time::sleep(Duration::from_secs(8)).await;
+        machine.write_all(b"awake\r\n").await.unwrap();
+        machine
+    });
+    let (report, seen) = run(&mut console, limited).await;
+    assert_eq!(report.verdict, Verdict::Expected);
+    assert!(report.elapsed >= Duration::from_secs(118) && !seen.has("Hint"), "{:?}", seen.events);
+    drop(playing.await);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_boot_that_stands_still_gets_a_hint() {
     let (mut console, mut machine) = played();
     machine

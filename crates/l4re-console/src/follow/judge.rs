@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::keep::Keeper;
+use super::scan::{Scanner, Seen};
 use super::{Event, FollowOptions, Observer, Report};
 use crate::expect::Outcome;
 use crate::log::RawLog;
-use crate::phase::{Fault, FaultKind, HintClock, LineRecogniser, Sighting};
-use crate::sanitise::Sanitiser;
+use crate::phase::{Fault, FaultKind, HintClock, Sighting};
 use crate::tap::{TapParser, TapVerdict};
-use crate::text::{Block, Lines, Undoubler};
+use crate::text::{Block, Lines};
 use crate::transport::{Chunk, Received, TransportError};
 use crate::verdict::Verdict;
 
@@ -31,69 +32,73 @@ const AFTERMATH_OF_TESTS: Duration = Duration::from_secs(10);
 /// Faults kept for the report, and told.
 const MAX_FAULTS: usize = 64;
 
-/// Something seen in a block.
-enum Seen {
-    Sighting(Sighting),
-    Outcome(Outcome),
+/// Bytes from which on a thread costs less than it gains.
+const LARGE: usize = 64 * 1024;
+
+/// Does both, at the same time if that is worth a thread.
+fn side_by_side<A: Send, B>(
+    worth: bool,
+    one: impl FnOnce() -> A + Send,
+    other: impl FnOnce() -> B,
+) -> (A, B) {
+    if !worth {
+        return (one(), other());
+    }
+    std::thread::scope(|scope| {
+        let one = scope.spawn(one);
+        let other = other();
+        match one.join() {
+            Ok(one) => (one, other),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
 }
 
 pub(super) struct Judge<'a> {
     options: FollowOptions,
-    log: Option<&'a mut RawLog>,
-    observer: &'a mut dyn Observer,
+    keeper: Keeper<'a>,
+    scanner: Scanner,
     start: Instant,
+    /// How long nothing could be read since then, for reasons that are not the machine's.
+    stopped: Duration,
     last_byte: Instant,
     /// The unfinished line was looked at.
     settled: bool,
-    lines: Lines,
-    recogniser: LineRecogniser,
     hints: HintClock,
     tap: Option<TapParser>,
     /// What the tests came to.
     tested: Option<TapVerdict>,
-    undoubler: Option<Undoubler>,
-    /// What the undoubler gave last.
-    single: Vec<u8>,
-    sanitiser: Sanitiser,
-    safe: Vec<u8>,
     /// A final fault and when its verdict is due.
     fatal: Option<(Fault, Instant)>,
     verdict: Option<Verdict>,
     bytes: u64,
     gaps: u32,
     faults: Vec<Fault>,
-    log_error: Option<String>,
 }
 
 impl<'a> Judge<'a> {
     pub(super) fn new(
-        options: FollowOptions,
+        mut options: FollowOptions,
         log: Option<&'a mut RawLog>,
         observer: &'a mut dyn Observer,
     ) -> Self {
         let now = Instant::now();
         Self {
-            recogniser: LineRecogniser::new(options.start),
+            keeper: Keeper::new(log, observer, options.undouble),
+            scanner: Scanner::new(options.start, std::mem::take(&mut options.expectations)),
             tap: options.tap.then(TapParser::default),
             tested: None,
-            undoubler: options.undouble.then(Undoubler::default),
             options,
-            log,
-            observer,
             start: now,
+            stopped: Duration::ZERO,
             last_byte: now,
             settled: true,
-            lines: Lines::default(),
             hints: HintClock::default(),
-            single: Vec::new(),
-            sanitiser: Sanitiser::default(),
-            safe: Vec::new(),
             fatal: None,
             verdict: None,
             bytes: 0,
             gaps: 0,
             faults: Vec::new(),
-            log_error: None,
         }
     }
 
@@ -106,15 +111,15 @@ impl<'a> Judge<'a> {
     }
 
     pub(super) fn event(&mut self, event: Event) {
-        self.observer.event(event);
+        self.keeper.event(event);
     }
 
     pub(super) fn reboot_requested(&mut self) {
-        self.recogniser.reboot_requested();
+        self.scanner.recogniser.reboot_requested();
     }
 
     pub(super) fn debugger_requested(&mut self) {
-        self.recogniser.debugger_requested();
+        self.scanner.recogniser.debugger_requested();
     }
 
     pub(super) fn received(&mut self, received: Received) {
@@ -153,13 +158,24 @@ impl<'a> Judge<'a> {
 
     fn chunk(&mut self, chunk: &Chunk) {
         self.bytes += chunk.bytes.len() as u64;
-        self.record(&chunk.bytes);
-        self.show(&chunk.bytes);
+        let at = chunk.at.saturating_duration_since(self.start);
+        let (keeper, scanner, bytes) = (&mut self.keeper, &mut self.scanner, &chunk.bytes);
+        let (kept, seen) = side_by_side(
+            bytes.len() >= LARGE,
+            || keeper.take(bytes),
+            || scanner.scan(at, |lines, show| lines.push(bytes, show)),
+        );
+        self.kept(kept);
         self.last_byte = chunk.at;
         self.settled = false;
-        let at = chunk.at.saturating_duration_since(self.start);
-        self.look(at, |lines, show| lines.push(&chunk.bytes, show));
-        self.tests(&chunk.bytes);
+        self.seen(at, seen);
+        self.tests(bytes);
+    }
+
+    fn kept(&mut self, kept: std::io::Result<()>) {
+        if kept.is_err() {
+            self.conclude(Verdict::Interrupted);
+        }
     }
 
     fn tests(&mut self, bytes: &[u8]) {
@@ -181,7 +197,7 @@ impl<'a> Judge<'a> {
 
     /// Good tests end the run once everything else that is expected has come, bad ones at once.
     fn tests_over(&mut self) {
-        let open = self.options.expectations.missing().is_some();
+        let open = self.scanner.expectations.missing().is_some();
         match &self.tested {
             Some(tests) if !open || !tests.is_good() => {
                 let tests = tests.clone();
@@ -191,67 +207,22 @@ impl<'a> Judge<'a> {
         }
     }
 
-    fn record(&mut self, bytes: &[u8]) {
-        let Some(log) = &mut self.log else { return };
-        if let Err(error) = log.append(bytes) {
-            self.log = None;
-            self.log_error = Some(error.to_string());
-            self.event(Event::LogFailed(error));
-        }
-    }
-
-    fn show(&mut self, bytes: &[u8]) {
-        match &mut self.undoubler {
-            Some(undoubler) => {
-                self.single.clear();
-                undoubler.push(bytes, &mut self.single);
-                self.sanitiser.push(&self.single, &mut self.safe);
-            }
-            None => self.sanitiser.push(bytes, &mut self.safe),
-        }
-        self.put_out();
-    }
-
-    fn put_out(&mut self) {
-        if !self.safe.is_empty() && self.observer.output(&self.safe).is_err() {
-            self.conclude(Verdict::Interrupted);
-        }
-        self.safe.clear();
-    }
-
     /// The unfinished line ends here.
     fn finish_line(&mut self) {
-        self.flush_undoubler();
-        self.sanitiser.finish(&mut self.safe);
-        self.put_out();
-        let at = self.start.elapsed();
-        self.look(at, |lines, show| lines.finish(show));
+        let kept = self.keeper.finish();
+        self.kept(kept);
+        self.look(self.start.elapsed(), |lines, show| lines.finish(show));
         self.settled = true;
-    }
-
-    fn flush_undoubler(&mut self) {
-        if let Some(undoubler) = &mut self.undoubler {
-            let mut single = Vec::new();
-            undoubler.flush(&mut single);
-            self.sanitiser.push(&single, &mut self.safe);
-            self.put_out();
-        }
     }
 
     /// Looks at the blocks that `step` completes.
     fn look(&mut self, at: Duration, step: impl FnOnce(&mut Lines, &mut dyn FnMut(Block<'_>))) {
-        let mut all = Vec::new();
-        let (recogniser, expectations) = (&mut self.recogniser, &mut self.options.expectations);
-        step(&mut self.lines, &mut |block| {
-            let first = all.len();
-            let mut outcome = |line, seen| all.push((line, Seen::Outcome(seen)));
-            expectations.block(block, &mut outcome);
-            let mut sighting = |line, seen| all.push((line, Seen::Sighting(seen)));
-            recogniser.block(block, at, &mut sighting);
-            // By line; in the same line what was asked for comes before what was recognised.
-            all[first..].sort_by_key(|(line, _)| *line);
-        });
-        for (_, seen) in all {
+        let seen = self.scanner.scan(at, step);
+        self.seen(at, seen);
+    }
+
+    fn seen(&mut self, at: Duration, all: Vec<Seen>) {
+        for seen in all {
             if self.verdict.is_some() {
                 return;
             }
@@ -260,20 +231,20 @@ impl<'a> Judge<'a> {
                 Seen::Outcome(outcome) => self.outcome(outcome),
             }
         }
-        self.hints.phase(self.recogniser.phases().current(), at);
+        self.hints.phase(self.scanner.recogniser.phases().current(), at);
     }
 
     fn sighting(&mut self, sighting: Sighting) {
         match sighting {
             Sighting::Phase(phase) => {
-                let at = self.recogniser.phases().at(phase).unwrap_or_default();
+                let at = self.scanner.recogniser.phases().at(phase).unwrap_or_default();
                 self.event(Event::PhaseReached { phase, at });
             }
             Sighting::Boot(number) => self.event(Event::Boot { number }),
             Sighting::Mark(mark) => self.event(Event::Mark(mark)),
             Sighting::Application(first) => {
                 self.event(Event::Application(first));
-                if self.options.until_application && self.options.expectations.is_empty() {
+                if self.options.until_application && self.scanner.expectations.is_empty() {
                     self.conclude(Verdict::ApplicationReached);
                 }
             }
@@ -315,16 +286,18 @@ impl<'a> Judge<'a> {
     }
 
     fn met(&mut self, index: usize) {
-        let pattern = self.options.expectations.pattern(index).unwrap_or_default().to_owned();
+        let pattern = self.scanner.expectations.pattern(index).unwrap_or_default().to_owned();
         self.event(Event::Expected { index, pattern });
     }
 
     /// The verdict of a final fault, if there was one.
     fn fatal_verdict(&mut self) {
         let Some((fault, _)) = self.fatal.take() else { return };
-        let lines = self.recogniser.lines_around_fault().to_vec();
+        let lines = self.scanner.recogniser.lines_around_fault().to_vec();
         self.conclude(match fault.kind {
-            FaultKind::RebootLoop => Verdict::Looping { boots: self.recogniser.boots(), lines },
+            FaultKind::RebootLoop => {
+                Verdict::Looping { boots: self.scanner.recogniser.boots(), lines }
+            }
             cause => Verdict::Crashed { cause, explanation: fault.explanation, lines },
         });
     }
@@ -334,13 +307,13 @@ impl<'a> Judge<'a> {
             (Some(tap), None) => Some(tap.awaits()),
             _ => None,
         };
-        self.options.expectations.missing().or_else(tests).map(str::to_owned)
+        self.scanner.expectations.missing().or_else(tests).map(str::to_owned)
     }
 
     /// When something is due although nothing comes.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         let deadlines = [
-            self.options.timeout.map(|limit| self.start + limit),
+            self.options.timeout.map(|limit| self.start + self.stopped + limit),
             self.options.idle_timeout.map(|limit| self.last_byte + limit),
             (!self.settled).then(|| self.last_byte + SETTLE),
             self.fatal.as_ref().map(|(_, due)| *due),
@@ -353,20 +326,31 @@ impl<'a> Judge<'a> {
         self.options.hints.then(|| self.hints.due_at()).flatten().map(|at| self.start + at)
     }
 
+    /// Puts off all that is due: for so long nothing could be read.
+    pub(super) fn put_off(&mut self, stopped: Duration) {
+        self.stopped += stopped;
+        self.last_byte += stopped;
+        self.hints.put_off(stopped);
+        if let Some((_, due)) = &mut self.fatal {
+            *due += stopped;
+        }
+    }
+
     /// Does what is due at `now`.
     pub(super) fn deadlines(&mut self, now: Instant) {
         if !self.settled && self.last_byte + SETTLE <= now {
             self.settled = true;
-            self.flush_undoubler();
+            let kept = self.keeper.flush();
+            self.kept(kept);
             let at = now.saturating_duration_since(self.start);
             self.look(at, |lines, show| lines.settle(show));
         }
         if self.fatal.as_ref().is_some_and(|(_, due)| *due <= now) {
             self.fatal_verdict();
         }
-        let phase = self.recogniser.phases().current();
+        let phase = self.scanner.recogniser.phases().current();
         if let Some(waited) = self.options.timeout
-            && self.start + waited <= now
+            && self.start + self.stopped + waited <= now
         {
             self.fatal_verdict();
             self.conclude(Verdict::TimedOut { phase, waited, missing: self.missing() });
@@ -391,16 +375,16 @@ impl<'a> Judge<'a> {
         Report {
             missing,
             verdict: self.verdict.unwrap_or(Verdict::Interrupted),
-            phases: self.recogniser.phases().clone(),
+            phases: self.scanner.recogniser.phases().clone(),
             elapsed: self.start.elapsed(),
             bytes: self.bytes,
-            boots: self.recogniser.boots(),
-            first_application_line: self.recogniser.first_application_line().cloned(),
-            image: self.recogniser.image().clone(),
+            boots: self.scanner.recogniser.boots(),
+            first_application_line: self.scanner.recogniser.first_application_line().cloned(),
+            image: self.scanner.recogniser.image().clone(),
             faults: self.faults,
             tap: self.tap.map(|tap| tap.report()),
             gaps: self.gaps,
-            log_error: self.log_error,
+            log_error: self.keeper.log_error(),
         }
     }
 }

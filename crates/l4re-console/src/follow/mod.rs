@@ -6,9 +6,11 @@
 mod control;
 mod event;
 mod judge;
+mod keep;
 mod options;
 mod report;
 mod run;
+mod scan;
 
 pub use control::{Control, ControlHandle, control};
 pub use event::{Event, Observer};

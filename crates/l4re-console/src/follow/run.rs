@@ -1,4 +1,7 @@
 //! The loop: waits for bytes, orders and deadlines, whichever comes first.
+//!
+//! Invariant: time in which this process was stopped, or waited for who reads its output, is
+//! nobody's silence: all deadlines are put off by it.
 
 use std::time::Duration;
 
@@ -18,6 +21,25 @@ const TYPED_LIMIT: Duration = Duration::from_secs(10);
 /// How long closing may take.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
+/// The longest wait for anything, so that one which took longer is known to be none.
+const TICK: Duration = Duration::from_secs(1);
+
+/// What a busy machine may add to a wait.
+const LATE: Duration = Duration::from_secs(1);
+
+/// When the loop last went on.
+struct Pace(Instant);
+
+impl Pace {
+    /// Goes on. Says for how long nothing could be done, beyond the wait that was meant.
+    fn go_on(&mut self, meant: Duration) -> Duration {
+        let now = Instant::now();
+        let passed = now.saturating_duration_since(std::mem::replace(&mut self.0, now));
+        let beyond = passed.saturating_sub(meant);
+        if beyond > LATE { beyond } else { Duration::ZERO }
+    }
+}
+
 enum Step {
     Received(Result<Received, TransportError>),
     Order(Option<Order>),
@@ -35,14 +57,17 @@ pub async fn follow(
     let mut escapes = options.escapes.then(EscapeMachine::default);
     let mut judge = Judge::new(options, log, observer);
     let mut orders_come = true;
+    let mut pace = Pace(Instant::now());
     while judge.verdict().is_none() {
-        let deadline = judge.next_deadline();
+        let tick = pace.0 + TICK;
+        let deadline = judge.next_deadline().map_or(tick, |due| due.min(tick));
         let step = tokio::select! {
             biased;
             order = control.0.recv(), if orders_come => Step::Order(order),
             received = transport.read() => Step::Received(received),
-            () = until(deadline) => Step::Deadline,
+            () = sleep_until(deadline) => Step::Deadline,
         };
+        judge.put_off(pace.go_on(TICK));
         match step {
             Step::Received(Ok(received)) => {
                 judge.received(received);
@@ -56,18 +81,12 @@ pub async fn follow(
             Step::Order(None) => orders_come = false,
             Step::Deadline => {}
         }
-        judge.deadlines(Instant::now());
+        judge.put_off(pace.go_on(Duration::ZERO));
+        judge.deadlines(pace.0);
     }
     // The verdict stands; a console that cannot be closed in order is dropped.
     drop(timeout(CLOSE_LIMIT, transport.close()).await);
     judge.report()
-}
-
-async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(at) => sleep_until(at).await,
-        None => std::future::pending().await,
-    }
 }
 
 async fn carry_out(

@@ -1,6 +1,6 @@
 //! Keeps the lines around a fault.
 //!
-//! Invariant: memory is bounded by a few dozen lines of at most 512 bytes.
+//! Invariant: memory is bounded by a few dozen lines of at most 1 KiB.
 
 use std::collections::VecDeque;
 
@@ -12,10 +12,12 @@ const BEFORE: usize = 10;
 const AFTER: usize = 20;
 /// Bytes shown of a line.
 const SHOWN: usize = 512;
+/// Bytes that these may be made of: doubled ones.
+const LOOKED_AT: usize = 2 * SHOWN;
 
 /// A line as it is shown in reports.
 pub(super) fn shown(line: &[u8]) -> String {
-    let line = &line[..line.len().min(2 * SHOWN)];
+    let line = &line[..line.len().min(LOOKED_AT)];
     let undoubled = undouble(line);
     let line = undoubled.as_deref().unwrap_or(line);
     String::from_utf8_lossy(&line[..line.len().min(SHOWN)]).into_owned()
@@ -23,10 +25,11 @@ pub(super) fn shown(line: &[u8]) -> String {
 
 #[derive(Debug, Default)]
 pub(super) struct Context {
-    recent: VecDeque<String>,
+    /// As they came: few of them are ever shown.
+    recent: VecDeque<Vec<u8>>,
     around: Vec<String>,
     /// What a system printed before firmware came again.
-    last_words: Option<VecDeque<String>>,
+    last_words: Option<VecDeque<Vec<u8>>>,
     faulted: bool,
     after_left: usize,
     /// The block that is being looked at holds the fault.
@@ -46,7 +49,7 @@ impl Context {
         self.faulted = true;
         self.remember(before);
         if self.around.is_empty() {
-            self.around = self.recent.iter().cloned().collect();
+            self.around = self.recent.iter().map(|line| shown(line)).collect();
         }
         self.around.push(shown(line));
         self.after_left = AFTER;
@@ -68,7 +71,7 @@ impl Context {
         if let Some(words) = self.last_words.take()
             && self.around.is_empty()
         {
-            self.around.extend(words);
+            self.around.extend(words.iter().map(|line| shown(line)));
         }
     }
 
@@ -105,7 +108,7 @@ impl Context {
             let start = memchr::memrchr(b'\n', rest).map_or(0, |newline| newline + 1);
             let line = rest[start..].trim_ascii_end();
             if !line.trim_ascii().is_empty() {
-                found.push(shown(line));
+                found.push(line[..line.len().min(LOOKED_AT)].to_vec());
             }
             if found.len() == BEFORE {
                 self.recent.clear();

@@ -71,6 +71,11 @@ impl HintClock {
         }
     }
 
+    /// The boot could not be watched for so long: that does not count.
+    pub fn put_off(&mut self, unseen: Duration) {
+        self.since += unseen;
+    }
+
     /// When the next hint is due.
     #[must_use]
     pub fn due_at(&self) -> Option<Duration> {

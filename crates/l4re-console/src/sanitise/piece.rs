@@ -68,6 +68,9 @@ pub(super) const LEAD: u64 = 1 << 40;
 /// In [`SHOWN`]: the byte is ESC.
 pub(super) const ESCAPE: u64 = 1 << 41;
 
+/// In [`SHOWN`], so many bits above [`LEAD`]: the byte may go on with one.
+const FOLLOWS: u32 = 2;
+
 /// What each byte is shown as by itself, and as how many bytes: as nothing, as itself, as a
 /// control's picture (U+2400 and following), or as its number. Bytes in the low half, their
 /// count above them, then what else there is to know: one load for all of it.
@@ -80,6 +83,7 @@ pub(super) static SHOWN: [u64; 256] = {
             0 => (0, [0; 4], 0),
             ESC => (0, [0; 4], ESCAPE),
             0xc2..=0xf4 => (4, escaped(code), LEAD),
+            0x80..0xc0 => (4, escaped(code), LEAD << FOLLOWS),
             b'\n' | b'\r' | b'\t' | 0x08 | 0x20..=0x7e => (1, [code, 0, 0, 0], 0),
             0x01..=0x1f => (3, [0xe2, 0x90, 0x80 + code, 0], 0),
             0x7f => (3, [0xe2, 0x90, 0xa1, 0], 0),
@@ -104,8 +108,8 @@ pub(super) fn show_piece(
     while at < bytes.len().min(PIECE) {
         let entry = SHOWN[usize::from(bytes[at])];
         let next = bytes.get(at + 1).copied().unwrap_or(0x80);
-        // Noise is full of bytes that might begin a sequence, and seldom do.
-        let follows = if is_follower(next) { LEAD } else { 0 };
+        // Noise is full of bytes that might begin a sequence, and seldom do: no branch on that.
+        let follows = SHOWN[usize::from(next)] >> FOLLOWS & LEAD;
         if entry & (ESCAPE | follows) == 0 {
             // Four bytes at once are cheaper than a branch; the next ones overwrite the rest.
             #[expect(clippy::cast_possible_truncation, reason = "the text is the low half")]

@@ -50,24 +50,25 @@ impl Plain {
 
     /// Copies text up to a sequence that is cut or odd. Gives what follows.
     fn text<'a>(&mut self, bytes: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
-        let mut text = [0; BLOCK];
         let mut rest = bytes;
         while let Some(&first) = rest.first() {
-            if first == 0 {
+            rest = match first {
+                ESC => match sequence(rest) {
+                    Some(taken) => &rest[taken..],
+                    None => {
+                        self.state = State::Escape;
+                        return &rest[1..];
+                    }
+                },
+                b'\r' => &rest[1..],
                 // Runs of NULs are common on lines that are down.
-                rest = &rest[blocks_of(rest, |byte| byte == 0)..];
-            } else {
-                let plain = blocks_of(rest, |byte| (byte != ESC) & (byte != b'\r') & (byte != 0));
-                out.extend_from_slice(&rest[..plain]);
-                rest = &rest[plain..];
-            }
-            let (taken, length) = text_piece(rest, &mut text);
-            out.extend_from_slice(&text[..length]);
-            rest = &rest[taken..];
-            if taken == 0 && !rest.is_empty() {
-                self.state = State::Escape;
-                return &rest[1..];
-            }
+                0 => &rest[blocks_of(rest, |byte| byte == 0).max(1)..],
+                _ => {
+                    let text = memchr::memchr3(ESC, b'\r', 0, rest).unwrap_or(rest.len());
+                    out.extend_from_slice(&rest[..text]);
+                    &rest[text..]
+                }
+            };
         }
         rest
     }
@@ -99,25 +100,6 @@ pub(crate) fn blocks_of(bytes: &[u8], kind: impl Fn(u8) -> bool) -> usize {
     // Without short circuits, so that whole blocks are compared at once.
     let all = |block: &&[u8; BLOCK]| block.iter().fold(true, |all, &byte| all & kind(byte));
     blocks.iter().take_while(all).count() * BLOCK
-}
-
-/// Copies a block's worth of text and skips whole sequences, up to one that is cut or odd.
-/// Says how many bytes it took, and how many `text` begins with.
-fn text_piece(bytes: &[u8], text: &mut [u8; BLOCK]) -> (usize, usize) {
-    let (mut length, mut at) = (0, 0);
-    while at < bytes.len().min(BLOCK) {
-        let byte = bytes[at];
-        if byte == ESC {
-            let Some(taken) = sequence(&bytes[at..]) else { break };
-            at += taken;
-            continue;
-        }
-        // Written in any case, which is cheaper than a branch; the next one overwrites it.
-        text[length] = byte;
-        length += usize::from((byte != b'\r') & (byte != 0));
-        at += 1;
-    }
-    (at, length)
 }
 
 /// The length of the sequence at the start, if these bytes hold it to its end.

@@ -42,82 +42,84 @@ pub struct Undoubler {
 }
 
 impl Undoubler {
-    /// Appends `raw`, undoubled where it is doubled, to `out`.
-    pub fn push(&mut self, raw: &[u8], out: &mut Vec<u8>) {
-        let mut rest = raw;
-        while let Some((&byte, next)) = rest.split_first() {
-            if std::mem::take(&mut self.newline_due) && byte == b'\n' {
-                rest = next;
-            } else if self.passing {
-                let line = memchr::memchr(b'\n', rest).map_or(rest.len(), |newline| newline + 1);
-                self.passing = rest[line - 1] != b'\n';
-                out.extend_from_slice(&rest[..line]);
-                rest = &rest[line..];
-            } else if self.held.is_empty() {
-                rest = self.line_start(rest, out);
-            } else {
-                self.hold(byte, out);
-                rest = next;
+    /// Shows `raw`, undoubled where it is doubled, in as few pieces as that allows.
+    pub fn push(&mut self, raw: &[u8], mut show: impl FnMut(&[u8])) {
+        // What is between these is shown as it is.
+        let (mut from, mut at) = (0, 0);
+        while at < raw.len() {
+            let rest = &raw[at..];
+            let second_newline = std::mem::take(&mut self.newline_due) && rest[0] == b'\n';
+            let unchanged = if second_newline { 0 } else { self.unchanged(rest) };
+            if unchanged > 0 {
+                at += unchanged;
+                continue;
             }
+            show(&raw[from..at]);
+            at += if second_newline { 1 } else { self.changed(rest, &mut show) };
+            from = at;
+        }
+        show(&raw[from..at]);
+    }
+
+    /// How many bytes at the start are known to be shown as they are.
+    fn unchanged(&mut self, rest: &[u8]) -> usize {
+        if !self.held.is_empty() {
+            return 0;
+        }
+        self.passing |= matches!(rest, [a, b, ..] if a != b && *a != b'\n' && *b != b'\n');
+        if self.passing {
+            let line = memchr::memchr(b'\n', rest).map_or(rest.len(), |newline| newline + 1);
+            self.passing = rest[line - 1] != b'\n';
+            return line;
+        }
+        let blank = rest.iter().take_while(|byte| **byte == b'\n').count();
+        match memchr::memchr(b'\n', &rest[..rest.len().min(MAX_HELD)]) {
+            Some(newline) if blank == 0 && !is_doubled(&rest[..newline]) => newline + 1,
+            _ => blank,
         }
     }
 
-    /// Takes the beginning of a line, or all of it. Gives what follows.
-    fn line_start<'a>(&mut self, rest: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
-        match rest {
-            [b'\n', ..] => {
-                let blank = rest.iter().take_while(|byte| **byte == b'\n').count();
-                out.extend_from_slice(&rest[..blank]);
-                return &rest[blank..];
-            }
-            [a, b, ..] if a != b && *b != b'\n' => {
-                self.passing = true;
-                return rest;
-            }
-            _ => {}
+    /// Takes a doubled line, or a byte of one that may be. Says how many bytes these are.
+    fn changed(&mut self, rest: &[u8], show: &mut impl FnMut(&[u8])) -> usize {
+        if self.held.is_empty()
+            && let Some(newline) = memchr::memchr(b'\n', &rest[..rest.len().min(MAX_HELD)])
+        {
+            self.line(&rest[..newline], show);
+            return newline + 1;
         }
-        let window = &rest[..rest.len().min(MAX_HELD)];
-        match memchr::memchr(b'\n', window) {
-            Some(newline) => {
-                self.line(&window[..newline], out);
-                &rest[newline + 1..]
-            }
-            None => {
-                self.hold(rest[0], out);
-                &rest[1..]
-            }
-        }
+        self.hold(rest[0], show);
+        1
     }
 
     /// Takes a whole line without its newline.
-    fn line(&mut self, line: &[u8], out: &mut Vec<u8>) {
-        if is_doubled(line) {
-            out.extend(halves(line));
-            self.newline_due = true;
-        } else {
-            out.extend_from_slice(line);
+    fn line(&mut self, line: &[u8], show: &mut impl FnMut(&[u8])) {
+        self.newline_due = is_doubled(line);
+        match self.newline_due {
+            true => show(&halves(line).collect::<Vec<u8>>()),
+            false => show(line),
         }
-        out.push(b'\n');
+        show(b"\n");
     }
 
     /// Lets go what is held back.
-    pub fn flush(&mut self, out: &mut Vec<u8>) {
+    pub fn flush(&mut self, mut show: impl FnMut(&[u8])) {
         if !self.held.is_empty() {
-            out.append(&mut self.held);
+            show(&self.held);
+            self.held.clear();
             self.passing = true;
         }
     }
 
-    fn hold(&mut self, byte: u8, out: &mut Vec<u8>) {
+    fn hold(&mut self, byte: u8, show: &mut impl FnMut(&[u8])) {
         if byte == b'\n' {
             let line = std::mem::take(&mut self.held);
-            self.line(&line, out);
+            self.line(&line, show);
             return;
         }
         let pairs = self.held.len().is_multiple_of(2) || self.held.last() == Some(&byte);
         self.held.push(byte);
         if !pairs || self.held.len() > MAX_HELD {
-            self.flush(out);
+            self.flush(show);
         }
     }
 }
@@ -144,9 +146,9 @@ mod tests {
         for step in 1..raw.len() {
             let (mut undoubler, mut out) = (Undoubler::default(), Vec::new());
             for chunk in raw.chunks(step) {
-                undoubler.push(chunk, &mut out);
+                undoubler.push(chunk, |piece| out.extend_from_slice(piece));
             }
-            undoubler.flush(&mut out);
+            undoubler.flush(|piece| out.extend_from_slice(piece));
             let want = "EFI: x\r\nL4 Boot\r\n  RRAAMM\r\r\n\nplain\r\n\r\n==\r\nxx";
             assert_eq!(String::from_utf8_lossy(&out), want.replace("  RRAAMM\r\r\n\n", " RAM\r\n"));
         }
