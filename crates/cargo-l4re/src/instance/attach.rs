@@ -355,7 +355,7 @@ impl Observer for Screen {
                 shell.note(format_args!("stuck in {phase} for {} s: {text}", waited.as_secs()));
             }
             Event::Gap(gap) => {
-                shell.note(&gap);
+                shell.note(gap);
                 let _ = self.kept(shell.json("gap", &gap));
             }
             Event::Notice(Notice::Connected) if self.polled => {
