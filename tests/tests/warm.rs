@@ -116,6 +116,10 @@ fn a_dry_run_says_all_and_changes_nothing() {
     desk.l4re(&upload).code(0).prints("s3:PutObject");
     let json = [&upload[..], &["--message-format", "json"]].concat();
     assert!(desk.l4re(&json).code(0).message("calls")["calls"].is_array());
+    let ami = ["ami", "build", "hello", "--local", "--tree", &tree, "--dry-run"];
+    desk.l4re(&ami).code(0).prints("ebs:StartSnapshot").prints("ec2:RegisterImage");
+    let own = ["ami", "rm", "l4re-ipxe-uefi-x86_64", "--local", "--dry-run"];
+    desk.l4re(&own).code(0).prints("ec2:DeregisterImage");
     desk.l4re(&["ps", "--local", "--all"]).code(0).says("no instances");
     desk.l4re(&["gc", "--local", "--dry-run"]).code(0).says("nothing is past its expiry");
     // The same call without it does change something: the rules hold.

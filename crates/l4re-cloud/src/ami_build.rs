@@ -20,6 +20,7 @@ use crate::connect::Cloud;
 use crate::error::CloudError;
 use crate::event::Event;
 use crate::lifecycle::BECOMES_KNOWN;
+use crate::rehearse::PlannedCall;
 use crate::snapshot::OwnSnapshot;
 use crate::tags::{self, AmiTags, ami_tags};
 
@@ -130,6 +131,43 @@ impl Cloud {
         let ami = self.becomes_available(&id).await?;
         self.tell(Event::AmiMade { id: ami.id.clone(), name: request.name.to_owned() });
         Ok(BuiltAmi { ami, reused: false })
+    }
+
+    /// What [`Cloud::build_ami`] would call, nothing if there is an AMI of this disk; only looks.
+    pub async fn planned_ami(
+        &self,
+        request: &AmiRequest<'_>,
+    ) -> Result<Vec<PlannedCall>, CloudError> {
+        let disk = DiskBlocks::of(request.disk).await?;
+        let same_disk = || filter(&format!("tag:{}", tags::DISK), &disk.digest);
+        let (amis, snapshots) =
+            tokio::try_join!(self.images("self", same_disk()), self.snapshots(same_disk()))?;
+        if amis.iter().any(|image| facts(image, AmiOwner::Own).is_some()) {
+            return Ok(Vec::new());
+        }
+        let [size, blocks] = [u64::from(disk.size_gib), disk.list.len() as u64];
+        let [size, blocks] = [size, blocks].map(|number| number.to_string());
+        let name = ami_name(request, &disk.digest);
+        let mut calls = Vec::new();
+        if snapshots.is_empty() {
+            calls.push(PlannedCall::new("ebs:StartSnapshot", &[("VolumeSize", &size)]));
+        }
+        calls.extend([
+            PlannedCall::new("ebs:PutSnapshotBlock", &[("Blocks", &blocks)]),
+            PlannedCall::new("ebs:CompleteSnapshot", &[("ChangedBlocksCount", &blocks)]),
+            PlannedCall::new("ec2:RegisterImage", &[("Name", &name)]),
+        ]);
+        Ok(calls)
+    }
+
+    /// What [`Cloud::remove_ami`] would call.
+    pub fn planned_removal(&self, own: &OwnAmi) -> Vec<PlannedCall> {
+        let image = own.ami.as_ref().map(|ami| ("ec2:DeregisterImage", "ImageId", &ami.id));
+        let snapshot = own.snapshot.as_ref().map(|id| ("ec2:DeleteSnapshot", "SnapshotId", id));
+        let call = |(name, key, id): (&'static str, &str, &String)| {
+            PlannedCall::new(name, &[(key, id.as_str())])
+        };
+        [image, snapshot].into_iter().flatten().map(call).collect()
     }
 
     /// RegisterImage. Its defaults are for machines of another age: all that a boot depends

@@ -43,7 +43,7 @@ pub enum Power {
 }
 
 impl PlannedCall {
-    fn new(name: &'static str, parameters: &[(&str, &str)]) -> Self {
+    pub(crate) fn new(name: &'static str, parameters: &[(&str, &str)]) -> Self {
         let own = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
         Self { name, parameters: parameters.iter().map(own).collect() }
     }

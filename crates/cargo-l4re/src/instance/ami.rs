@@ -5,7 +5,9 @@
 
 use camino::Utf8PathBuf;
 use jiff::Timestamp;
-use l4re_cloud::{AmiContent, AmiFacts, AmiOwner, AmiRequest, BootMode, BuiltAmi, LaunchOptions};
+use l4re_cloud::{
+    AmiContent, AmiFacts, AmiOwner, AmiRequest, BootMode, BuiltAmi, LaunchOptions, PlannedCall,
+};
 use l4re_image::{DiskOptions, Image, write_disk};
 
 use super::connect::Connection;
@@ -44,6 +46,18 @@ pub async fn of_disk(
 ) -> Result<BuiltAmi, Failure> {
     let file = DiskFile::of(context, image).await?;
     built(connection, &AmiRequest { disk: &file.0, ..*request }, interrupt).await
+}
+
+/// The calls that would make it; none if it is there.
+pub async fn planned_ami(
+    context: &Context,
+    connection: &Connection,
+    image: &Image,
+    request: &AmiRequest<'_>,
+) -> Result<Vec<PlannedCall>, Failure> {
+    let file = DiskFile::of(context, image).await?;
+    let request = AmiRequest { disk: &file.0, ..*request };
+    Ok(connection.cloud.planned_ami(&request).await?)
 }
 
 /// What a rehearsal puts in the place of an AMI that a launch would make first.

@@ -20,7 +20,7 @@ mod show;
 mod summary;
 mod warm;
 
-pub use self::ami::of_disk;
+pub use self::ami::{of_disk, planned_ami};
 pub use self::attach::{Attachment, Ending, attach, judged, show_kept};
 pub use self::connect::{Connection, Where, connect, connect_to};
 pub use self::keeper::{Keeper, detach, keep};

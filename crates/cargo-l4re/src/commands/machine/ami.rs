@@ -14,6 +14,7 @@ use l4re_cloud::{AmiContent, AmiRequest, CloudError, OwnAmi};
 use l4re_image::{Cancel, Image, Kind};
 use serde_json::{Value, json};
 
+use super::planned;
 use crate::commands::Context;
 use crate::commands::flags::ImageFlags;
 use crate::failure::Failure;
@@ -57,6 +58,9 @@ struct Build {
     /// Time after which `gc` removes it [default: never]
     #[arg(long, value_name = "TIME")]
     ttl: Option<Span>,
+    /// Say what would be called, and call nothing that changes anything
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     end: Where,
 }
@@ -72,6 +76,9 @@ struct Remove {
     /// Names or ids of AMIs, or ids of snapshots
     #[arg(required = true, value_name = "NAME")]
     names: Vec<String>,
+    /// Say what would be called, and call nothing that changes anything
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     end: Where,
 }
@@ -141,6 +148,13 @@ async fn build(
         expires: arguments.expires()?,
         holds,
     };
+    if arguments.dry_run {
+        let calls = instance::planned_ami(context, connection, image, &request).await?;
+        if calls.is_empty() {
+            context.shell.status("Unchanged", "there is an AMI of the same disk");
+        }
+        return planned::show(context, &calls);
+    }
     let built = instance::of_disk(context, connection, image, &request, interrupt).await?;
     if built.reused {
         context.shell.status("Unchanged", format_args!("{} has the same disk", built.ami.id));
@@ -214,6 +228,7 @@ async fn remove(
     arguments: &Remove,
 ) -> Result<(), Failure> {
     let found = connection.cloud.own_amis().await?;
+    let mut calls = Vec::new();
     for wanted in &arguments.names {
         let named = |own: &&OwnAmi| {
             own.name == *wanted || own.id() == wanted || own.snapshot.as_ref() == Some(wanted)
@@ -222,11 +237,15 @@ async fn remove(
         if ours.is_empty() {
             return Err(CloudError::NoSuchAmi { name: wanted.clone() }.into());
         }
+        if arguments.dry_run {
+            calls.extend(ours.iter().flat_map(|own| connection.cloud.planned_removal(own)));
+            continue;
+        }
         for own in ours {
             connection.cloud.remove_ami(own).await?;
             context.shell.status("Removed", format_args!("{} ({})", own.name, own.id()));
             context.shell.json("ami-removed", &message(own))?;
         }
     }
-    Ok(())
+    if arguments.dry_run { planned::show(context, &calls) } else { Ok(()) }
 }
