@@ -104,7 +104,11 @@ pub fn stop(dir: &Utf8Path, limit: Duration) -> Result<bool, TwinError> {
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    Ok(true)
+    // It ends its machines itself, unless it was killed.
+    match end_left(dir) {
+        Ok(_) | Err(TwinError::AlreadyRunning { .. }) => Ok(true),
+        Err(error) => Err(error),
+    }
 }
 
 /// Ends the machines that a killed daemon left, and says so in their records.
@@ -251,5 +255,47 @@ mod tests {
         assert!(!lock.is_in_place());
         Lock::take(dir.path()).unwrap();
         assert!(!lock.is_in_place());
+    }
+
+    #[test]
+    fn machines_of_a_daemon_that_is_killed_while_it_is_told_to_stop_are_ended() {
+        let dir = camino_tempfile::tempdir().unwrap();
+        let instance = dir.path().join("instances/i-0");
+        fs_err::create_dir_all(&instance).unwrap();
+        let monitor =
+            std::os::unix::net::UnixListener::bind(instance.join("monitor.sock")).unwrap();
+        let machine = duct::cmd!("sh", "-c", "echo $$ >qemu.pid; exec tail -f /dev/null qemu.pid")
+            .dir(&instance)
+            .stdin_file(monitor)
+            .stdout_null()
+            .unchecked()
+            .start()
+            .unwrap();
+        let lock = Lock::take(dir.path()).unwrap();
+        let status = Status {
+            pid: u32::MAX,
+            endpoint: "http://127.0.0.1:1".to_owned(),
+            region: String::new(),
+            access_key_id: String::new(),
+            secret_access_key: String::new(),
+            account_id: String::new(),
+            serial_console: String::new(),
+            serial_console_fingerprint: String::new(),
+            fetch_endpoint: String::new(),
+            accel: String::new(),
+            hypervisors_by_tcg: false,
+            version: String::new(),
+            settings: BTreeMap::new(),
+            control_token: String::new(),
+        };
+        files::write_json(&Status::path(dir.path()), &status).unwrap();
+        // What is killed keeps its lock for a moment.
+        let dies = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(100));
+            drop(lock);
+        });
+        assert!(stop(dir.path(), Duration::from_secs(20)).unwrap());
+        dies.join().unwrap();
+        assert!(!machine.wait().unwrap().status.success());
     }
 }
