@@ -26,6 +26,7 @@ const FURTHER: &str = "
 | `CARGO_L4RE_LOG` | what the libraries trace, on stderr: `debug`, `l4re_twin=trace` |
 | `MODULE_SEARCH_PATH` | handed on to make |
 | `ENTRY`, `E`, `MODULES_LIST`, `PT`, `TEST_TMPDIR` | what L4Re's test framework says to `test-starter`: the entry, the module list, the platform, the test's own folder |
+| `TEST_TAP_PLUGINS`, `TEST_TIMEOUT` | the same: whether expected output is matched, and for how long |
 | `CARGO_TERM_COLOR` | colour, as Cargo has it; `--color` comes first |
 | `NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE` | colour, where neither of those says anything |
 | `CARGO_TERM_QUIET`, `CARGO_TERM_VERBOSE` | as `-q` and `-v` |
