@@ -154,15 +154,7 @@ fn the_doctor_examines_desk_twin_and_trees() {
     assert_eq!(policy["Version"], "2012-10-17");
 
     // The twin as AWS: by its endpoint and keys, as the aws command line sees it.
-    let environment = desk.l4re(&["twin", "env"]).code(0).stdout;
-    let mut aws = desk.another();
-    for line in environment.lines() {
-        if let Some((name, value)) =
-            line.strip_prefix("export ").and_then(|rest| rest.split_once('='))
-        {
-            aws = aws.with(name, value.trim_matches('\''));
-        }
-    }
+    let aws = desk.as_aws();
     let words = ["doctor", "--metal", "--arch", "arm64", "--tree"];
     let tree = given("L4RE_TEST_TREE_ARM64").to_string();
     let words = [&words[..], &[&tree, "--message-format", "json"]].concat();
@@ -187,4 +179,21 @@ fn the_doctor_examines_desk_twin_and_trees() {
     found("expiry", "note", "scheduler-role");
     found("tree", "good", "arm_sbsa");
     assert_eq!(output.code, 0, "{}", output.stdout);
+}
+
+#[test]
+fn the_account_of_a_twin_begins_as_ec2s_on_request() {
+    let desk = Desk::new().with("CARGO_L4RE_TWIN_SERIAL_CONSOLE", "false");
+    desk.l4re(&["twin", "start"]).code(0);
+    let aws = desk.as_aws();
+    let finding = || {
+        let findings = aws.l4re(&["doctor", "--message-format", "json"]).messages();
+        findings.into_iter().find(|finding| finding["check"] == "serial-console").unwrap()
+    };
+    let off = finding();
+    let fix = off["fix"].as_str().unwrap();
+    let words: Vec<&str> = fix.split(' ').collect();
+    assert_eq!(words[..3], ["aws", "ec2", "enable-serial-console-access"], "{off}");
+    desk.aws(&words[1..]).code(0);
+    assert_eq!(finding()["level"], "good");
 }

@@ -200,6 +200,10 @@ pub struct Twin {
     /// Whether guests reach what this machine reaches, its own ports too.
     #[schemars(extend("x-default" = false))]
     pub net: Option<bool>,
+    /// Whether the account of a new twin has access to serial consoles; EC2's has none until it
+    /// is enabled.
+    #[schemars(extend("x-default" = true))]
+    pub serial_console: Option<bool>,
     /// The most that the folder of its state takes on disk.
     #[schemars(extend("x-default" = "20GiB"))]
     pub disk: Option<Size>,

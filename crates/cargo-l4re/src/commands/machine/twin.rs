@@ -163,6 +163,9 @@ pub fn config(context: &Context) -> Result<Config, Failure> {
     if settings.find(|layer| layer.twin.net) == Some(true) {
         config.guest_network = GuestNetwork::Open;
     }
+    if let Some(access) = settings.find(|layer| layer.twin.serial_console) {
+        config.serial_console_access = access;
+    }
     if let Some(Size(bytes)) = settings.find(|layer| layer.twin.disk) {
         config.max_disk = bytes;
     }
