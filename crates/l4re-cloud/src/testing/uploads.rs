@@ -277,8 +277,15 @@ async fn an_upload_that_is_dropped_is_aborted_all_the_same() {
     let unfinished = options.unfinished.clone();
     let (cloud, _) = connect_with(options).await;
     let publishing = PublishOptions { bucket: Some("pics".into()), ..PublishOptions::default() };
-    let publish = cloud.publish(&image, &publishing);
-    tokio::time::timeout(Duration::from_millis(700), publish).await.unwrap_err();
+    let under_way = async {
+        while !server.actions().iter().any(|action| action == "PUT") {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        published = cloud.publish(&image, &publishing) => panic!("{published:?}"),
+        () = under_way => {}
+    }
     unfinished.finish().await;
     assert_eq!(server.actions().last().map(String::as_str), Some("DELETE"));
 }
