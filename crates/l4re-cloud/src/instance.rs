@@ -147,10 +147,19 @@ impl Instance {
         })
     }
 
+    /// Whether it runs or is about to, for which EC2 charges.
+    pub(crate) fn runs_now(&self) -> bool {
+        matches!(self.state, InstanceState::Pending | InstanceState::Running)
+    }
+
+    /// When the run began that goes on.
+    pub(crate) fn running_since(&self) -> Option<Timestamp> {
+        self.launched.filter(|_| self.runs_now())
+    }
+
     /// How long it has run in all, as EC2 charges it; `None` where that is not known.
     pub fn charged(&self, now: Timestamp) -> Option<Duration> {
-        let runs = matches!(self.state, InstanceState::Pending | InstanceState::Running);
-        self.runs.charged(self.launched.filter(|_| runs), now)
+        self.runs.charged(self.running_since(), now)
     }
 
     /// The image that it is being given by `deploy --on`, or was when that was cut off: from

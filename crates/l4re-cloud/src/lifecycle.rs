@@ -131,11 +131,8 @@ impl Cloud {
 
     /// Notes how long the instance has run, which EC2 forgets at its next start.
     async fn note_run(&self, instance: &Instance) {
-        let runs = matches!(instance.state, InstanceState::Pending | InstanceState::Running);
-        let Some(runs) = instance.runs.until(instance.launched.filter(|_| runs), Timestamp::now())
-        else {
-            return;
-        };
+        let runs = instance.runs.until(instance.running_since(), Timestamp::now());
+        let Some(runs) = runs else { return };
         let tag = Tag::builder().key(tags::RUNS).value(runs.to_string()).build();
         let request = self.ec2().create_tags().resources(&instance.id).tags(tag);
         if let Err(error) = self.call("ec2:CreateTags", request.send()).await {

@@ -11,7 +11,7 @@ use crate::egress::Egress;
 use crate::error::{CloudError, Running};
 use crate::event::Event;
 use crate::identity::Identity;
-use crate::instance::{Instance, InstanceState};
+use crate::instance::Instance;
 use crate::place::{Offering, Place, Subnet, places};
 use crate::plan::{
     AccountFacts, BootPlan, Chain, ImageFacts, KindChoice, PlanError, PlanOptions, best_kind, plan,
@@ -129,7 +129,7 @@ impl Prepared {
 
     /// Whether an instance runs, and on a machine that was asked for.
     pub(crate) fn may_be_adopted(&self, instance: &Instance) -> bool {
-        matches!(instance.state, InstanceState::Pending | InstanceState::Running)
+        instance.runs_now()
             && self.types.iter().any(|machine| machine.name == instance.instance_type)
     }
 

@@ -18,6 +18,7 @@ use crate::park::{ParkOptions, Slot};
 use crate::prepare::Prepared;
 use crate::publish::PublishOptions;
 use crate::store::{Stored, status};
+use crate::tags;
 use crate::warm::Warm;
 
 /// A call as it would be made.
@@ -113,12 +114,8 @@ impl Cloud {
     pub fn planned_redeploy(&self, warm: &Warm) -> Vec<PlannedCall> {
         let instance = &warm.instance;
         let id = [("InstanceIds", instance.id.as_str())];
-        let tag = |tags| {
-            let resources = ("Resources", instance.id.as_str());
-            PlannedCall::new("ec2:CreateTags", &[resources, ("Tags", tags)])
-        };
-        let mut calls = vec![tag("l4re:next-image")];
-        let noted = tag("l4re:image, l4re:launch");
+        let mut calls = vec![tagging(instance, &[tags::NEXT_IMAGE])];
+        let noted = tagging(instance, &[tags::IMAGE, tags::LAUNCH]);
         let start = PlannedCall::new("ec2:StartInstances", &id);
         let stopped = matches!(instance.state, InstanceState::Stopped | InstanceState::Stopping);
         match Slot::of(instance) {
@@ -148,27 +145,26 @@ impl Cloud {
     pub fn planned_power(&self, power: Power, instance: &Instance) -> Vec<PlannedCall> {
         let id = ("InstanceIds", instance.id.as_str());
         let forced = [id, ("Force", "true"), ("SkipOsShutdown", "true")];
-        let resources = ("Resources", instance.id.as_str());
-        let mut calls = match power {
+        match power {
             Power::Start => vec![PlannedCall::new("ec2:StartInstances", &[id])],
             Power::Reboot => vec![PlannedCall::new("ec2:RebootInstances", &[id])],
             Power::Stop => vec![
                 PlannedCall::new("ec2:StopInstances", &forced),
-                PlannedCall::new("ec2:CreateTags", &[resources, ("Tags", "l4re:runs")]),
+                tagging(instance, &[tags::RUNS]),
             ],
-            Power::Terminate => vec![PlannedCall::new("ec2:TerminateInstances", &forced)],
-        };
-        if power == Power::Terminate {
-            if let Some(request) = &instance.spot_request {
-                let request = [("SpotInstanceRequestIds", request.as_str())];
-                calls.push(PlannedCall::new("ec2:CancelSpotInstanceRequests", &request));
-            }
-            if instance.end_is_scheduled() {
-                let name = format!("{PREFIX}{}", instance.id);
-                calls.push(PlannedCall::new("scheduler:DeleteSchedule", &[("Name", &name)]));
+            Power::Terminate => {
+                let mut calls = vec![PlannedCall::new("ec2:TerminateInstances", &forced)];
+                if let Some(request) = &instance.spot_request {
+                    let request = [("SpotInstanceRequestIds", request.as_str())];
+                    calls.push(PlannedCall::new("ec2:CancelSpotInstanceRequests", &request));
+                }
+                if instance.end_is_scheduled() {
+                    let name = format!("{PREFIX}{}", instance.id);
+                    calls.push(PlannedCall::new("scheduler:DeleteSchedule", &[("Name", &name)]));
+                }
+                calls
             }
         }
-        calls
     }
 
     /// What makes the AMI of an image that starts from its disk, where there is none yet.
@@ -252,6 +248,12 @@ impl Cloud {
 
 fn tagged_kind(tagged: &TagSpecification) -> String {
     tagged.resource_type.as_ref().map(|kind| kind.to_string()).unwrap_or_default()
+}
+
+/// Setting tags of these keys on an instance.
+fn tagging(instance: &Instance, keys: &[&str]) -> PlannedCall {
+    let resources = ("Resources", instance.id.as_str());
+    PlannedCall::new("ec2:CreateTags", &[resources, ("Tags", &keys.join(", "))])
 }
 
 #[cfg(test)]

@@ -114,16 +114,18 @@ fn prose(text: &str) -> impl Iterator<Item = (usize, &str)> {
 mod tests {
     use super::*;
 
-    fn file(path: &str, text: &str) -> File {
-        File { path: path.into(), size: text.len() as u64, text: text.to_owned() }
-    }
-
     #[test]
     fn links_are_followed_from_where_they_stand() {
         let files = [
-            file("docs/src/a.md", "# One\n[b](b.md#two-words) [top](../../README.md) [dir](../)\n"),
-            file("docs/src/b.md", "## Two words\n[out](https://example.org/x) `[no](gone.md)`\n"),
-            file("README.md", "```\n[no](gone.md)\n```\n[self](#x)\n# x\n"),
+            File::of(
+                "docs/src/a.md",
+                "# One\n[b](b.md#two-words) [top](../../README.md) [dir](../)\n",
+            ),
+            File::of(
+                "docs/src/b.md",
+                "## Two words\n[out](https://example.org/x) `[no](gone.md)`\n",
+            ),
+            File::of("README.md", "```\n[no](gone.md)\n```\n[self](#x)\n# x\n"),
         ];
         for page in &files {
             assert_eq!(links(page, &files), [], "{}", page.path);
@@ -132,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_link_to_nowhere_is_found_with_its_line() {
-        let page = file("README.md", "# A\n\n[gone](docs/gone.md)\n[a](#b)\n");
+        let page = File::of("README.md", "# A\n\n[gone](docs/gone.md)\n[a](#b)\n");
         let found: Vec<String> =
             links(&page, std::slice::from_ref(&page)).iter().map(ToString::to_string).collect();
         assert_eq!(
@@ -144,10 +146,10 @@ mod tests {
     #[test]
     fn the_summary_names_each_page_once() {
         let files = [
-            file("docs/src/SUMMARY.md", "- [A](a.md)\n- [A](./a.md)\n- [C](c.md)\n"),
-            file("docs/src/a.md", "# A\n"),
-            file("docs/src/b.md", "# B\n"),
-            file("docs/src/c.md", "# C\n"),
+            File::of("docs/src/SUMMARY.md", "- [A](a.md)\n- [A](./a.md)\n- [C](c.md)\n"),
+            File::of("docs/src/a.md", "# A\n"),
+            File::of("docs/src/b.md", "# B\n"),
+            File::of("docs/src/c.md", "# C\n"),
         ];
         let found: Vec<String> = book(&files).iter().map(ToString::to_string).collect();
         assert_eq!(

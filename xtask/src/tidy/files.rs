@@ -36,6 +36,12 @@ pub(super) struct File {
 }
 
 impl File {
+    /// One that tests make up.
+    #[cfg(test)]
+    pub(super) fn of(path: &str, text: &str) -> Self {
+        Self { path: path.into(), size: text.len() as u64, text: text.to_owned() }
+    }
+
     /// Whether rules about words apply: written by people, in this project.
     pub(super) fn is_text(&self) -> bool {
         !self.text.is_empty() && self.path.file_name() != Some("Cargo.lock")

@@ -62,17 +62,12 @@ mod tests {
 
     #[test]
     fn a_reason_that_only_one_has_is_found() {
-        let file = |path: &str, text: &str| File {
-            path: path.into(),
-            size: text.len() as u64,
-            text: text.to_owned(),
-        };
         let files = [
-            file(
+            File::of(
                 "crates/cargo-l4re/src/a.rs",
                 "shell.json(\"image\", &x)?;\nshell.json(\n    \"new\", &x)?;\ntell(\"Stopped\");",
             ),
-            file(
+            File::of(
                 SCHEMA,
                 r#"{"$defs":{"message.image":{},"message.stopped":{},"message.gone":{},"arch":{}}}"#,
             ),

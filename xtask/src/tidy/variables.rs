@@ -73,15 +73,10 @@ mod tests {
 
     #[test]
     fn page_and_code_name_the_same_variables() {
-        let file = |path: &str, text: &str| File {
-            path: path.into(),
-            size: text.len() as u64,
-            text: text.to_owned(),
-        };
         let page = "| `TTL` |\n## Variables that are not settings\n| `A_B`, `AWS_*` | x `NO` |\n| `GONE` | y |\n";
         let code = "let a = environment.get(\"A_B\");\nlet c = variable(\"NEW\");\nmap.get(\"key\");\n\
                     #[cfg(test)]\nget(\"TEST\")\n";
-        let files = [file(PAGE, page), file("crates/cargo-l4re/src/a.rs", code)];
+        let files = [File::of(PAGE, page), File::of("crates/cargo-l4re/src/a.rs", code)];
         let found: Vec<String> = check(&files).iter().map(ToString::to_string).collect();
         assert_eq!(
             found,

@@ -3,6 +3,8 @@
 
 use l4re_cloud::{CloudError, CutOff, Denied, PlanError, SerialError, quota_code};
 
+use super::hint::did_you_mean;
+
 /// What stands behind an error, as further lines.
 pub(super) fn causes(error: &CloudError) -> Vec<String> {
     let decision = match error {
@@ -186,10 +188,7 @@ fn not_found(gone: Option<&str>, nearest: &[String]) -> Vec<String> {
     if let Some(id) = gone {
         hints.push(format!("{id} had that name and is terminated: it can only be launched anew"));
     }
-    if !nearest.is_empty() {
-        let names: Vec<_> = nearest.iter().map(|name| format!("`{name}`")).collect();
-        hints.push(format!("did you mean {}?", names.join(" or ")));
-    }
+    hints.extend(did_you_mean(nearest));
     hints.push("`cargo l4re ps` lists what there is (`--local`: on the twin)".to_owned());
     hints
 }
@@ -219,13 +218,8 @@ fn denied(denied: &Denied) -> Vec<String> {
 }
 
 fn region(nearest: &[String]) -> Vec<String> {
-    let mut hints = Vec::new();
-    if !nearest.is_empty() {
-        let names: Vec<_> = nearest.iter().map(|name| format!("`{name}`")).collect();
-        hints.push(format!("did you mean {}?", names.join(" or ")));
-    }
-    hints.push("set AWS_REGION, or `region` in the profile".to_owned());
-    hints
+    let set = "set AWS_REGION, or `region` in the profile".to_owned();
+    did_you_mean(nearest).into_iter().chain([set]).collect()
 }
 
 fn account(code: &str) -> &'static str {

@@ -28,13 +28,14 @@ pub(super) fn of(failure: &Failure, local: bool) -> Vec<String> {
 }
 
 fn nearest_entries(nearest: &[String]) -> Vec<String> {
-    let mut hints = Vec::new();
-    if !nearest.is_empty() {
-        let names: Vec<_> = nearest.iter().map(|name| format!("`{name}`")).collect();
-        hints.push(format!("did you mean {}?", names.join(" or ")));
-    }
-    hints.push("`cargo l4re entries` lists what there is".to_owned());
-    hints
+    let list = "`cargo l4re entries` lists what there is".to_owned();
+    did_you_mean(nearest).into_iter().chain([list]).collect()
+}
+
+/// The names that are most like one that nobody has.
+pub(super) fn did_you_mean(nearest: &[String]) -> Option<String> {
+    let names: Vec<_> = nearest.iter().map(|name| format!("`{name}`")).collect();
+    (!names.is_empty()).then(|| format!("did you mean {}?", names.join(" or ")))
 }
 
 fn tree(error: &TreeError) -> Vec<String> {

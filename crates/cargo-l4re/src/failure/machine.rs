@@ -9,7 +9,8 @@ use l4re_console::tap::TapVerdict;
 use l4re_console::verdict::Verdict;
 use l4re_twin::TwinError;
 
-use super::{Failure, INTERRUPTED, cloud, code, count};
+use super::{Failure, INTERRUPTED, cloud, code};
+use crate::shell::count;
 
 /// Why something with a machine failed, EC2's or the desk's.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +76,7 @@ pub enum MachineFailure {
     #[error("no entry is named, and no settings say what is expected of one")]
     NothingToTest,
     /// Runs that did not end well. Each was told already.
-    #[error("{failed} of {total} run{} failed", if *.total == 1 { "" } else { "s" })]
+    #[error("{failed} of {} failed", count(*.total, "run"))]
     Tests {
         /// How many.
         failed: usize,

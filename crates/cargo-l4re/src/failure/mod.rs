@@ -17,7 +17,7 @@ use crate::download::DownloadError;
 use crate::editor::EditError;
 use crate::entry::{ArtifactError, EntryError};
 use crate::settings::SettingsError;
-use crate::shell::Diagnostic;
+use crate::shell::{Diagnostic, count};
 use crate::target::TooMany;
 
 #[cfg(feature = "cloud")]
@@ -142,10 +142,6 @@ pub enum Failure {
     /// Something of this machine.
     #[error(transparent)]
     Io(#[from] std::io::Error),
-}
-
-fn count(number: usize, noun: &str) -> String {
-    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
 impl Failure {

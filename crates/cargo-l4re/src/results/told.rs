@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::outcome::{Outcome, Status};
 use super::tail;
+use crate::shell::count;
 
 /// Lines of a console that are shown of what failed.
 const LINES: usize = 20;
@@ -44,7 +45,7 @@ fn counts(report: &Report) -> String {
     let Some(tap) = &report.tap else { return "as expected".to_owned() };
     let number = |wanted| top(&tap.cases).filter(|case| case.outcome() == wanted).count();
     let total = top(&tap.cases).count();
-    let mut text = format!("{total} test{}", if total == 1 { "" } else { "s" });
+    let mut text = count(total, "test");
     for (what, wanted) in [("skipped", CaseOutcome::Skipped), ("to do", CaseOutcome::Todo)] {
         if number(wanted) > 0 {
             text.push_str(&format!(", {} {what}", number(wanted)));

@@ -26,7 +26,7 @@ pub use self::diagnostic::{Diagnostic, Place};
 use self::machine::Machine;
 pub use self::progress::Progress;
 pub use self::table::Table;
-pub use self::words::words;
+pub use self::words::{count, words};
 pub use self::wrap::wrapped;
 
 /// Version of the JSON lines; it rises when a reader of the old ones would misread them.

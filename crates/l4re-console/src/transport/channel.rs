@@ -106,6 +106,26 @@ pub trait Transport: Send {
     fn close(&mut self) -> BoxFuture<'_, Result<(), TransportError>>;
 }
 
+/// What the transports of tests do with input: nothing.
+#[cfg(test)]
+macro_rules! takes_no_input {
+    () => {
+        fn write<'a>(&'a mut self, _: &'a [u8]) -> BoxFuture<'a, Result<(), TransportError>> {
+            async { Ok(()) }.boxed()
+        }
+
+        fn send_break(&mut self) -> BoxFuture<'_, Result<(), TransportError>> {
+            async { Ok(()) }.boxed()
+        }
+
+        fn close(&mut self) -> BoxFuture<'_, Result<(), TransportError>> {
+            async { Ok(()) }.boxed()
+        }
+    };
+}
+#[cfg(test)]
+pub(super) use takes_no_input;
+
 /// Why a transport could not be opened or broke.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

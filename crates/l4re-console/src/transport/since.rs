@@ -75,6 +75,7 @@ mod tests {
 
     use tokio::time::Instant;
 
+    use super::super::channel::takes_no_input;
     use super::super::{ChunkKind, Gap};
     use super::*;
 
@@ -86,17 +87,7 @@ mod tests {
             async { Ok(next) }.boxed()
         }
 
-        fn write<'a>(&'a mut self, _: &'a [u8]) -> BoxFuture<'a, Result<(), TransportError>> {
-            async { Ok(()) }.boxed()
-        }
-
-        fn send_break(&mut self) -> BoxFuture<'_, Result<(), TransportError>> {
-            async { Ok(()) }.boxed()
-        }
-
-        fn close(&mut self) -> BoxFuture<'_, Result<(), TransportError>> {
-            async { Ok(()) }.boxed()
-        }
+        takes_no_input!();
     }
 
     fn shown(text: &str, pieces: &[&'static str]) -> String {

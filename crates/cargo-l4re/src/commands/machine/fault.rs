@@ -8,6 +8,7 @@ use l4re_twin::{Effect, FaultPlan, FaultRule, faults, set_faults};
 
 use crate::commands::Context;
 use crate::failure::{Failure, MachineFailure};
+use crate::shell::count;
 
 /// Arguments of `twin fault`.
 #[derive(Debug, Args)]
@@ -119,7 +120,7 @@ pub(super) fn fault(context: &Context, dir: &Utf8Path, fault: &Fault) -> Result<
             ("Added", what)
         }
         Action::Clear { numbers } if numbers.is_empty() => {
-            let what = count(plan.rules.len());
+            let what = count(plan.rules.len(), "fault");
             plan = FaultPlan::default();
             ("Cleared", what)
         }
@@ -133,11 +134,11 @@ pub(super) fn fault(context: &Context, dir: &Utf8Path, fault: &Fault) -> Result<
                 number += 1;
                 !numbers.contains(&number)
             });
-            ("Cleared", count(known.count() - plan.rules.len()))
+            ("Cleared", count(known.count() - plan.rules.len(), "fault"))
         }
         Action::Load { file } => {
             plan = read(&context.environment.folder().join(file))?;
-            ("Loaded", format!("{} from {file}", count(plan.rules.len())))
+            ("Loaded", format!("{} from {file}", count(plan.rules.len(), "fault")))
         }
     };
     plan.check().map_err(MachineFailure::Twin)?;
@@ -170,10 +171,6 @@ fn list(context: &Context, plan: &FaultPlan) -> Result<(), Failure> {
         context.shell.result(format_args!("seed {}", plan.seed))?;
     }
     Ok(context.shell.json("faults", plan)?)
-}
-
-fn count(rules: usize) -> String {
-    format!("{rules} fault{}", if rules == 1 { "" } else { "s" })
 }
 
 impl Add {

@@ -29,6 +29,7 @@ use crate::failure::{Failure, MachineFailure};
 use crate::instance::{self, Attachment, Connection, Ending, Keeper, Recipe};
 use crate::interrupt::Interrupt;
 use crate::results::{self, Outcome, Tally};
+use crate::shell::count;
 use crate::source::Source;
 use crate::target::{self, Target};
 
@@ -264,9 +265,8 @@ impl Bench<'_> {
             machines => machines,
         };
         let width = trials.iter().map(|trial| trial.run.len()).max().unwrap_or_default();
-        let (count, place) = (trials.len(), if self.connection.local { "the twin" } else { "EC2" });
-        let runs = format!("{count} run{}", if count == 1 { "" } else { "s" });
-        let at_once = jobs.min(count);
+        let place = if self.connection.local { "the twin" } else { "EC2" };
+        let (runs, at_once) = (count(trials.len(), "run"), jobs.min(trials.len()));
         self.context.shell.status("Testing", format!("{runs} on {place}, {at_once} at once"));
         let all = trials.into_iter().enumerate();
         let all = all.map(|(at, trial)| async move { (at, self.one(trial, width).await) });

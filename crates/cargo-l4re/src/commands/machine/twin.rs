@@ -18,6 +18,7 @@ use super::fault;
 use crate::commands::Context;
 use crate::failure::{Failure, MachineFailure};
 use crate::settings::{Accel, Settings, Size, Span, Timing};
+use crate::shell::count;
 
 /// Time within which the daemon must be ready.
 const START_LIMIT: Duration = Duration::from_secs(20);
@@ -280,10 +281,6 @@ fn collect(context: &Context, gc: &Gc) -> Result<(), Failure> {
         ),
     );
     Ok(context.shell.json("freed", &freed)?)
-}
-
-fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// The twin that runs, if one does.

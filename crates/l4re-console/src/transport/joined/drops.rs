@@ -12,6 +12,7 @@ use proptest::test_runner::RngSeed;
 use tokio::sync::Notify;
 
 use super::super::ChunkKind;
+use super::super::channel::takes_no_input;
 use super::*;
 
 /// Milliseconds.
@@ -147,17 +148,7 @@ impl Transport for Line {
         .boxed()
     }
 
-    fn write<'a>(&'a mut self, _: &'a [u8]) -> BoxFuture<'a, Result<(), TransportError>> {
-        async { Ok(()) }.boxed()
-    }
-
-    fn send_break(&mut self) -> BoxFuture<'_, Result<(), TransportError>> {
-        async { Ok(()) }.boxed()
-    }
-
-    fn close(&mut self) -> BoxFuture<'_, Result<(), TransportError>> {
-        async { Ok(()) }.boxed()
-    }
+    takes_no_input!();
 }
 
 /// Text as consoles have it: lines of their own, and some that come again and again.

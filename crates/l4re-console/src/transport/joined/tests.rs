@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 
 use super::super::ChunkKind;
+use super::super::channel::takes_no_input;
 use super::*;
 
 /// A machine that prints numbered lines, one each 100 ms, and keeps all of them.
@@ -68,17 +69,7 @@ impl Transport for Live {
         .boxed()
     }
 
-    fn write<'a>(&'a mut self, _: &'a [u8]) -> BoxFuture<'a, Result<(), TransportError>> {
-        async { Ok(()) }.boxed()
-    }
-
-    fn send_break(&mut self) -> BoxFuture<'_, Result<(), TransportError>> {
-        async { Ok(()) }.boxed()
-    }
-
-    fn close(&mut self) -> BoxFuture<'_, Result<(), TransportError>> {
-        async { Ok(()) }.boxed()
-    }
+    takes_no_input!();
 }
 
 fn broken() -> TransportError {
