@@ -71,7 +71,7 @@ impl Store {
     pub(super) fn copy_part(&self, input: &UploadPartCopyInput) -> S3Result<UploadPartCopyOutput> {
         let uploads = Uploads(&self.objects);
         uploads.find(&input.upload_id, &input.bucket, &input.key)?;
-        let path = uploads.part_file(&input.upload_id, input.part_number)?;
+        let incoming = uploads.incoming(&input.upload_id, input.part_number)?;
         let (bucket, key) = place(&input.copy_source)?;
         let conditions = Conditions {
             if_match: input.copy_source_if_match.as_ref(),
@@ -81,21 +81,19 @@ impl Store {
         };
         let source = self.source(bucket, key, conditions)?;
         let (start, size) = part_range(input.copy_source_range.as_deref(), source.size)?;
-        let beside = crate::state::files::beside(&path);
-        let mut unfinished = Unfinished(Some(beside.clone()));
+        let mut unfinished = Unfinished(Some(incoming.clone()));
         let mut checks = Checks::new(&Sums::default(), None);
         let mut copied = || -> std::io::Result<()> {
             let mut from = std::fs::File::open(self.objects.data(bucket, &source.data))?;
             from.seek(SeekFrom::Start(start))?;
-            let mut out = fs_err::File::create(&beside)?;
-            append(&mut out, &mut from.take(size), Some(&mut checks))?;
-            fs_err::rename(&beside, &path)
+            let mut out = fs_err::File::create(&incoming)?;
+            append(&mut out, &mut from.take(size), Some(&mut checks))
         };
         copied().map_err(S3Error::internal_error)?;
-        unfinished.done();
         let (e_tag, sums) = checks.finish(&Sums::default(), None)?;
         let part = StoredPart { number: input.part_number, size, e_tag: e_tag.clone(), sums };
-        uploads.add(&input.upload_id, &part)?;
+        uploads.add(&input.upload_id, &part, &incoming)?;
+        unfinished.done();
         Ok(UploadPartCopyOutput {
             copy_part_result: Some(CopyPartResult {
                 e_tag: Some(ETag::Strong(e_tag)),

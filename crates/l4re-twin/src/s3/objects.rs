@@ -73,11 +73,13 @@ impl Objects {
             objects.clear_orphans(&bucket).map_err(TwinError::file(&buckets))?;
         }
         objects.clear_beside().map_err(TwinError::file(&objects.root))?;
-        Uploads(&objects).clear_abandoned().map_err(TwinError::file(&objects.root))?;
+        let uploads = Uploads(&objects);
+        uploads.clear_ended().map_err(TwinError::file(&objects.root))?;
+        uploads.clear_abandoned().map_err(TwinError::file(&objects.root))?;
         Ok(objects)
     }
 
-    /// Buckets that were never finished.
+    /// Buckets that were never finished, or were being deleted.
     fn clear_beside(&self) -> io::Result<()> {
         for entry in self.root.read_dir_utf8()? {
             let entry = entry?;
@@ -125,7 +127,7 @@ impl Objects {
             ));
         }
         // Made whole beside the buckets, then moved among them.
-        let beside = self.root.join(format!(".bucket-{}", random_hex(8)));
+        let beside = self.beside();
         fs::create_dir_all(beside.join("objects")).map_err(S3Error::internal_error)?;
         fs::create_dir_all(beside.join("data")).map_err(S3Error::internal_error)?;
         fs::rename(&beside, dir).map_err(S3Error::internal_error)
@@ -138,7 +140,10 @@ impl Objects {
         if !self.objects(bucket)?.is_empty() {
             return Err(s3_error!(BucketNotEmpty, "The bucket you tried to delete is not empty"));
         }
-        fs::remove_dir_all(self.bucket_dir(bucket)).map_err(S3Error::internal_error)
+        // No longer a bucket at once, however long its files take to remove.
+        let beside = self.beside();
+        fs::rename(self.bucket_dir(bucket), &beside).map_err(S3Error::internal_error)?;
+        fs::remove_dir_all(beside).map_err(S3Error::internal_error)
     }
 
     /// The records of a bucket, sorted by key.
@@ -216,6 +221,10 @@ impl Objects {
             let _ = fs::remove_file(self.data(bucket, &old.data));
         }
         Ok(())
+    }
+
+    fn beside(&self) -> Utf8PathBuf {
+        self.root.join(format!(".bucket-{}", random_hex(8)))
     }
 
     fn clear_orphans(&self, bucket: &str) -> io::Result<()> {

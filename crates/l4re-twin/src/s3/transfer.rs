@@ -125,9 +125,8 @@ impl Store {
         let input = req.input;
         let uploads = Uploads(&self.objects);
         uploads.find(&input.upload_id, &input.bucket, &input.key)?;
-        let path = uploads.part_file(&input.upload_id, input.part_number)?;
-        let beside = crate::state::files::beside(&path);
-        let mut unfinished = Unfinished(Some(beside.clone()));
+        let incoming = uploads.incoming(&input.upload_id, input.part_number)?;
+        let mut unfinished = Unfinished(Some(incoming.clone()));
         let claimed = Sums {
             crc32: input.checksum_crc32,
             crc32c: input.checksum_crc32c,
@@ -139,16 +138,15 @@ impl Store {
         let body = input.body.ok_or_else(|| s3_error!(IncompleteBody))?;
         let md5 = input.content_md5.as_deref();
         let (size, e_tag, sums) =
-            self.receive(&beside, body, claimed, algorithm, md5, req.trailing_headers).await?;
-        fs_err::rename(&beside, &path).map_err(S3Error::internal_error)?;
-        unfinished.done();
+            self.receive(&incoming, body, claimed, algorithm, md5, req.trailing_headers).await?;
         let part = StoredPart {
             number: input.part_number,
             size,
             e_tag: e_tag.clone(),
             sums: sums.clone(),
         };
-        uploads.add(&input.upload_id, &part)?;
+        uploads.add(&input.upload_id, &part, &incoming)?;
+        unfinished.done();
         Ok(S3Response::new(UploadPartOutput {
             e_tag: Some(ETag::Strong(e_tag)),
             server_side_encryption: sealed(),

@@ -1,9 +1,11 @@
-//! Multipart uploads: parts wait in `uploads/<id>/` until the whole is put together.
+//! Multipart uploads: parts wait in `uploads/<id>/` until the whole is put together. Invariant:
+//! at any moment at which the daemon may be killed, an upload is there with all that was
+//! answered for it, or not there at all.
 
 use std::io::{self, Read};
 use std::time::SystemTime;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
 use md5::{Digest, Md5};
 use s3s::dto::CompletedPart;
@@ -39,6 +41,14 @@ pub(crate) struct Part {
     pub(crate) sums: Sums,
 }
 
+impl Part {
+    /// The name of its bytes: a part that replaces one leaves the other's in place until its
+    /// own record is.
+    fn bytes(&self) -> String {
+        format!("{}-{}.part", self.number, self.e_tag)
+    }
+}
+
 /// The uploads of a store.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Uploads<'a>(pub(crate) &'a Objects);
@@ -49,12 +59,25 @@ impl Uploads<'_> {
         let Ok(entries) = self.0.root().join("uploads").read_dir_utf8() else { return Ok(()) };
         for entry in entries {
             let entry = entry?;
-            let age = entry.metadata()?.modified()?.elapsed().unwrap_or_default();
-            if age > ABANDONED {
-                fs::remove_dir_all(entry.path())?;
-            }
+            let cleared = entry.metadata().and_then(|folder| {
+                let age = folder.modified()?.elapsed().unwrap_or_default();
+                match age > ABANDONED {
+                    true => fs::remove_dir_all(entry.path()),
+                    false => Ok(()),
+                }
+            });
+            // One that ends meanwhile needs no clearing.
+            cleared.or_else(not_found_is_fine)?;
         }
         Ok(())
+    }
+
+    /// Removes what uploads that had ended still held when the daemon was killed.
+    pub(crate) fn clear_ended(self) -> io::Result<()> {
+        match fs::remove_dir_all(self.ended()) {
+            Err(error) => not_found_is_fine(error),
+            Ok(()) => Ok(()),
+        }
     }
 
     /// Begins an upload; answers its id.
@@ -93,21 +116,31 @@ impl Uploads<'_> {
         Ok(list)
     }
 
-    /// Where the bytes of a part go.
-    pub(crate) fn part_file(self, id: &str, number: i32) -> S3Result<Utf8PathBuf> {
+    /// Where the bytes of a part may arrive, before they are [added](Self::add).
+    pub(crate) fn incoming(self, id: &str, number: i32) -> S3Result<Utf8PathBuf> {
         if !(1..=10_000).contains(&number) {
             return Err(s3_error!(
                 InvalidArgument,
                 "Part number must be an integer between 1 and 10000, inclusive"
             ));
         }
-        Ok(self.dir(id)?.join(format!("{number}.part")))
+        Ok(files::beside(&self.dir(id)?.join(number.to_string())))
     }
 
-    /// Notes a part whose bytes are in place.
-    pub(crate) fn add(self, id: &str, part: &Part) -> S3Result<()> {
-        let record = self.part_file(id, part.number)?.with_extension("json");
-        files::write_json(&record, part).map_err(S3Error::internal_error)
+    /// Adds a part whose bytes have all arrived, in the place of an earlier one of its number.
+    pub(crate) fn add(self, id: &str, part: &Part, incoming: &Utf8Path) -> S3Result<()> {
+        let dir = self.dir(id)?;
+        let record = dir.join(format!("{}.json", part.number));
+        let replaced = files::read_json::<Part>(&record).map_err(S3Error::internal_error)?;
+        let bytes = dir.join(part.bytes());
+        fs::rename(incoming, &bytes).map_err(S3Error::internal_error)?;
+        files::write_json(&record, part).map_err(S3Error::internal_error)?;
+        if let Some(replaced) = replaced.map(|part| dir.join(part.bytes()))
+            && replaced != bytes
+        {
+            let _ = fs::remove_file(replaced);
+        }
+        Ok(())
     }
 
     /// The parts that are there, by number.
@@ -141,7 +174,7 @@ impl Uploads<'_> {
             .map_err(S3Error::internal_error)?;
         for part in &parts {
             tags.update(hex::decode(&part.e_tag).map_err(S3Error::internal_error)?);
-            let mut file = std::fs::File::open(self.part_file(id, part.number)?)
+            let mut file = std::fs::File::open(self.dir(id)?.join(part.bytes()))
                 .map_err(S3Error::internal_error)?;
             append(&mut out, &mut file, upload.whole_sum.is_some().then_some(&mut whole))
                 .map_err(S3Error::internal_error)?;
@@ -162,9 +195,12 @@ impl Uploads<'_> {
         })
     }
 
-    /// Forgets an upload with its parts.
+    /// Forgets an upload with its parts: all at once, however long its files take to remove.
     pub(crate) fn remove(self, id: &str) -> S3Result<()> {
-        fs::remove_dir_all(self.dir(id)?).map_err(|_| no_such())
+        let ended = self.ended();
+        fs::create_dir_all(&ended).map_err(S3Error::internal_error)?;
+        fs::rename(self.dir(id)?, ended.join(id)).map_err(|_| no_such())?;
+        fs::remove_dir_all(ended.join(id)).map_err(S3Error::internal_error)
     }
 
     fn wanted_parts(self, id: &str, wanted: &[CompletedPart]) -> S3Result<Vec<Part>> {
@@ -200,6 +236,11 @@ impl Uploads<'_> {
         Ok(parts)
     }
 
+    /// Where uploads go that have ended, until their files are removed.
+    fn ended(self) -> Utf8PathBuf {
+        self.0.root().join("ended-uploads")
+    }
+
     /// Ids are ours, hexadecimal: nothing else becomes a path.
     fn dir(self, id: &str) -> S3Result<Utf8PathBuf> {
         if id.len() != 32 || !id.bytes().all(|c| c.is_ascii_hexdigit()) {
@@ -231,4 +272,83 @@ pub(crate) fn append(
 
 fn no_such() -> S3Error {
     s3_error!(NoSuchUpload, "The specified multipart upload does not exist.")
+}
+
+fn not_found_is_fine(error: io::Error) -> io::Result<()> {
+    match error.kind() {
+        io::ErrorKind::NotFound => Ok(()),
+        _ => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use s3s::dto::ETag;
+
+    use super::*;
+
+    fn begun(objects: &Objects) -> (Upload, String) {
+        objects.create_bucket("bucket").unwrap();
+        let upload = Upload {
+            bucket: "bucket".to_owned(),
+            key: "key".to_owned(),
+            header: Header::default(),
+            whole_sum: None,
+        };
+        let id = Uploads(objects).create(&upload).unwrap();
+        (upload, id)
+    }
+
+    fn add(uploads: Uploads<'_>, id: &str, bytes: &str) -> Part {
+        let incoming = uploads.incoming(id, 1).unwrap();
+        fs::write(&incoming, bytes).unwrap();
+        let e_tag = hex::encode(Md5::digest(bytes));
+        let size = u64::try_from(bytes.len()).unwrap();
+        let part = Part { number: 1, size, e_tag, sums: Sums::default() };
+        uploads.add(id, &part, &incoming).unwrap();
+        part
+    }
+
+    fn wanted(part: &Part) -> Vec<CompletedPart> {
+        let e_tag = Some(ETag::Strong(part.e_tag.clone()));
+        vec![CompletedPart { part_number: Some(1), e_tag, ..CompletedPart::default() }]
+    }
+
+    #[test]
+    fn a_part_replaces_the_one_of_its_number_with_its_bytes() {
+        let dir = camino_tempfile::tempdir().unwrap();
+        let objects = Objects::open(dir.path()).unwrap();
+        let (upload, id) = begun(&objects);
+        let uploads = Uploads(&objects);
+        let one = add(uploads, &id, "one");
+        let two = add(uploads, &id, "two and more");
+        assert_eq!(uploads.parts(&id).unwrap(), std::slice::from_ref(&two));
+        let gone = uploads.assemble(&id, &upload, &wanted(&one)).unwrap_err();
+        assert_eq!(gone.code().as_str(), "InvalidPart");
+        let object = uploads.assemble(&id, &upload, &wanted(&two)).unwrap();
+        let bytes = fs::read_to_string(objects.data("bucket", &object.data)).unwrap();
+        assert_eq!((bytes.as_str(), object.size), ("two and more", 12));
+        let left = fs::read_dir(dir.path().join("uploads").join(&id)).unwrap().count();
+        assert_eq!(left, 3, "the upload's record, the part's, and its bytes");
+    }
+
+    #[test]
+    fn an_upload_whose_end_was_cut_short_is_no_upload() {
+        let dir = camino_tempfile::tempdir().unwrap();
+        let objects = Objects::open(dir.path()).unwrap();
+        let (upload, id) = begun(&objects);
+        let uploads = Uploads(&objects);
+        add(uploads, &id, "one");
+        // A kill after the first of the files that are removed.
+        let ended = uploads.ended();
+        fs::create_dir_all(&ended).unwrap();
+        fs::rename(dir.path().join("uploads").join(&id), ended.join(&id)).unwrap();
+        fs::remove_file(ended.join(&id).join("1.json")).unwrap();
+        let again = Objects::open(dir.path()).unwrap();
+        let uploads = Uploads(&again);
+        let error = uploads.find(&id, &upload.bucket, &upload.key).unwrap_err();
+        assert_eq!(error.code().as_str(), "NoSuchUpload");
+        assert_eq!(uploads.of_bucket("bucket").unwrap(), []);
+        assert!(!ended.exists());
+    }
 }
