@@ -234,17 +234,15 @@ fn options(attachment: Attachment, shell: &Shell) -> Result<FollowOptions, Failu
 pub fn show_kept(context: &Context, bytes: &[u8]) -> std::io::Result<()> {
     let mut safe = Vec::new();
     Sanitiser::default().push(bytes, &mut safe);
-    put_out(&context.shell, &safe)
+    put_out(&context.shell, &safe, &mut Vec::new())
 }
 
-/// Puts console bytes out in the form that is asked for.
-fn put_out(shell: &Shell, safe: &[u8]) -> std::io::Result<()> {
+/// Puts console bytes out in the form that is asked for; `memory` is for what has to be made.
+fn put_out(shell: &Shell, safe: &[u8], memory: &mut Vec<u8>) -> std::io::Result<()> {
     if shell.is_json() || shell.shows_colours() {
         return shell.console(safe);
     }
-    let mut plain = Vec::with_capacity(safe.len());
-    without_sequences(safe, &mut plain);
-    shell.console(&plain)
+    shell.console(without_sequences(safe, memory))
 }
 
 /// Who gets what is typed: the console that was attached last.
@@ -289,6 +287,8 @@ struct Screen {
     polled: bool,
     booted: Arc<AtomicBool>,
     broken: Option<std::io::Error>,
+    /// For output without sequences.
+    plain: Vec<u8>,
 }
 
 impl Screen {
@@ -308,6 +308,7 @@ impl Screen {
             polled: false,
             booted: attachment.booted.clone(),
             broken: None,
+            plain: Vec::new(),
         })
     }
 
@@ -331,7 +332,8 @@ impl Observer for Screen {
         if let Some(error) = failed {
             shell.warn(error);
         }
-        self.kept(put_out(&shell, safe))
+        let put_out = put_out(&shell, safe, &mut self.plain);
+        self.kept(put_out)
     }
 
     fn event(&mut self, event: Event) {

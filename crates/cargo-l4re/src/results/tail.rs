@@ -12,8 +12,8 @@ pub(super) fn text(log: &Utf8Path, limit: u64) -> String {
     let mut safe = Vec::new();
     Sanitiser::default().push(&bytes, &mut safe);
     let mut plain = Vec::new();
-    without_sequences(&safe, &mut plain);
-    String::from_utf8_lossy(&plain).replace('\r', "")
+    let text = without_sequences(&safe, &mut plain);
+    String::from_utf8_lossy(text).replace('\r', "")
 }
 
 fn last_bytes(log: &Utf8Path, limit: u64) -> std::io::Result<Vec<u8>> {

@@ -32,28 +32,6 @@ const AFTERMATH_OF_TESTS: Duration = Duration::from_secs(10);
 /// Faults kept for the report, and told.
 const MAX_FAULTS: usize = 64;
 
-/// Bytes from which on a thread costs less than it gains.
-const LARGE: usize = 64 * 1024;
-
-/// Does both, at the same time if that is worth a thread.
-fn side_by_side<A: Send, B>(
-    worth: bool,
-    one: impl FnOnce() -> A + Send,
-    other: impl FnOnce() -> B,
-) -> (A, B) {
-    if !worth {
-        return (one(), other());
-    }
-    std::thread::scope(|scope| {
-        let one = scope.spawn(one);
-        let other = other();
-        match one.join() {
-            Ok(one) => (one, other),
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
-    })
-}
-
 pub(super) struct Judge<'a> {
     options: FollowOptions,
     keeper: Keeper<'a>,
@@ -160,11 +138,8 @@ impl<'a> Judge<'a> {
         self.bytes += chunk.bytes.len() as u64;
         let at = chunk.at.saturating_duration_since(self.start);
         let (keeper, scanner, bytes) = (&mut self.keeper, &mut self.scanner, &chunk.bytes);
-        let (kept, seen) = side_by_side(
-            bytes.len() >= LARGE,
-            || keeper.take(bytes),
-            || scanner.scan(at, |lines, show| lines.push(bytes, show)),
-        );
+        let (seen, kept) =
+            keeper.take(bytes, || scanner.scan(at, |lines, show| lines.push(bytes, show)));
         self.kept(kept);
         self.last_byte = chunk.at;
         self.settled = false;

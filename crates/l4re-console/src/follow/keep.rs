@@ -5,18 +5,15 @@
 
 use std::io;
 
+use super::filters::Filters;
 use super::{Event, Observer};
 use crate::log::RawLog;
-use crate::sanitise::Sanitiser;
-use crate::text::Undoubler;
 
 pub(super) struct Keeper<'a> {
     log: Option<&'a mut RawLog>,
     log_error: Option<String>,
     observer: &'a mut dyn Observer,
-    undoubler: Option<Undoubler>,
-    sanitiser: Sanitiser,
-    safe: Vec<u8>,
+    filters: Filters,
 }
 
 impl<'a> Keeper<'a> {
@@ -25,14 +22,7 @@ impl<'a> Keeper<'a> {
         observer: &'a mut dyn Observer,
         undouble: bool,
     ) -> Self {
-        Self {
-            log,
-            log_error: None,
-            observer,
-            undoubler: undouble.then(Undoubler::default),
-            sanitiser: Sanitiser::default(),
-            safe: Vec::new(),
-        }
+        Self { log, log_error: None, observer, filters: Filters::new(undouble) }
     }
 
     pub(super) fn event(&mut self, event: Event) {
@@ -44,48 +34,36 @@ impl<'a> Keeper<'a> {
         self.log_error
     }
 
-    /// Records and shows bytes. An error is the observer's.
-    pub(super) fn take(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.record(bytes);
-        let Self { undoubler, sanitiser, safe, .. } = self;
-        match undoubler {
-            Some(undoubler) => undoubler.push(bytes, |piece| sanitiser.push(piece, safe)),
-            None => sanitiser.push(bytes, safe),
-        }
-        self.put_out()
-    }
-
-    fn record(&mut self, bytes: &[u8]) {
-        let Some(log) = &mut self.log else { return };
-        if let Err(error) = log.append(bytes) {
+    /// Records and shows bytes, and looks at them meanwhile. An error is the observer's.
+    pub(super) fn take<R>(
+        &mut self,
+        bytes: &[u8],
+        look: impl FnOnce() -> R,
+    ) -> (R, io::Result<()>) {
+        let Self { log, filters, .. } = self;
+        let record = || log.as_mut().map_or(Ok(()), |log| log.append(bytes));
+        let (recorded, seen) = filters.push(bytes, record, look);
+        if let Err(error) = recorded {
             self.log = None;
             self.log_error = Some(error.to_string());
             self.event(Event::LogFailed(error));
         }
+        (seen, self.put_out())
     }
 
     /// Shows what is held back for bytes that may never come.
     pub(super) fn flush(&mut self) -> io::Result<()> {
-        let Self { undoubler, sanitiser, safe, .. } = self;
-        if let Some(undoubler) = undoubler {
-            undoubler.flush(|piece| sanitiser.push(piece, safe));
-        }
+        self.filters.flush();
         self.put_out()
     }
 
     /// The same where none will: what follows does not continue it.
     pub(super) fn finish(&mut self) -> io::Result<()> {
-        self.flush()?;
-        self.sanitiser.finish(&mut self.safe);
+        self.filters.finish();
         self.put_out()
     }
 
     fn put_out(&mut self) -> io::Result<()> {
-        let put_out = match self.safe.is_empty() {
-            true => Ok(()),
-            false => self.observer.output(&self.safe),
-        };
-        self.safe.clear();
-        put_out
+        self.filters.take(|safe| self.observer.output(safe))
     }
 }

@@ -5,6 +5,7 @@
 
 mod control;
 mod event;
+mod filters;
 mod judge;
 mod keep;
 mod options;

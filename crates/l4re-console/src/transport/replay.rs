@@ -1,7 +1,7 @@
 //! A recorded console, at full speed.
 //!
-//! Reads block for as long as the file takes: a log is local, and a thread for each block
-//! would cost more than the read.
+//! A thread of its own reads ahead: the next bytes are there when the last ones are looked
+//! at, and a disk that takes its time holds up no deadline.
 
 use std::io::Read as _;
 
@@ -9,19 +9,22 @@ use bytes::{Bytes, BytesMut};
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err::File;
 use futures::FutureExt as _;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::{BoxFuture, Chunk, ChunkKind, Received, Transport, TransportError};
 
 /// Bytes per read: large enough that the loop around it does not show.
-const BLOCK: usize = 256 * 1024;
+const BLOCK: usize = 512 * 1024;
+
+/// Blocks that wait to be looked at.
+const AHEAD: usize = 2;
 
 /// A recorded log read as a console.
 #[derive(Debug)]
 pub struct Replay {
     path: Utf8PathBuf,
-    file: Option<File>,
-    block: BytesMut,
+    blocks: mpsc::Receiver<std::io::Result<Bytes>>,
 }
 
 impl Replay {
@@ -29,32 +32,40 @@ impl Replay {
     pub fn open(path: &Utf8Path) -> Result<Self, TransportError> {
         let file = File::open(path)
             .map_err(|source| TransportError::Io { address: path.to_string(), source })?;
-        Ok(Self { path: path.to_owned(), file: Some(file), block: BytesMut::new() })
+        let (sender, blocks) = mpsc::channel(AHEAD);
+        std::thread::spawn(move || read_ahead(file, &sender));
+        Ok(Self { path: path.to_owned(), blocks })
     }
 
-    fn next_block(&mut self) -> Result<Received, TransportError> {
-        let Some(file) = &mut self.file else { return Ok(Received::End) };
-        self.block.resize(BLOCK, 0);
-        let count = loop {
-            match file.read(&mut self.block) {
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                other => break other,
-            }
-        };
-        let count = count
+    async fn next_block(&mut self) -> Result<Received, TransportError> {
+        let Some(block) = self.blocks.recv().await else { return Ok(Received::End) };
+        let bytes = block
             .map_err(|source| TransportError::Io { address: self.path.to_string(), source })?;
-        if count == 0 {
-            self.file = None;
-            return Ok(Received::End);
-        }
-        let bytes: Bytes = self.block.split_to(count).freeze();
         Ok(Received::Chunk(Chunk { bytes, at: Instant::now(), kind: ChunkKind::Live }))
+    }
+}
+
+/// Reads until the end, an error, or nobody wants more.
+fn read_ahead(mut file: File, blocks: &mpsc::Sender<std::io::Result<Bytes>>) {
+    let mut block = BytesMut::new();
+    loop {
+        block.resize(BLOCK, 0);
+        let read = match file.read(&mut block) {
+            Ok(0) => return,
+            Ok(count) => Ok(block.split_to(count).freeze()),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) => Err(error),
+        };
+        let over = read.is_err();
+        if blocks.blocking_send(read).is_err() || over {
+            return;
+        }
     }
 }
 
 impl Transport for Replay {
     fn read(&mut self) -> BoxFuture<'_, Result<Received, TransportError>> {
-        async { self.next_block() }.boxed()
+        self.next_block().boxed()
     }
 
     fn write<'a>(&'a mut self, _: &'a [u8]) -> BoxFuture<'a, Result<(), TransportError>> {
@@ -66,7 +77,7 @@ impl Transport for Replay {
     }
 
     fn close(&mut self) -> BoxFuture<'_, Result<(), TransportError>> {
-        self.file = None;
+        self.blocks.close();
         async { Ok(()) }.boxed()
     }
 }
