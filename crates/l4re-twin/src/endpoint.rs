@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 
 use crate::fault::Fault;
 use crate::faults::{Dropped, meet};
-use crate::s3::{Objects, S3Endpoint, complete, refuse_signature};
+use crate::s3::{Objects, S3Endpoint, complete, drop_odd_range, refuse_signature};
 use crate::service::Kind;
 use crate::sigv4::{self, Authorization, Signed};
 use crate::status::{FREE_PATH, STOP_PATH, TOKEN_HEADER};
@@ -167,10 +167,11 @@ impl Endpoint {
 }
 
 /// Passes a request to the object store, for clients and for guests.
-pub(crate) async fn object_store(s3: &S3Endpoint, request: Request<Incoming>) -> Answer {
+pub(crate) async fn object_store(s3: &S3Endpoint, mut request: Request<Incoming>) -> Answer {
     if let Some(refusal) = refuse_signature(&request) {
         return refusal;
     }
+    drop_odd_range(&mut request);
     match hyper::service::Service::call(s3, request).await {
         Ok(answer) => complete(answer).await,
         Err(error) => {

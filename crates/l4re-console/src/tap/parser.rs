@@ -209,8 +209,16 @@ impl State {
             && case.depth == 0
         {
             open.seen += 1;
+            let (due, number) = (open.seen, case.number.unwrap_or(open.seen));
             if case.outcome() == Outcome::Failed {
-                self.problem(format!("not ok: {}", case.name));
+                self.problem(match case.name.as_str() {
+                    "" => format!("not ok: test {number}"),
+                    name => format!("not ok: {name}"),
+                });
+            }
+            // As TAP's own harness has it: one may be there twice, another be missing.
+            if number != due {
+                self.problem(format!("test {number} came where test {due} was due"));
             }
         }
         if self.cases.len() < MAX_CASES {
@@ -233,7 +241,7 @@ impl State {
         let Some(open) = self.open.take() else { return };
         self.blocks += 1;
         match (open.plan, open.skip) {
-            (Some(0), reason) => {
+            (Some(0), reason) if open.seen == 0 => {
                 self.blocks_skipped += 1;
                 self.skips.extend(reason);
             }
@@ -330,6 +338,9 @@ mod tests {
     fn failures_and_broken_plans_are_named() {
         let block = |body: &str| format!("TAP TEST START\n{body}TAP TEST FINISH\n");
         assert_eq!(failed(&block("not ok 1 a\n# why\n1..1\n")), ["not ok: a"]);
+        assert_eq!(failed(&block("not ok 1\n1..1\n")), ["not ok: test 1"]);
+        assert_eq!(failed(&block("ok 1\nok 1\n1..2\n")), ["test 1 came where test 2 was due"]);
+        assert_eq!(failed(&block("ok 1\n1..0 # SKIP no\n")), ["0 tests were planned and 1 ran"]);
         assert_eq!(failed(&block("ok 1 a\n1..2\n")), ["2 tests were planned and 1 ran"]);
         assert_eq!(failed(&block("ok 1 a\n")), ["a block has no plan"]);
         assert_eq!(failed(&block("1..1\n1..1\nok 1\n")), ["a block has two plans"]);

@@ -13,6 +13,9 @@ use crate::query::Scope;
 /// EC2's limit for all values of one request.
 const MAX_VALUES: usize = 200;
 
+/// The path of a filter that EC2 knows, and that looks at what nothing on the twin has.
+pub(super) const NOWHERE: &str = "";
+
 /// Filter name and path in the answered tree.
 pub(super) type Paths = &'static [(&'static str, &'static str)];
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::actions::Call;
-use super::filters::{self, Paths};
+use super::filters::{self, NOWHERE, Paths};
 use super::ids;
 use super::instances::tag_set;
 use super::pages::page;
@@ -12,26 +12,56 @@ use crate::state::{BootMode, Device, Image, SnapshotState, State};
 
 const PATHS: Paths = &[
     ("architecture", "architecture"),
+    ("block-device-mapping.delete-on-termination", "blockDeviceMapping.ebs.deleteOnTermination"),
+    ("block-device-mapping.device-name", "blockDeviceMapping.deviceName"),
+    ("block-device-mapping.encrypted", "blockDeviceMapping.ebs.encrypted"),
+    ("block-device-mapping.snapshot-id", "blockDeviceMapping.ebs.snapshotId"),
+    ("block-device-mapping.volume-size", "blockDeviceMapping.ebs.volumeSize"),
+    ("block-device-mapping.volume-type", "blockDeviceMapping.ebs.volumeType"),
     ("boot-mode", "bootMode"),
     ("creation-date", "creationDate"),
     ("description", "description"),
     ("ena-support", "enaSupport"),
+    ("free-tier-eligible", "freeTierEligible"),
     ("hypervisor", "hypervisor"),
+    ("image-allowed", "imageAllowed"),
     ("image-id", "imageId"),
     ("image-type", "imageType"),
+    ("image-watermark.source-image-creation-time", "imageWatermarkSet.sourceImageCreationTime"),
+    ("image-watermark.source-image-id", "imageWatermarkSet.sourceImageId"),
+    ("image-watermark.source-image-region", "imageWatermarkSet.sourceImageRegion"),
+    ("image-watermark.watermark-creation-time", "imageWatermarkSet.watermarkCreationTime"),
+    ("image-watermark.watermark-key", "imageWatermarkSet.watermarkKey"),
+    ("instance-type-specification.supported-instance-type", NOWHERE),
+    ("instance-type-specification.unsupported-instance-type", NOWHERE),
     ("is-public", "isPublic"),
+    ("kernel-id", "kernelId"),
+    ("manifest-location", "imageLocation"),
     ("name", "name"),
-    ("block-device-mapping.device-name", "blockDeviceMapping.deviceName"),
-    ("block-device-mapping.snapshot-id", "blockDeviceMapping.ebs.snapshotId"),
-    ("block-device-mapping.volume-size", "blockDeviceMapping.ebs.volumeSize"),
     ("owner-alias", "imageOwnerAlias"),
     ("owner-id", "imageOwnerId"),
+    ("platform", "platform"),
     ("platform-details", "platformDetails"),
+    ("product-code", "productCodes.productCode"),
+    ("product-code.type", "productCodes.type"),
+    ("public-ssm-parameter-name", "publicSsmParameterName"),
+    ("ramdisk-id", "ramdiskId"),
     ("root-device-name", "rootDeviceName"),
     ("root-device-type", "rootDeviceType"),
+    ("scan-result.critical-fix-available-since", "scanResults.criticalFixAvailableSince"),
+    ("scan-result.finding-scan-date", "scanResults.findingScanDate"),
+    ("scan-result.high-fix-available-since", "scanResults.highFixAvailableSince"),
+    ("scan-result.highest-finding-severity-label", "scanResults.highestFindingSeverityLabel"),
+    ("scan-result.informational-fix-available-since", "scanResults.informationalFixAvailableSince"),
+    ("scan-result.low-fix-available-since", "scanResults.lowFixAvailableSince"),
+    ("scan-result.medium-fix-available-since", "scanResults.mediumFixAvailableSince"),
     ("source-image-id", "sourceImageId"),
     ("source-image-region", "sourceImageRegion"),
+    ("source-instance-id", "sourceInstanceId"),
+    ("sriov-net-support", "sriovNetSupport"),
     ("state", "imageState"),
+    ("state-reason-code", "stateReason.code"),
+    ("state-reason-message", "stateReason.message"),
     ("virtualization-type", "virtualizationType"),
 ];
 
@@ -53,6 +83,9 @@ pub(super) fn describe(call: &Call<'_>) -> Result<Value, Fault> {
         return Err(Fault::client("InvalidUserID.Malformed", message));
     }
     let account = state.account.id.as_str();
+    let users = root.list("ExecutableBy");
+    // None was given to single accounts, so that only what all may launch is meant.
+    let executable = |image: &Image| users.is_empty() || image.public && users.contains(&"all");
     let owned = |image: &Image| {
         owners.is_empty()
             || owners.iter().any(|owner| match *owner {
@@ -64,7 +97,7 @@ pub(super) fn describe(call: &Call<'_>) -> Result<Value, Fault> {
         .images
         .iter()
         .filter(|image| ids.is_empty() || ids.contains(&image.id.as_str()))
-        .filter(|image| owned(image))
+        .filter(|image| owned(image) && executable(image))
         .map(|image| image_value(image, &state, call.now))
         .collect();
     drop(state);

@@ -4,60 +4,33 @@ use serde_json::{Map, Value, json};
 
 use super::actions::Call;
 use super::filters::{self, Paths};
+use super::instance_filters::PATHS;
 use super::network::{security_group_id, vpc_id, zone_id};
 use super::pages::{page, refuse_pages_of_named};
 use super::volumes::mapping_value;
-use super::{ids, instance_types};
+use super::{ids, instance_types, kept_options};
 use crate::fault::Fault;
 use crate::state::{Architecture, BootMode, Instance, InstanceState, State, Tags};
 
-const PATHS: Paths = &[
-    ("architecture", "architecture"),
-    ("availability-zone", "placement.availabilityZone"),
-    ("availability-zone-id", "placement.availabilityZoneId"),
-    ("block-device-mapping.attach-time", "blockDeviceMapping.ebs.attachTime"),
-    ("block-device-mapping.delete-on-termination", "blockDeviceMapping.ebs.deleteOnTermination"),
-    ("block-device-mapping.device-name", "blockDeviceMapping.deviceName"),
-    ("block-device-mapping.status", "blockDeviceMapping.ebs.status"),
-    ("block-device-mapping.volume-id", "blockDeviceMapping.ebs.volumeId"),
-    ("boot-mode", "bootMode"),
-    ("client-token", "clientToken"),
-    ("current-instance-boot-mode", "currentInstanceBootMode"),
-    ("hypervisor", "hypervisor"),
-    ("image-id", "imageId"),
-    ("instance-id", "instanceId"),
-    ("instance-lifecycle", "instanceLifecycle"),
-    ("instance-state-code", "instanceState.code"),
-    ("instance-state-name", "instanceState.name"),
-    ("instance-type", "instanceType"),
-    ("instance.group-id", "groupSet.groupId"),
-    ("instance.group-name", "groupSet.groupName"),
-    ("ip-address", "ipAddress"),
-    ("launch-index", "amiLaunchIndex"),
-    ("launch-time", "launchTime"),
-    ("metadata-options.http-tokens", "metadataOptions.httpTokens"),
-    ("network-interface.network-interface-id", "networkInterfaceSet.networkInterfaceId"),
-    ("network-interface.subnet-id", "networkInterfaceSet.subnetId"),
-    ("placement-group-name", "placement.groupName"),
-    ("private-ip-address", "privateIpAddress"),
-    ("reservation-id", RESERVATION),
-    ("root-device-type", "rootDeviceType"),
-    ("spot-instance-request-id", "spotInstanceRequestId"),
-    ("state-reason-code", "stateReason.code"),
-    ("subnet-id", "subnetId"),
-    ("tenancy", "placement.tenancy"),
-    ("virtualization-type", "virtualizationType"),
-    ("vpc-id", "vpcId"),
-];
-
 const STATUS_PATHS: Paths = &[
+    ("application-status.status", "applicationStatus.status"),
+    ("attached-ebs-status.status", "attachedEbsStatus.status"),
     ("availability-zone", "availabilityZone"),
+    ("availability-zone-id", "availabilityZoneId"),
+    ("event.code", "eventsSet.code"),
+    ("event.description", "eventsSet.description"),
+    ("event.instance-event-id", "eventsSet.instanceEventId"),
+    ("event.not-after", "eventsSet.notAfter"),
+    ("event.not-before", "eventsSet.notBefore"),
+    ("event.not-before-deadline", "eventsSet.notBeforeDeadline"),
     ("instance-state-code", "instanceState.code"),
     ("instance-state-name", "instanceState.name"),
-    ("instance-status.status", "instanceStatus.status"),
     ("instance-status.reachability", "instanceStatus.details.status"),
-    ("system-status.status", "systemStatus.status"),
+    ("instance-status.status", "instanceStatus.status"),
+    ("operator.managed", "operator.managed"),
+    ("operator.principal", "operator.principal"),
     ("system-status.reachability", "systemStatus.details.status"),
+    ("system-status.status", "systemStatus.status"),
 ];
 
 /// EC2's NotFound for instances that are none, or are too new to be known everywhere.
@@ -97,7 +70,7 @@ pub(super) fn describe(call: &Call<'_>) -> Result<Value, Fault> {
         .values()
         .filter(|instance| ids.is_empty() || ids.contains(&instance.id.as_str()))
         .filter(|instance| is_known_everywhere(instance, call))
-        .map(|instance| with_reservation(instance, &account, &call.twin.config.region))
+        .map(|instance| with_unshown(instance, &account, &call.twin.config.region))
         .collect();
     drop(state);
     filters::retain(&mut instances, &root, PATHS)?;
@@ -105,20 +78,26 @@ pub(super) fn describe(call: &Call<'_>) -> Result<Value, Fault> {
     Ok(json!({ "reservationSet": reservations, "nextToken": next }))
 }
 
-/// Where the reservation's id waits in an instance's tree until they are grouped.
-const RESERVATION: &str = "reservationId";
+/// What is filtered by and is not in an instance's tree: it is there until they are grouped.
+const UNSHOWN: &str = "unshown";
 
-fn with_reservation(instance: &Instance, account: &str, region: &str) -> Value {
+fn with_unshown(instance: &Instance, account: &str, region: &str) -> Value {
     let mut value = instance_value(instance, account, region);
-    value[RESERVATION] = Value::from(instance.reservation_id.clone());
+    value[UNSHOWN] = json!({
+        "reservationId": instance.reservation_id,
+        "ownerId": account,
+        "eniTagSet": tag_set(&instance.eni_tags),
+        "never": false,
+    });
     value
 }
 
 fn by_reservation(instances: Vec<Value>, account: &str) -> Vec<Value> {
     let mut groups: Map<String, Value> = Map::new();
     for mut instance in instances {
-        let id = instance.as_object_mut().and_then(|members| members.remove(RESERVATION));
-        let id = id.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned();
+        let unshown = instance.as_object_mut().and_then(|members| members.remove(UNSHOWN));
+        let id = unshown.as_ref().and_then(|unshown| unshown["reservationId"].as_str());
+        let id = id.unwrap_or_default().to_owned();
         let group = groups.entry(id.clone()).or_insert_with(
             || json!({"reservationId": id, "ownerId": account, "groupSet": [], "instancesSet": []}),
         );
@@ -173,10 +152,11 @@ pub(super) fn metadata_value(instance: &Instance) -> Value {
 
 fn instance_value(instance: &Instance, account: &str, region: &str) -> Value {
     let mut value = identity(instance, region);
+    kept_options::show(&instance.asked, &mut value);
     let alive = instance.state != InstanceState::Terminated;
     let groups = json!([{"groupId": security_group_id(account), "groupName": "default"}]);
     if alive {
-        value["networkInterfaceSet"] = json!([interface(instance, account, &groups)]);
+        value["networkInterfaceSet"] = json!([interface(instance, account, region, &groups)]);
         value["blockDeviceMapping"] =
             instance.volumes().map(|(_, volume)| mapping_value(&volume)).collect();
         value["groupSet"] = groups;
@@ -185,6 +165,7 @@ fn instance_value(instance: &Instance, account: &str, region: &str) -> Value {
         value["privateIpAddress"] = instance.private_ip.clone().into();
         if instance.state == InstanceState::Running {
             value["ipAddress"] = instance.public_ip.clone().into();
+            value["dnsName"] = public_dns(instance, region).unwrap_or_default().into();
         }
     }
     value
@@ -237,16 +218,10 @@ fn identity(instance: &Instance, region: &str) -> Value {
             "threadsPerCore": instance.threads_per_core.map_or(threads, u64::from),
             "nestedVirtualization": nested(instance),
         },
-        "capacityReservationSpecification": { "capacityReservationPreference": "open" },
         "hibernationOptions": { "configured": false },
         "enclaveOptions": { "enabled": false },
+        "operator": { "managed": false },
         "metadataOptions": metadata_value(instance),
-        "maintenanceOptions": { "autoRecovery": "default" },
-        "privateDnsNameOptions": {
-            "hostnameType": "ip-name",
-            "enableResourceNameDnsARecord": false,
-            "enableResourceNameDnsAAAARecord": false,
-        },
     })
 }
 
@@ -259,11 +234,37 @@ fn private_dns(instance: &Instance, region: &str) -> String {
     if instance.state == InstanceState::Terminated {
         return String::new();
     }
-    format!("ip-{}.{region}.compute.internal", instance.private_ip.replace('.', "-"))
+    let domain = match region {
+        "us-east-1" => "ec2.internal".to_owned(),
+        region => format!("{region}.compute.internal"),
+    };
+    match kept_options::is_named_by_id(&instance.asked) {
+        true => format!("{}.{domain}", instance.id),
+        false => format!("ip-{}.{domain}", instance.private_ip.replace('.', "-")),
+    }
 }
 
-fn interface(instance: &Instance, account: &str, groups: &Value) -> Value {
+/// The name of the public address, while the instance has one.
+fn public_dns(instance: &Instance, region: &str) -> Option<String> {
+    let address = instance.public_ip.as_ref().filter(|address| !address.is_empty())?;
+    let domain = match region {
+        "us-east-1" => "compute-1".to_owned(),
+        region => format!("{region}.compute"),
+    };
+    Some(format!("ec2-{}.{domain}.amazonaws.com", address.replace('.', "-")))
+}
+
+fn interface(instance: &Instance, account: &str, region: &str, groups: &Value) -> Value {
+    let running = instance.state == InstanceState::Running;
+    let public = public_dns(instance, region).filter(|_| running).map(|name| {
+        json!({"ipOwnerId": "amazon", "publicDnsName": name, "publicIp": instance.public_ip})
+    });
+    let private_name = private_dns(instance, region);
     json!({
+        "association": public,
+        "description": "",
+        "operator": { "managed": false },
+        "privateDnsName": private_name,
         "networkInterfaceId": instance.eni_id,
         "subnetId": instance.subnet_id,
         "vpcId": vpc_id(account),
@@ -282,7 +283,12 @@ fn interface(instance: &Instance, account: &str, groups: &Value) -> Value {
             "attachTime": time(instance.launch_time),
             "deleteOnTermination": true,
         },
-        "privateIpAddressesSet": [{"privateIpAddress": instance.private_ip, "primary": true}],
+        "privateIpAddressesSet": [{
+            "association": public,
+            "primary": true,
+            "privateDnsName": private_name,
+            "privateIpAddress": instance.private_ip,
+        }],
         "ipv6AddressesSet": [],
     })
 }

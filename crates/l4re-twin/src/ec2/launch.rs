@@ -35,7 +35,7 @@ pub(super) fn run(call: &Call<'_>) -> Result<Value, Fault> {
     let reservation = format!("r-0{}", random_hex(16));
     let mut launched = Vec::new();
     for index in 0..request.count {
-        let mut instance = record(call, &state, &request, zone, index);
+        let mut instance = record(call, &state, &request, zone, index)?;
         instance.reservation_id.clone_from(&reservation);
         instance.client_token = token.map(str::to_owned);
         instance.request_digest.clone_from(&digest);
@@ -145,15 +145,14 @@ fn record(
     request: &LaunchRequest,
     zone: &Zone,
     index: u32,
-) -> Instance {
+) -> Result<Instance, Fault> {
     let eni_id = format!("eni-0{}", random_hex(16));
     let (root, data) = request.root_and_data();
     let network = zone.network();
     let subnet_id = zone.subnet_id(&state.account.id);
     let public = !state.account.private_subnets.contains(&subnet_id);
-    // The first addresses of a subnet are EC2's own.
-    let host = 4 + (state.instances.len() % 240) as u32;
-    Instance {
+    let host = free_host(state)?;
+    Ok(Instance {
         id: format!("i-0{}", random_hex(16)),
         reservation_id: String::new(),
         launch_index: index,
@@ -203,5 +202,18 @@ fn record(
         monitoring: request.monitoring,
         ebs_optimized: request.ebs_optimized,
         source_dest_check: true,
-    }
+        asked: request.asked.clone(),
+    })
+}
+
+/// The last number of an address that no other instance has, the lowest first. The first
+/// addresses of a subnet, and its last, are EC2's own.
+fn free_host(state: &State) -> Result<u8, Fault> {
+    let alive = |instance: &&Instance| instance.state != InstanceState::Terminated;
+    let last = |instance: &Instance| instance.private_ip.rsplit('.').next()?.parse::<u8>().ok();
+    let taken: Vec<u8> = state.instances.values().filter(alive).filter_map(last).collect();
+    (4..255).find(|host| !taken.contains(host)).ok_or_else(|| {
+        let message = "There are not enough free addresses in the subnet to satisfy the request.";
+        Fault::client("InsufficientFreeAddressesInSubnet", message)
+    })
 }

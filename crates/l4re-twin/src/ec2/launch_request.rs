@@ -1,5 +1,7 @@
 //! What `RunInstances` asks for, checked as EC2 checks it before anything is made.
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
@@ -8,7 +10,7 @@ use super::actions::Call;
 use super::instance_types::{self, InstanceType};
 use super::network::{Zone, security_group_id, vpc_id, zones};
 use super::tags::{TagSpecifications, tag_specifications};
-use super::{block_devices, ids, images, metadata_defaults, spot_prices, unplayed};
+use super::{block_devices, ids, images, kept_options, metadata_defaults, spot_prices, unplayed};
 use crate::fault::Fault;
 use crate::query::{Params, Scope};
 use crate::state::{
@@ -46,6 +48,8 @@ pub(super) struct LaunchRequest {
     pub(super) ebs_optimized: bool,
     /// Whether it gets one, if it says so; else it is the subnet's affair.
     pub(super) public_address: Option<bool>,
+    /// What it shows as it was asked for.
+    pub(super) asked: BTreeMap<String, String>,
 }
 
 impl LaunchRequest {
@@ -88,6 +92,7 @@ impl LaunchRequest {
             monitoring: root.below("Monitoring").flag("Enabled")?,
             ebs_optimized: root.flag("EbsOptimized")?,
             public_address: public_address(root)?,
+            asked: kept_options::read(root)?,
             image,
             instance_type,
             type_name,

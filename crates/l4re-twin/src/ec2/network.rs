@@ -11,8 +11,11 @@ use super::pages::page;
 use crate::fault::Fault;
 use crate::state::Account;
 
+/// What every account has.
 const REGIONS: &[&str] = &[
     "ap-northeast-1",
+    "ap-northeast-2",
+    "ap-northeast-3",
     "ap-south-1",
     "ap-southeast-1",
     "ap-southeast-2",
@@ -27,6 +30,27 @@ const REGIONS: &[&str] = &[
     "us-east-2",
     "us-west-1",
     "us-west-2",
+];
+
+/// What an account has to ask for.
+const OPT_IN: &[&str] = &[
+    "af-south-1",
+    "ap-east-1",
+    "ap-east-2",
+    "ap-south-2",
+    "ap-southeast-3",
+    "ap-southeast-4",
+    "ap-southeast-5",
+    "ap-southeast-6",
+    "ap-southeast-7",
+    "ca-west-1",
+    "eu-central-2",
+    "eu-south-1",
+    "eu-south-2",
+    "il-central-1",
+    "me-central-1",
+    "me-south-1",
+    "mx-central-1",
 ];
 
 /// An availability zone.
@@ -109,21 +133,28 @@ fn digest(account: &str, name: &str) -> String {
 pub(super) fn regions(call: &Call<'_>) -> Result<Value, Fault> {
     let wanted = call.root().list("RegionName");
     let own = call.twin.config.region.as_str();
-    let mut names: Vec<&str> = REGIONS.to_vec();
+    let status = |name: &str| match (REGIONS.contains(&name), name == own) {
+        (true, _) => "opt-in-not-required",
+        (false, true) => "opted-in",
+        (false, false) => "not-opted-in",
+    };
+    let mut names = [REGIONS, OPT_IN].concat();
     if !names.contains(&own) {
         names.push(own);
     }
     if let Some(unknown) = wanted.iter().find(|name| !names.contains(name)) {
         return Err(Fault::invalid(format!("Invalid region provided: {unknown}")));
     }
+    let all = call.root().flag("AllRegions")? || !wanted.is_empty();
     let mut regions: Vec<Value> = names
         .into_iter()
         .filter(|name| wanted.is_empty() || wanted.contains(name))
+        .filter(|name| all || status(name) != "not-opted-in")
         .map(|name| {
             json!({
                 "regionName": name,
                 "regionEndpoint": format!("ec2.{name}.amazonaws.com"),
-                "optInStatus": "opt-in-not-required",
+                "optInStatus": status(name),
             })
         })
         .collect();
@@ -167,8 +198,12 @@ pub(super) fn availability_zones(call: &Call<'_>) -> Result<Value, Fault> {
         })
         .collect();
     const PATHS: Paths = &[
+        ("group-long-name", "groupLongName"),
         ("group-name", "groupName"),
+        ("message", "messageSet.message"),
         ("opt-in-status", "optInStatus"),
+        ("parent-zone-id", "parentZoneId"),
+        ("parent-zone-name", "parentZoneName"),
         ("region-name", "regionName"),
         ("state", "zoneState"),
         ("zone-id", "zoneId"),
@@ -200,6 +235,20 @@ pub(super) fn vpcs(call: &Call<'_>) -> Result<Value, Fault> {
     const PATHS: Paths = &[
         ("cidr", "cidrBlock"),
         ("cidr-block", "cidrBlock"),
+        ("cidr-block-association.association-id", "cidrBlockAssociationSet.associationId"),
+        ("cidr-block-association.cidr-block", "cidrBlockAssociationSet.cidrBlock"),
+        ("cidr-block-association.state", "cidrBlockAssociationSet.cidrBlockState.state"),
+        ("dhcp-options-id", "dhcpOptionsId"),
+        ("ipv6-cidr-block-association.association-id", "ipv6CidrBlockAssociationSet.associationId"),
+        (
+            "ipv6-cidr-block-association.ipv6-cidr-block",
+            "ipv6CidrBlockAssociationSet.ipv6CidrBlock",
+        ),
+        ("ipv6-cidr-block-association.ipv6-pool", "ipv6CidrBlockAssociationSet.ipv6Pool"),
+        (
+            "ipv6-cidr-block-association.state",
+            "ipv6CidrBlockAssociationSet.ipv6CidrBlockState.state",
+        ),
         ("is-default", "isDefault"),
         ("isDefault", "isDefault"),
         ("owner-id", "ownerId"),
@@ -221,13 +270,41 @@ pub(super) fn subnets(call: &Call<'_>) -> Result<Value, Fault> {
         zones(region).map(|zone| subnet(&zone, region, &account)).collect();
     const PATHS: Paths = &[
         ("availability-zone", "availabilityZone"),
-        ("availabilityZone", "availabilityZone"),
         ("availability-zone-id", "availabilityZoneId"),
+        ("availabilityZone", "availabilityZone"),
+        ("available-ip-address-count", "availableIpAddressCount"),
         ("cidr-block", "cidrBlock"),
+        ("customer-owned-ipv4-pool", "customerOwnedIpv4Pool"),
         ("default-for-az", "defaultForAz"),
         ("defaultForAz", "defaultForAz"),
+        ("enable-dns64", "enableDns64"),
+        ("enable-lni-at-device-index", "enableLniAtDeviceIndex"),
+        ("ipv6-cidr-block-association.association-id", "ipv6CidrBlockAssociationSet.associationId"),
+        (
+            "ipv6-cidr-block-association.ipv6-cidr-block",
+            "ipv6CidrBlockAssociationSet.ipv6CidrBlock",
+        ),
+        (
+            "ipv6-cidr-block-association.state",
+            "ipv6CidrBlockAssociationSet.ipv6CidrBlockState.state",
+        ),
+        ("ipv6-native", "ipv6Native"),
+        ("map-customer-owned-ip-on-launch", "mapCustomerOwnedIpOnLaunch"),
         ("map-public-ip-on-launch", "mapPublicIpOnLaunch"),
+        ("outpost-arn", "outpostArn"),
         ("owner-id", "ownerId"),
+        (
+            "private-dns-name-options-on-launch.enable-resource-name-dns-a-record",
+            "privateDnsNameOptionsOnLaunch.enableResourceNameDnsARecord",
+        ),
+        (
+            "private-dns-name-options-on-launch.enable-resource-name-dns-aaaa-record",
+            "privateDnsNameOptionsOnLaunch.enableResourceNameDnsAAAARecord",
+        ),
+        (
+            "private-dns-name-options-on-launch.hostname-type",
+            "privateDnsNameOptionsOnLaunch.hostnameType",
+        ),
         ("state", "state"),
         ("subnet-arn", "subnetArn"),
         ("subnet-id", "subnetId"),
@@ -312,8 +389,26 @@ pub(super) fn security_groups(call: &Call<'_>) -> Result<Value, Fault> {
     });
     const PATHS: Paths = &[
         ("description", "groupDescription"),
+        ("egress.ip-permission.cidr", "ipPermissionsEgress.ipRanges.cidrIp"),
+        ("egress.ip-permission.from-port", "ipPermissionsEgress.fromPort"),
+        ("egress.ip-permission.group-id", "ipPermissionsEgress.groups.groupId"),
+        ("egress.ip-permission.group-name", "ipPermissionsEgress.groups.groupName"),
+        ("egress.ip-permission.ipv6-cidr", "ipPermissionsEgress.ipv6Ranges.cidrIpv6"),
+        ("egress.ip-permission.prefix-list-id", "ipPermissionsEgress.prefixListIds.prefixListId"),
+        ("egress.ip-permission.protocol", "ipPermissionsEgress.ipProtocol"),
+        ("egress.ip-permission.to-port", "ipPermissionsEgress.toPort"),
+        ("egress.ip-permission.user-id", "ipPermissionsEgress.groups.userId"),
         ("group-id", "groupId"),
         ("group-name", "groupName"),
+        ("ip-permission.cidr", "ipPermissions.ipRanges.cidrIp"),
+        ("ip-permission.from-port", "ipPermissions.fromPort"),
+        ("ip-permission.group-id", "ipPermissions.groups.groupId"),
+        ("ip-permission.group-name", "ipPermissions.groups.groupName"),
+        ("ip-permission.ipv6-cidr", "ipPermissions.ipv6Ranges.cidrIpv6"),
+        ("ip-permission.prefix-list-id", "ipPermissions.prefixListIds.prefixListId"),
+        ("ip-permission.protocol", "ipPermissions.ipProtocol"),
+        ("ip-permission.to-port", "ipPermissions.toPort"),
+        ("ip-permission.user-id", "ipPermissions.groups.userId"),
         ("owner-id", "ownerId"),
         ("vpc-id", "vpcId"),
     ];

@@ -53,11 +53,24 @@ pub(super) fn describe(call: &Call<'_>) -> Result<Value, Fault> {
         "tagSet": [],
     });
     const PATHS: Paths = &[
+        ("association.gateway-id", "associationSet.gatewayId"),
         ("association.main", "associationSet.main"),
+        ("association.route-table-association-id", "associationSet.routeTableAssociationId"),
         ("association.route-table-id", "associationSet.routeTableId"),
         ("association.subnet-id", "associationSet.subnetId"),
         ("owner-id", "ownerId"),
         ("route-table-id", "routeTableId"),
+        ("route.destination-cidr-block", "routeSet.destinationCidrBlock"),
+        ("route.destination-ipv6-cidr-block", "routeSet.destinationIpv6CidrBlock"),
+        ("route.destination-prefix-list-id", "routeSet.destinationPrefixListId"),
+        ("route.egress-only-internet-gateway-id", "routeSet.egressOnlyInternetGatewayId"),
+        ("route.gateway-id", "routeSet.gatewayId"),
+        ("route.instance-id", "routeSet.instanceId"),
+        ("route.nat-gateway-id", "routeSet.natGatewayId"),
+        ("route.origin", "routeSet.origin"),
+        ("route.state", "routeSet.state"),
+        ("route.transit-gateway-id", "routeSet.transitGatewayId"),
+        ("route.vpc-peering-connection-id", "routeSet.vpcPeeringConnectionId"),
         ("vpc-id", "vpcId"),
     ];
     let mut tables = vec![tables];
@@ -124,8 +137,13 @@ fn change(
 /// `DescribePrefixLists`: S3's.
 pub(super) fn prefix_lists(call: &Call<'_>) -> Result<Value, Fault> {
     let region = &call.twin.config.region;
+    let id = format!("pl-{}", &id_of("pl", region)[3..11]);
+    if let Some(unknown) = call.root().list("PrefixListId").into_iter().find(|one| **one != id) {
+        let message = format!("The prefix list ID '{unknown}' does not exist");
+        return Err(Fault::client("InvalidPrefixListId.NotFound", message));
+    }
     let mut lists = vec![json!({
-        "prefixListId": format!("pl-{}", &id_of("pl", region)[3..11]),
+        "prefixListId": id,
         "prefixListName": format!("com.amazonaws.{region}.s3"),
         "cidrSet": ["3.5.136.0/22"],
     })];

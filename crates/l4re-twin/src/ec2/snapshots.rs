@@ -14,6 +14,7 @@ use crate::state::{Blocks, Snapshot, SnapshotState, State};
 const PATHS: Paths = &[
     ("description", "description"),
     ("encrypted", "encrypted"),
+    ("owner-alias", "ownerAlias"),
     ("owner-id", "ownerId"),
     ("progress", "progress"),
     ("snapshot-id", "snapshotId"),

@@ -12,16 +12,71 @@ use crate::state::{Instance, InstanceState, Spot, State};
 
 const PATHS: Paths = &[
     ("availability-zone", "launchedAvailabilityZone"),
+    ("availability-zone-group", "availabilityZoneGroup"),
     ("create-time", "createTime"),
+    ("fault-code", "fault.code"),
+    ("fault-message", "fault.message"),
     ("instance-id", "instanceId"),
+    ("launch-group", "launchGroup"),
+    (
+        "launch.block-device-mapping.delete-on-termination",
+        "launchSpecification.blockDeviceMapping.ebs.deleteOnTermination",
+    ),
+    (
+        "launch.block-device-mapping.device-name",
+        "launchSpecification.blockDeviceMapping.deviceName",
+    ),
+    (
+        "launch.block-device-mapping.snapshot-id",
+        "launchSpecification.blockDeviceMapping.ebs.snapshotId",
+    ),
+    (
+        "launch.block-device-mapping.volume-size",
+        "launchSpecification.blockDeviceMapping.ebs.volumeSize",
+    ),
+    (
+        "launch.block-device-mapping.volume-type",
+        "launchSpecification.blockDeviceMapping.ebs.volumeType",
+    ),
+    ("launch.group-id", "launchSpecification.groupSet.groupId"),
+    ("launch.group-name", "launchSpecification.groupSet.groupName"),
     ("launch.image-id", "launchSpecification.imageId"),
     ("launch.instance-type", "launchSpecification.instanceType"),
+    ("launch.kernel-id", "launchSpecification.kernelId"),
+    ("launch.key-name", "launchSpecification.keyName"),
+    ("launch.monitoring-enabled", "launchSpecification.monitoring.enabled"),
+    ("launch.ramdisk-id", "launchSpecification.ramdiskId"),
     ("launched-availability-zone", "launchedAvailabilityZone"),
+    ("launched-availability-zone-id", "launchedAvailabilityZoneId"),
+    (
+        "network-interface.addresses.primary",
+        "launchSpecification.networkInterfaceSet.privateIpAddressesSet.primary",
+    ),
+    (
+        "network-interface.delete-on-termination",
+        "launchSpecification.networkInterfaceSet.deleteOnTermination",
+    ),
+    ("network-interface.description", "launchSpecification.networkInterfaceSet.description"),
+    ("network-interface.device-index", "launchSpecification.networkInterfaceSet.deviceIndex"),
+    ("network-interface.group-id", "launchSpecification.networkInterfaceSet.groupSet.groupId"),
+    (
+        "network-interface.network-interface-id",
+        "launchSpecification.networkInterfaceSet.networkInterfaceId",
+    ),
+    (
+        "network-interface.private-ip-address",
+        "launchSpecification.networkInterfaceSet.privateIpAddress",
+    ),
+    ("network-interface.subnet-id", "launchSpecification.networkInterfaceSet.subnetId"),
     ("product-description", "productDescription"),
     ("spot-instance-request-id", "spotInstanceRequestId"),
+    ("spot-price", "spotPrice"),
     ("state", "state"),
     ("status-code", "status.code"),
+    ("status-message", "status.message"),
     ("type", "type"),
+    ("valid-from", "validFrom"),
+    ("valid-until", "validUntil"),
 ];
 
 /// `DescribeSpotInstanceRequests`.

@@ -229,7 +229,9 @@ pub(super) fn describe(call: &Call<'_>) -> Result<Value, Fault> {
     let mut list = Vec::new();
     let mut add = |id: &str, kind: &str, tags: &Tags| {
         list.extend(tags.iter().map(|(key, value)| {
-            json!({"resourceId": id, "resourceType": kind, "key": key, "value": value})
+            // The set of one is for the filter `tag:KEY`.
+            json!({"resourceId": id, "resourceType": kind, "key": key, "value": value,
+                   "tagSet": [{"key": key, "value": value}]})
         }));
     };
     for image in &state.images {
@@ -253,6 +255,9 @@ pub(super) fn describe(call: &Call<'_>) -> Result<Value, Fault> {
     }
     drop(state);
     filters::retain(&mut list, &call.root(), PATHS)?;
+    for tag in list.iter_mut().filter_map(Value::as_object_mut) {
+        tag.remove("tagSet");
+    }
     let (list, next) = page(list, &call.root(), 5..=1000)?;
     Ok(json!({ "tagSet": list, "nextToken": next }))
 }

@@ -13,6 +13,8 @@ const LACKING: &[(&str, &str)] = &[
     ("Ipv6AddressCount", "IPv6"),
     ("EnablePrimaryIpv6", "IPv6"),
     ("LicenseSpecification", "licenses"),
+    ("SecondaryInterface", "secondary networks"),
+    ("Operator", "instances that a service manages"),
     ("ElasticGpuSpecification", "accelerators"),
     ("ElasticInferenceAccelerator", "accelerators"),
     ("CapacityReservationSpecification.CapacityReservationTarget", "capacity reservations"),

@@ -12,6 +12,7 @@ use crate::fault::Fault;
 use crate::state::{Instance, InstanceState, State, Volume};
 
 const PATHS: Paths = &[
+    ("attachment.attach-time", "attachmentSet.attachTime"),
     ("attachment.delete-on-termination", "attachmentSet.deleteOnTermination"),
     ("attachment.device", "attachmentSet.device"),
     ("attachment.instance-id", "attachmentSet.instanceId"),
@@ -20,7 +21,10 @@ const PATHS: Paths = &[
     ("availability-zone-id", "availabilityZoneId"),
     ("create-time", "createTime"),
     ("encrypted", "encrypted"),
+    ("fast-restored", "fastRestored"),
     ("multi-attach-enabled", "multiAttachEnabled"),
+    ("operator.managed", "operator.managed"),
+    ("operator.principal", "operator.principal"),
     ("size", "size"),
     ("snapshot-id", "snapshotId"),
     ("status", "status"),

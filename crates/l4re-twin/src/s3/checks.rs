@@ -123,6 +123,7 @@ impl Checks {
         claimed: &Sums,
         content_md5: Option<&str>,
     ) -> S3Result<(String, Sums)> {
+        refuse_malformed(claimed, content_md5)?;
         let md5 = self.md5.finalize();
         if content_md5.is_some_and(|claim| claim != STANDARD.encode(md5)) {
             return Err(s3_error!(
@@ -147,6 +148,24 @@ impl Checks {
     }
 }
 
+/// What can be no sum is refused as such, however the bytes are.
+fn refuse_malformed(claimed: &Sums, content_md5: Option<&str>) -> S3Result<()> {
+    let length = |sum: &str| STANDARD.decode(sum).ok().map(|bytes| bytes.len());
+    if content_md5.is_some_and(|sum| length(sum) != Some(16)) {
+        return Err(s3_error!(InvalidDigest, "The Content-MD5 you specified was invalid."));
+    }
+    let lengths = [4, 4, 8, 20, 32];
+    for ((name, sum), own) in claimed.named().into_iter().zip(lengths) {
+        // That of an object made of parts ends in their number.
+        let whole = sum.as_deref().map(|sum| sum.split_once('-').map_or(sum, |(sum, _)| sum));
+        if whole.is_some_and(|sum| length(sum) != Some(own)) {
+            let message = format!("Value for x-amz-checksum-{name} header is invalid.");
+            return Err(s3s::S3Error::with_message(s3s::S3ErrorCode::InvalidRequest, message));
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,8 +182,12 @@ mod tests {
         let (md5, sums) = sum(&Sums::default(), Some("CRC32")).unwrap();
         assert_eq!(md5, "5d41402abc4b2a76b9719d911017c592");
         assert_eq!(sums.crc32.as_deref(), Some("NhCmhg=="));
-        let wrong = Sums { sha256: Some("AAAA".to_owned()), ..Sums::default() };
+        let wrong = Sums { crc32: Some("AAAAAA==".to_owned()), ..Sums::default() };
         assert_eq!(sum(&wrong, None).unwrap_err().code().as_str(), "BadDigest");
+        let malformed = Sums { sha256: Some("AAAA".to_owned()), ..Sums::default() };
+        assert_eq!(sum(&malformed, None).unwrap_err().code().as_str(), "InvalidRequest");
+        let short = Checks::new(&Sums::default(), None).finish(&Sums::default(), Some("foo"));
+        assert_eq!(short.unwrap_err().code().as_str(), "InvalidDigest");
     }
 
     #[test]

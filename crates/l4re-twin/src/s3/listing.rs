@@ -16,6 +16,8 @@ use crate::s3::transfer::signed;
 
 /// The most that one page has.
 const MOST: i32 = 1000;
+/// The version of an object in a bucket without versioning.
+const NULL_VERSION: &str = "null";
 /// What S3 leaves as it is in a name that is encoded.
 const PLAIN: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'*').remove(b'/');
@@ -195,6 +197,50 @@ fn folded(prefixes: Vec<String>, names: Names) -> Vec<CommonPrefix> {
 }
 
 impl Store {
+    /// S3's `ListObjectVersions`: each object has one, the version `null`.
+    pub(super) fn list_versions(
+        &self,
+        input: ListObjectVersionsInput,
+    ) -> S3Result<ListObjectVersionsOutput> {
+        let most = limit(input.max_keys, "maxKeys")?;
+        let names = Names::read(input.encoding_type.as_ref())?;
+        let page = page(
+            self.objects.objects(&input.bucket)?,
+            &Wanted {
+                prefix: input.prefix.as_deref().unwrap_or_default(),
+                delimiter: input.delimiter.as_deref(),
+                after: input.key_marker.as_deref(),
+                limit: most as usize,
+            },
+        );
+        let version = |record: Record| ObjectVersion {
+            key: Some(names.write(record.key)),
+            size: Some(signed(record.size)),
+            e_tag: Some(ETag::Strong(record.e_tag)),
+            last_modified: Some(Timestamp::from(record.modified)),
+            storage_class: Some("STANDARD".to_owned().into()),
+            owner: Some(self.owner()),
+            is_latest: Some(true),
+            version_id: Some(NULL_VERSION.to_owned()),
+            ..Default::default()
+        };
+        Ok(ListObjectVersionsOutput {
+            is_truncated: Some(page.next.is_some()),
+            next_version_id_marker: page.next.as_ref().map(|_| NULL_VERSION.to_owned()),
+            next_key_marker: page.next.map(|entry| names.write(entry)),
+            versions: Some(page.contents.into_iter().map(version).collect()),
+            common_prefixes: Some(folded(page.prefixes, names)),
+            name: Some(input.bucket),
+            prefix: Some(names.write(input.prefix.unwrap_or_default())),
+            key_marker: Some(names.write(input.key_marker.unwrap_or_default())),
+            version_id_marker: input.version_id_marker,
+            delimiter: input.delimiter.map(|it| names.write(it)),
+            encoding_type: input.encoding_type,
+            max_keys: Some(most),
+            ..Default::default()
+        })
+    }
+
     /// S3's `ListMultipartUploads`.
     pub(super) fn list_uploads(
         &self,

@@ -15,11 +15,12 @@ mod refusals;
 mod service;
 mod settings;
 mod transfer;
+mod untold;
 mod uploads;
 
 pub(crate) use checks::{Checks, Sums};
 pub(crate) use expiry::expire;
 pub(crate) use objects::{Condition, Header, Objects};
-pub(crate) use refusals::{complete, refuse_signature};
+pub(crate) use refusals::{complete, drop_odd_range, refuse_signature};
 pub(crate) use service::{S3Endpoint, endpoint};
 pub(crate) use uploads::Uploads;

@@ -13,6 +13,22 @@ use crate::fault::Fault;
 
 /// S3's limit for presigned URLs, in seconds.
 const WEEK: i64 = 7 * 24 * 60 * 60;
+/// S3's limit for an object's own metadata.
+const MAX_METADATA: usize = 2 * 1024;
+/// S3's storage classes, of which one is played.
+const STORAGE_CLASSES: &[&str] = &[
+    "STANDARD",
+    "REDUCED_REDUNDANCY",
+    "STANDARD_IA",
+    "ONEZONE_IA",
+    "INTELLIGENT_TIERING",
+    "GLACIER",
+    "DEEP_ARCHIVE",
+    "OUTPOSTS",
+    "GLACIER_IR",
+    "SNOW",
+    "EXPRESS_ONEZONE",
+];
 /// An error's document is small; more is none.
 const MAX_DOCUMENT: usize = 64 * 1024;
 
@@ -42,6 +58,12 @@ const MESSAGES: &[(&str, &str)] = &[
     ),
 ];
 
+/// How a text of s3s begins, and S3's.
+const OTHERWISE: &[(&str, &str)] = &[
+    ("Signature is required", "Access Denied"),
+    ("invalid header: x-amz-copy-source:", "Invalid copy source object key"),
+];
+
 /// Gives an error of s3s what S3 says besides the code.
 pub(crate) async fn complete(answer: Answer) -> Answer {
     let failed = answer.status().is_client_error() || answer.status().is_server_error();
@@ -68,8 +90,33 @@ fn completed(document: &str, id: &str) -> String {
         Some((_, text)) if !document.contains("<Message>") => format!("<Message>{text}</Message>"),
         _ => String::new(),
     };
+    let document = OTHERWISE
+        .iter()
+        .find_map(|(theirs, ours)| {
+            let (before, rest) = document.split_once(&format!("<Message>{theirs}"))?;
+            let (_, after) = rest.split_once("</Message>")?;
+            Some(format!("{before}<Message>{ours}</Message>{after}"))
+        })
+        .unwrap_or_else(|| document.to_owned());
     let ids = format!("{message}<RequestId>{id}</RequestId><HostId>{id}</HostId></Error>");
     document.replacen("</Error>", &ids, 1)
+}
+
+/// Drops a range that S3 passes over: one in another form than its own, several at once. Where it
+/// is signed the signature would not hold without it, and it is refused.
+pub(crate) fn drop_odd_range<B>(request: &mut Request<B>) {
+    let Some(range) = header(request.headers(), "range") else { return };
+    let bounds = range.strip_prefix("bytes=").and_then(|range| range.split_once('-'));
+    let number = |text: &str| !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit());
+    let plain = bounds.is_some_and(|(first, last)| {
+        number(first) && (last.is_empty() || number(last)) || first.is_empty() && number(last)
+    });
+    let signed = header(request.headers(), "authorization")
+        .and_then(|it| it.split("SignedHeaders=").nth(1)?.split(',').next())
+        .is_some_and(|names| names.split(';').any(|name| name.trim() == "range"));
+    if !plain && !signed {
+        request.headers_mut().remove("range");
+    }
 }
 
 /// Refuses what is signed in a way that S3 does not take.
@@ -121,6 +168,20 @@ pub(super) fn refuse_unkept(headers: &HeaderMap) -> S3Result<()> {
              over a secure connection."
         ));
     }
+    let classes = given("x-amz-storage-class");
+    if classes.is_some_and(|class| !STORAGE_CLASSES.contains(&class)) {
+        return Err(s3_error!(InvalidStorageClass, "The storage class you specified is not valid"));
+    }
+    let own = headers.iter().filter_map(|(name, value)| {
+        let name = name.as_str().strip_prefix("x-amz-meta-")?;
+        Some(name.len() + value.len())
+    });
+    if own.sum::<usize>() > MAX_METADATA {
+        return Err(s3_error!(
+            MetadataTooLarge,
+            "Your metadata headers exceed the maximum allowed metadata size"
+        ));
+    }
     let unkept = [
         ("x-amz-storage-class", "STANDARD", "the storage class STANDARD only"),
         ("x-amz-server-side-encryption", "AES256", "encryption by AES256 only"),
@@ -159,6 +220,8 @@ mod tests {
         );
         let said = completed("<Error><Code>InvalidRange</Code><Message>m</Message></Error>", "ID");
         assert_eq!(said.matches("<Message>").count(), 1);
+        let unsigned = "<Error><Message>Signature is required</Message></Error>";
+        assert!(completed(unsigned, "ID").contains("<Message>Access Denied</Message>"));
     }
 
     #[test]
@@ -178,6 +241,17 @@ mod tests {
     }
 
     #[test]
+    fn ranges_that_s3_passes_over_are_dropped() {
+        let kept = |range: &str| {
+            let mut request = Request::get("/").header("range", range).body(()).unwrap();
+            drop_odd_range(&mut request);
+            request.headers().contains_key("range")
+        };
+        assert!(["bytes=0-1", "bytes=5-", "bytes=-5"].into_iter().all(kept));
+        assert!(!["bytes=a-b", "bytes=0-1,3-4", "items=0-1", "bytes=-"].into_iter().any(kept));
+    }
+
+    #[test]
     fn what_is_not_kept_is_refused() {
         let code = |name: &'static str, value: &'static str| {
             let headers = HeaderMap::from_iter([(
@@ -193,6 +267,7 @@ mod tests {
             ("x-amz-grant-read", "id=1", "AccessControlListNotSupported"),
             ("x-amz-storage-class", "STANDARD", "none"),
             ("x-amz-storage-class", "GLACIER", "NotImplemented"),
+            ("x-amz-storage-class", "COLD", "InvalidStorageClass"),
             ("x-amz-server-side-encryption", "AES256", "none"),
             ("x-amz-server-side-encryption", "aws:kms", "NotImplemented"),
             ("x-amz-server-side-encryption-customer-algorithm", "AES256", "InvalidRequest"),

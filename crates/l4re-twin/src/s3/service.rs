@@ -6,7 +6,8 @@ use std::sync::Arc;
 use s3s::auth::{S3Auth, SecretKey};
 use s3s::dto::*;
 use s3s::service::{S3Service, S3ServiceBuilder};
-use s3s::{S3, S3Error, S3Request, S3Response, S3Result, s3_error};
+use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
+use sha2::{Digest as _, Sha256};
 
 use crate::s3::policy::Access;
 use crate::s3::refusals::refuse_versions;
@@ -26,7 +27,11 @@ pub(crate) fn endpoint(
     credentials: &Credentials,
 ) -> S3Service {
     let access = Access { objects: objects.clone(), account: account.to_owned() };
-    let mut builder = S3ServiceBuilder::new(Store { objects, region: region.to_owned() });
+    let mut builder = S3ServiceBuilder::new(Store {
+        objects,
+        region: region.to_owned(),
+        owner_id: hex::encode(Sha256::digest(account)),
+    });
     builder.set_access(access);
     builder.set_auth(Keys(credentials.clone()));
     builder.build()
@@ -49,9 +54,12 @@ impl S3Auth for Keys {
 }
 
 /// S3's calls over a store.
+#[derive(Clone)]
 pub(super) struct Store {
     pub(super) objects: Arc<Objects>,
     region: String,
+    /// How S3 calls the account as an owner.
+    pub(super) owner_id: String,
 }
 
 impl Store {
@@ -256,7 +264,7 @@ impl S3 for Store {
         &self,
         req: S3Request<UploadPartCopyInput>,
     ) -> S3Result<S3Response<UploadPartCopyOutput>> {
-        let store = Self { objects: self.objects.clone(), region: self.region.clone() };
+        let store = self.clone();
         tokio::task::spawn_blocking(move || store.copy_part(&req.input))
             .await
             .map_err(S3Error::internal_error)?
@@ -398,5 +406,106 @@ impl S3 for Store {
             DeleteBucketPolicyOutput::default(),
             http::StatusCode::NO_CONTENT,
         ))
+    }
+
+    async fn get_bucket_cors(
+        &self,
+        req: S3Request<GetBucketCorsInput>,
+    ) -> S3Result<S3Response<GetBucketCorsOutput>> {
+        let none = "The CORS configuration does not exist";
+        self.has_no(&req.input.bucket, S3ErrorCode::NoSuchCORSConfiguration, none)
+    }
+
+    async fn get_bucket_tagging(
+        &self,
+        req: S3Request<GetBucketTaggingInput>,
+    ) -> S3Result<S3Response<GetBucketTaggingOutput>> {
+        let none = "The TagSet does not exist";
+        self.has_no(&req.input.bucket, S3ErrorCode::NoSuchTagSet, none)
+    }
+
+    async fn get_bucket_website(
+        &self,
+        req: S3Request<GetBucketWebsiteInput>,
+    ) -> S3Result<S3Response<GetBucketWebsiteOutput>> {
+        let none = "The specified bucket does not have a website configuration";
+        self.has_no(&req.input.bucket, S3ErrorCode::NoSuchWebsiteConfiguration, none)
+    }
+
+    async fn get_bucket_replication(
+        &self,
+        req: S3Request<GetBucketReplicationInput>,
+    ) -> S3Result<S3Response<GetBucketReplicationOutput>> {
+        let none = "The replication configuration was not found";
+        self.has_no(&req.input.bucket, S3ErrorCode::ReplicationConfigurationNotFoundError, none)
+    }
+
+    async fn get_object_lock_configuration(
+        &self,
+        req: S3Request<GetObjectLockConfigurationInput>,
+    ) -> S3Result<S3Response<GetObjectLockConfigurationOutput>> {
+        let none = "Object Lock configuration does not exist for this bucket";
+        self.has_no(&req.input.bucket, S3ErrorCode::ObjectLockConfigurationNotFoundError, none)
+    }
+
+    async fn get_bucket_logging(
+        &self,
+        req: S3Request<GetBucketLoggingInput>,
+    ) -> S3Result<S3Response<GetBucketLoggingOutput>> {
+        self.nothing_of(&req.input.bucket)
+    }
+
+    async fn get_bucket_notification_configuration(
+        &self,
+        req: S3Request<GetBucketNotificationConfigurationInput>,
+    ) -> S3Result<S3Response<GetBucketNotificationConfigurationOutput>> {
+        self.nothing_of(&req.input.bucket)
+    }
+
+    async fn get_bucket_accelerate_configuration(
+        &self,
+        req: S3Request<GetBucketAccelerateConfigurationInput>,
+    ) -> S3Result<S3Response<GetBucketAccelerateConfigurationOutput>> {
+        self.nothing_of(&req.input.bucket)
+    }
+
+    async fn get_bucket_request_payment(
+        &self,
+        req: S3Request<GetBucketRequestPaymentInput>,
+    ) -> S3Result<S3Response<GetBucketRequestPaymentOutput>> {
+        self.check_bucket(&req.input.bucket)?;
+        let payer = Some(Payer::from_static(Payer::BUCKET_OWNER));
+        Ok(S3Response::new(GetBucketRequestPaymentOutput { payer }))
+    }
+
+    async fn get_bucket_ownership_controls(
+        &self,
+        req: S3Request<GetBucketOwnershipControlsInput>,
+    ) -> S3Result<S3Response<GetBucketOwnershipControlsOutput>> {
+        let ownership_controls = Some(self.ownership(&req.input.bucket)?);
+        Ok(S3Response::new(GetBucketOwnershipControlsOutput { ownership_controls }))
+    }
+
+    async fn get_bucket_acl(
+        &self,
+        req: S3Request<GetBucketAclInput>,
+    ) -> S3Result<S3Response<GetBucketAclOutput>> {
+        self.check_bucket(&req.input.bucket)?;
+        let (owner, grants) = (Some(self.owner()), Some(self.grants()));
+        Ok(S3Response::new(GetBucketAclOutput { owner, grants }))
+    }
+
+    async fn get_object_attributes(
+        &self,
+        req: S3Request<GetObjectAttributesInput>,
+    ) -> S3Result<S3Response<GetObjectAttributesOutput>> {
+        self.attributes(req)
+    }
+
+    async fn list_object_versions(
+        &self,
+        req: S3Request<ListObjectVersionsInput>,
+    ) -> S3Result<S3Response<ListObjectVersionsOutput>> {
+        self.list_versions(req.input).map(S3Response::new)
     }
 }

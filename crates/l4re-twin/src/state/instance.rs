@@ -214,6 +214,9 @@ pub(crate) struct Instance {
     pub(crate) ebs_optimized: bool,
     #[serde(default = "on")]
     pub(crate) source_dest_check: bool,
+    /// Options that it shows as its launch asked for them: parameter and value.
+    #[serde(default)]
+    pub(crate) asked: BTreeMap<String, String>,
 }
 
 impl Instance {

@@ -3,16 +3,21 @@ status and message against theirs. Nothing boots. Arguments: endpoint, state dir
 
 import datetime
 import os
+import re
 import sys
 import time
 import urllib.error
 import urllib.request
 
 import boto3
+import botocore
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
 ENDPOINT, STATE = sys.argv[1:]
+# The twin's own table says what it answers.
+with open(os.path.join(os.path.dirname(__file__), "../../src/ec2/actions.rs")) as table:
+    ACTIONS = table.read()
 ODD = {"retries": {"max_attempts": 1}, "parameter_validation": False}
 ec2 = boto3.client("ec2", config=Config(**ODD))
 s3 = boto3.client("s3", config=Config(signature_version="s3v4", **ODD))
@@ -47,6 +52,7 @@ def describes():
         call = getattr(ec2, f"describe_{name}")
         refused(call, INVALID, "The filter 'colour' is invalid", Filters=[{"Name": "colour", "Values": ["x"]}])
         dry(call)
+    documented()
     token = ec2.describe_instance_types(MaxResults=5)["NextToken"]
     assert len(ec2.describe_instance_types(MaxResults=7, NextToken=token)["InstanceTypes"]) == 7
     metal = [{"Name": "bare-metal", "Values": ["true"]}]
@@ -73,6 +79,30 @@ def describes():
     refused(ec2.describe_availability_zones, INVALID, "Invalid availability zone: [x]", ZoneIds=["x"])
     refused(ec2.describe_account_attributes, INVALID, "attributeName", AttributeNames=["x"])
     refused(ec2.describe_regions, INVALID, "Invalid region provided: x", RegionNames=["x"])
+
+
+def documented():
+    """Each filter that EC2 documents is known, whether anything has what it looks at or not."""
+    for name in ec2.meta.service_model.operation_names:
+        shape = ec2.meta.service_model.operation_model(name).input_shape
+        if not name.startswith("Describe") or f'("{name}"' not in ACTIONS or "Filters" not in shape.members:
+            continue
+        call = getattr(ec2, botocore.xform_name(name))
+        for found in re.findall(r"<li>\s*<p>\s*<code>([^<]+)</code>", shape.members["Filters"].documentation):
+            # What is in such a list and no filter: a filter's values.
+            if found in ("critical", "high", "medium", "low", "informational"):
+                continue
+            key = "tag:x" if found.startswith("tag") and found not in ("tag-key", "tag-value") else found
+            try:
+                call(Filters=[{"Name": key, "Values": ["nothing"]}])
+            except ClientError as error:
+                failures.append(f"{name}, {found}: {error}")
+    none = [{"Name": "tag:Name", "Values": ["*"]}]
+    assert ec2.describe_tags(Filters=none)["Tags"] == []
+    assert [tag["Key"] for tag in ec2.describe_tags(Filters=[{"Name": "tag:l4re:role", "Values": ["ipxe"]}])["Tags"]] == ["l4re:role"]
+    assert {region["OptInStatus"] for region in ec2.describe_regions(AllRegions=True)["Regions"]} == {"opt-in-not-required", "not-opted-in"}
+    assert all(image["Public"] for image in ec2.describe_images(ExecutableUsers=["all"])["Images"])
+    assert not ec2.describe_images(ExecutableUsers=["self"])["Images"]
 
 
 def launches():
@@ -282,6 +312,31 @@ def reading(bucket):
     refused(s3.put_bucket_versioning, "NotImplemented", "no versioning", 501, Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
 
 
+def untold(bucket):
+    """What a bucket was never told, and what clients that describe or empty buckets ask."""
+    for call, code in (
+        (s3.get_bucket_cors, "NoSuchCORSConfiguration"),
+        (s3.get_bucket_tagging, "NoSuchTagSet"),
+        (s3.get_bucket_website, "NoSuchWebsiteConfiguration"),
+        (s3.get_bucket_replication, "ReplicationConfigurationNotFoundError"),
+        (s3.get_object_lock_configuration, "ObjectLockConfigurationNotFoundError"),
+    ):
+        refused(call, code, "", 404, Bucket=bucket)
+        refused(call, "NoSuchBucket", "", 404, Bucket="no-such-bucket")
+    for call in (s3.get_bucket_logging, s3.get_bucket_notification_configuration, s3.get_bucket_accelerate_configuration):
+        assert set(call(Bucket=bucket)) == {"ResponseMetadata"}, call
+    assert s3.get_bucket_request_payment(Bucket=bucket)["Payer"] == "BucketOwner"
+    assert [grant["Permission"] for grant in s3.get_bucket_acl(Bucket=bucket)["Grants"]] == ["FULL_CONTROL"]
+    rules = s3.get_bucket_ownership_controls(Bucket=bucket)["OwnershipControls"]["Rules"]
+    assert rules == [{"ObjectOwnership": "BucketOwnerEnforced"}], rules
+    versions = s3.get_paginator("list_object_versions").paginate(Bucket=bucket, PaginationConfig={"PageSize": 3})
+    versions = [(version["Key"], version["VersionId"]) for page in versions for version in page["Versions"]]
+    assert sorted(versions) == sorted((key, "null") for key in KEYS), versions
+    told = s3.get_object_attributes(Bucket=bucket, Key="a", ObjectAttributes=["ETag", "Checksum", "ObjectSize", "StorageClass"])
+    assert (told["ObjectSize"], told["StorageClass"]) == (1, "STANDARD") and told["Checksum"]["ChecksumCRC32"], told
+    assert told["ETag"] == s3.head_object(Bucket=bucket, Key="a")["ETag"], told
+
+
 def writing(bucket):
     place = dict(Bucket=bucket, Key="w")
     first = s3.put_object(Body=b"1", **place)["ETag"]
@@ -295,6 +350,11 @@ def writing(bucket):
     for code, status, asked in (
         ("AccessControlListNotSupported", 400, {"ACL": "public-read"}),
         ("NotImplemented", 501, {"StorageClass": "GLACIER"}),
+        ("InvalidStorageClass", 400, {"StorageClass": "COLD"}),
+        ("InvalidDigest", 400, {"ContentMD5": "x"}),
+        ("InvalidRequest", 400, {"ChecksumSHA256": "AAAA"}),
+        ("BadDigest", 400, {"ChecksumCRC32": "AAAAAA=="}),
+        ("MetadataTooLarge", 400, {"Metadata": {"k": "v" * 2048}}),
         ("NotImplemented", 501, {"ServerSideEncryption": "aws:kms"}),
         ("InvalidRequest", 400, {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "k" * 32}),
         ("NotImplemented", 501, {"Tagging": "a=b"}),
@@ -304,6 +364,7 @@ def writing(bucket):
     copied = s3.copy_object(Bucket=bucket, Key="copy", CopySource=source)
     assert s3.head_object(Bucket=bucket, Key="copy")["ETag"] == copied["CopyObjectResult"]["ETag"]
     refused(s3.copy_object, "PreconditionFailed", "", 412, Bucket=bucket, Key="copy", CopySource=source, CopySourceIfMatch='"x"')
+    refused(s3.copy_object, "InvalidArgument", "Invalid copy source object key", Bucket=bucket, Key="copy", CopySource="only-a-bucket")
     refused(s3.copy_object, "InvalidRequest", "trying to copy an object to itself", Bucket=bucket, Key="w", CopySource=dict(place))
     refused(s3.delete_objects, "MalformedXML", "The XML you provided", Bucket=bucket, Delete={"Objects": [{"Key": str(n)} for n in range(1001)]})
 
@@ -349,6 +410,10 @@ def signatures(bucket):
         status, said = status_of(url, method)
         assert status in (400, 403) and f"<Code>{code}</Code>" in said, (url, status, said)
         assert "<Message>" in said and "<RequestId>" in said, said
+    for odd in ("bytes=a-b", "bytes=0-0,1-1", "items=0-0"):
+        asked = urllib.request.Request(sign("get_object", 60), headers={"Range": odd})
+        assert urllib.request.urlopen(asked).status == 200, odd
+    assert "<Message>Access Denied</Message>" in status_of(f"{ENDPOINT}/{bucket}/a")[1]
     key, secret = (os.environ[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"))
     session = boto3.client("s3", aws_access_key_id=key, aws_secret_access_key=secret, aws_session_token="x")
     refused(session.list_buckets, "InvalidToken", "The provided token is malformed or otherwise invalid.")
@@ -364,7 +429,7 @@ launches()
 missing()
 attributes()
 BUCKET = "odd-bucket"
-for step in (names, reading, writing, parts, signatures):
+for step in (names, untold, reading, writing, parts, signatures):
     step(BUCKET)
 assert not failures, "\n".join(failures)
 print("refused as EC2 and S3 do:", count, "calls")
