@@ -6,6 +6,7 @@
 
 mod checks;
 mod copying;
+mod deleting;
 mod expiry;
 mod listing;
 mod objects;
