@@ -9,7 +9,7 @@ use crate::command::{Output, Running, wait_for_text};
 use crate::{Terminal, given};
 
 /// Limit for a call that boots nothing.
-const CALL_LIMIT: Duration = Duration::from_secs(60);
+const CALL_LIMIT: Duration = Duration::from_secs(180);
 
 /// A desk. Its twin is stopped and its files are removed when it is dropped.
 #[derive(Debug)]

@@ -22,7 +22,7 @@ pub use self::command::{Output, Running};
 pub use self::desk::Desk;
 pub use self::problems::{Matcher, Problem};
 pub use self::proxy::{Hold, Proxy};
-pub use self::server::{Moto, free_port};
+pub use self::server::Moto;
 pub use self::terminal::Terminal;
 
 /// A path that `cargo xtask test` hands over.

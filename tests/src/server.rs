@@ -1,18 +1,18 @@
 //! The emulator that others wrote, as a server on loopback.
 
-use std::net::{TcpListener, TcpStream};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::command::Running;
+use crate::command::{Running, wait_for_text};
 use crate::{Desk, given};
 
 /// Time within which the server must answer.
-const START_LIMIT: Duration = Duration::from_secs(60);
+const START_LIMIT: Duration = Duration::from_secs(180);
 
 /// A moto server. Stopped when dropped.
 #[derive(Debug)]
 pub struct Moto {
     _server: Running,
+    _desk: Desk,
     url: String,
 }
 
@@ -22,20 +22,20 @@ impl Moto {
     /// # Panics
     /// When it does not answer in time.
     pub fn start(desk: &Desk) -> Self {
-        let port = free_port();
         let amis = ["arm64", "x86_64"].map(|arch| ipxe_ami(arch).to_string()).join(",");
         let amis = desk.write("amis.json", format!("[{amis}]"));
         let desk = desk.another().with("MOTO_AMIS_PATH", amis);
         let program = given("L4RE_TEST_VENV").join("bin/moto_server");
-        let words = ["-H", "127.0.0.1", "-p", &port.to_string()].map(str::to_owned);
-        let words: Vec<_> = words.iter().map(String::as_str).collect();
-        let server = desk.start_program(&program, &words);
-        let deadline = Instant::now() + START_LIMIT;
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(Instant::now() < deadline, "moto does not listen on port {port}");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        Self { _server: server, url: format!("http://127.0.0.1:{port}") }
+        // It takes a port that is free and says which: one that was looked for before could be
+        // another's by then.
+        let said = desk.dir().join("moto.log");
+        let script = "exec \"$0\" -H 127.0.0.1 -p 0 >\"$1\" 2>&1";
+        let words = ["-c", script, program.as_str(), said.as_str()];
+        let server = desk.start_program("/bin/sh".into(), &words);
+        let text = wait_for_text(&said, "Press CTRL+C", START_LIMIT);
+        let (_, url) = text.split_once("Running on ").expect("where it listens");
+        let url = url.lines().next().unwrap_or_default().trim().to_owned();
+        Self { _server: server, _desk: desk, url }
     }
 
     /// Starts one that is AWS for a new desk.
@@ -74,12 +74,4 @@ fn ipxe_ami(arch: &str) -> serde_json::Value {
         "creation_date": "2026-08-21T00:00:00.000Z",
         "boot_mode": if arch == "arm64" { "uefi" } else { "legacy-bios" },
     })
-}
-
-/// A port that nobody listens on.
-///
-/// # Panics
-/// When there is none.
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

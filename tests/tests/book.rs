@@ -106,7 +106,7 @@ fn every_command_of_the_book_is_one() {
             let script = format!("set -- {line}; exec \"$@\" --help");
             let output = desk
                 .start_program("/bin/sh".into(), &["-c", &script])
-                .wait(Duration::from_secs(60));
+                .wait(Duration::from_secs(180));
             assert_eq!(
                 output.code, 0,
                 "{}:{}: {command}\n{}",

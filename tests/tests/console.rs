@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 /// Limit for a boot under emulation on a busy machine.
 const BOOT: Duration = Duration::from_secs(240);
 /// Limit for what needs no boot.
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_secs(120);
 
 #[test]
 fn the_console_of_a_machine() {
@@ -80,7 +80,7 @@ fn at_a_terminal(desk: &Desk) {
     terminal.keys("\r~?");
     terminal.shows("the machine runs on", SOON);
 
-    let second = ["console", "--local", "hello", "--expect", "never", "--timeout", "5s"];
+    let second = ["console", "--local", "hello", "--expect", "never", "--timeout", "12s"];
     let output = desk.start(&second).wait(SOON).code(8).prints("Hello World!");
     let output = output.says("polled, not live: another session is attached");
     assert_eq!(output.stderr.matches("attached").count(), 1, "{}", output.stderr);
@@ -107,7 +107,7 @@ fn at_a_terminal(desk: &Desk) {
 
 /// A key that is refused, a host that is another one.
 fn sessions_that_cannot_be_had(desk: &Desk, id: &str) {
-    let words = ["console", "--local", id, "--expect", "never", "--timeout", "5s"];
+    let words = ["console", "--local", id, "--expect", "never", "--timeout", "12s"];
     let refused = json!({ "error": { "code": "AuthException", "status": 403 } });
     faults(desk, &json!([{ "on": "connect:*", "effect": refused }]));
     desk.start(&words).wait(SOON).code(8).says("polled, not live").prints("Hello World!");

@@ -6,6 +6,8 @@ use l4re_tests::{Desk, given};
 
 /// Limit for a boot under emulation on a busy machine.
 const BOOT: Duration = Duration::from_secs(240);
+/// Limit for what needs no boot.
+const SOON: Duration = Duration::from_secs(120);
 
 fn amd64() -> String {
     given("L4RE_TEST_TREE_AMD64").to_string()
@@ -111,7 +113,7 @@ fn ctrl_c_leaves_no_machine() {
     desk.wait_for_log("console.log", "iPXE", BOOT);
     assert_eq!(desk.machines().len(), 1);
     running.interrupt();
-    running.wait(Duration::from_secs(30)).code(130);
+    running.wait(SOON).code(130);
     assert!(desk.machines().is_empty());
     desk.l4re(&["ps", "--local"]).code(0).says("no instances");
 }
@@ -238,5 +240,5 @@ fn a_machine_that_is_removed_ends_its_run() {
     let running = desk.start(&words);
     desk.wait_for_log("console.log", "Starting kernel", BOOT);
     desk.l4re(&["rm", "--local", "silent"]).code(0);
-    running.wait(Duration::from_secs(30)).code(0).says("the instance is");
+    running.wait(SOON).code(0).says("the instance is");
 }

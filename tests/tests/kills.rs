@@ -16,7 +16,7 @@ const MOST_CALLS: usize = 60;
 const WORKERS: usize = 8;
 /// Blocks of the AMI that is killed half-way.
 const BLOCKS: u64 = 96;
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// Runs a command until it has made some calls, kills it there, and says whether it came so
 /// far.

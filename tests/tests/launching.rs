@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use l4re_tests::{Desk, Moto, given};
 use serde_json::Value;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// A desk with an image whose AWS is the twin of another desk.
 fn twin_and_desk() -> (Desk, Desk, String) {
@@ -147,7 +147,7 @@ fn an_upload_that_is_interrupted_tells_how_far_it_was_and_leaves_nothing() {
     let mut large = fs_err::read(&image).unwrap();
     large.resize(40 << 20, 7);
     let large = desk.write("large.efi", large).to_string();
-    twin.l4re(&["twin", "fault", "add", "s3:PUT", "--delay", "20000"]).code(0);
+    twin.l4re(&["twin", "fault", "add", "s3:PUT", "--delay", "50000"]).code(0);
     // What it says goes to a file, so that it is read while it runs.
     let script = "exec \"$0\" l4re upload \"$1\" --bucket pics 2> said";
     let binary = given("L4RE_TEST_BINARY");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use l4re_tests::{Desk, given};
 
 /// Limit for an image, an upload, a twin on a busy machine.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 #[test]
 fn bars_are_for_terminals_and_fit_them() {
@@ -16,7 +16,7 @@ fn bars_are_for_terminals_and_fit_them() {
     let mut terminal = desk.terminal();
     terminal.keys("stty cols 60\r");
     terminal.keys(&format!("\"$L4RE\" {image}\r"));
-    terminal.shows("0s hello", LIMIT);
+    terminal.shows("s hello", LIMIT);
     terminal.shows("Finished", LIMIT);
     terminal.keys("\"$L4RE\" upload bootstrap_hello.efi\r");
     terminal.shows("[          ] 0 B/", LIMIT);
@@ -32,5 +32,5 @@ fn bars_are_for_terminals_and_fit_them() {
 
     let words: Vec<&str> = image.split(' ').collect();
     let piped = desk.l4re(&words).code(0);
-    assert!(!piped.stderr.contains("0s hello") && !piped.stderr.contains('\r'), "{piped:?}");
+    assert!(!piped.stderr.contains("s hello") && !piped.stderr.contains('\r'), "{piped:?}");
 }

@@ -33,7 +33,7 @@ fn desk(entries: &str) -> Desk {
 fn read_junit(desk: &Desk, name: &str) -> Vec<String> {
     let python = given("L4RE_TEST_VENV").join("bin/python");
     let words = ["-c", READ_JUNIT, name];
-    let output = desk.start_program(&python, &words).wait(Duration::from_secs(60)).code(0);
+    let output = desk.start_program(&python, &words).wait(Duration::from_secs(180)).code(0);
     output.stdout.lines().map(str::to_owned).collect()
 }
 
@@ -63,7 +63,7 @@ fn what_the_settings_judge_is_tested() {
 
 #[test]
 fn failures_are_told_apart_and_the_worst_is_the_exit_code() {
-    let desk = desk("[[entry]]\nname = \"tap-hang\"\ntap = true\nidle-timeout = \"30s\"\n");
+    let desk = desk("[[entry]]\nname = \"tap-hang\"\ntap = true\nidle-timeout = \"45s\"\n");
     let words = ["test", "tap-fail", "tap-hang", "panic", "--metal", "-j", "3", "--junit", "j.xml"];
     let output = desk.start(&[&words[..], &["--message-format", "json"]].concat());
     let output = output.wait(BOOTS).code(9).says("3 of 3 runs failed");
@@ -112,7 +112,7 @@ fn what_ends_the_command_ends_all_machines() {
     let running = desk.start(&words);
     machines(&desk, 2);
     running.interrupt();
-    let output = running.wait(Duration::from_secs(60)).code(130);
+    let output = running.wait(Duration::from_secs(180)).code(130);
     output.prints("0 passed, 0 failed, 0 skipped, 3 stopped");
     assert!(desk.machines().is_empty());
     desk.l4re(&["ps", "--local"]).code(0).says("no instances");
@@ -165,6 +165,8 @@ fn l4res_runner_has_its_test_started() {
         .with("PT", "pc")
         .with("TEST_TARGET", "echo")
         .with("TEST_TMPDIR", folder);
+    // Longer than the starter is silent, however fast the machine is.
+    desk.l4re(&["twin", "fault", "add", "guest:GET", "--delay", "5000", "--times", "1"]).code(0);
     let line = format!("cd {tree} && exec $EXTERNAL_TEST_STARTER <{input} >{output}");
     let running = desk.start_program("/bin/sh".into(), &["-c", &line]);
     let mut input = fs_err::OpenOptions::new().write(true).open(&input).unwrap();

@@ -78,23 +78,28 @@ fn launch(desk: &Desk, script: &str) -> String {
     desk.aws(&[&words[..], &more, &rest].concat()).code(0).stdout.trim().to_owned()
 }
 
-/// A script that tries addresses and says which answer.
-fn probes(addresses: &[(&str, String)]) -> String {
+/// A script that tries addresses and says which answer. One that answers on a busy machine may
+/// take its time for that; those that never do cost all of theirs.
+fn probes(addresses: &[(&str, String)], open: &[&str]) -> String {
     let mut script = "#!ipxe\n".to_owned();
     for (name, url) in addresses {
+        let limit = if open.contains(name) { 60_000 } else { 4_000 };
         script.push_str(&format!(
-            "imgfetch --name {name} --timeout 4000 {url} && echo probe {name} open || echo probe \
-             {name} closed\nimgfree {name} ||\n"
+            "imgfetch --name {name} --timeout {limit} {url} && echo probe {name} open || echo \
+             probe {name} closed\nimgfree {name} ||\n"
         ));
     }
     script + "echo probes end\n"
 }
 
-/// A port of this machine's two loopback addresses on which something answers every request.
-fn open_port() -> u16 {
+/// A port of this machine's loopback addresses on which something answers every request; and
+/// whether that is so by IPv6, which not every machine has.
+fn open_port() -> (u16, bool) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    for listener in [listener, TcpListener::bind(("::1", port)).unwrap()] {
+    let sixth = TcpListener::bind(("::1", port)).ok();
+    let both = sixth.is_some();
+    for listener in std::iter::once(listener).chain(sixth) {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 use std::io::{Read as _, Write as _};
@@ -106,7 +111,7 @@ fn open_port() -> u16 {
             }
         });
     }
-    port
+    (port, both)
 }
 
 fn addresses(desk: &Desk, port: u16) -> Vec<(&'static str, String)> {
@@ -129,10 +134,10 @@ fn addresses(desk: &Desk, port: u16) -> Vec<(&'static str, String)> {
 
 #[test]
 fn a_guest_reaches_its_services_and_nothing_else_until_it_may() {
-    let port = open_port();
+    let (port, sixth) = open_port();
     let desk = Desk::new();
     desk.l4re(&["twin", "start"]).code(0);
-    let id = launch(&desk, &probes(&addresses(&desk, port)));
+    let id = launch(&desk, &probes(&addresses(&desk, port), &["metadata"]));
     let console = wait_for_console(&desk, &id, "probes end");
     assert!(console.contains("probe metadata open"), "{console}");
     for (name, _) in &addresses(&desk, port)[1..] {
@@ -142,10 +147,11 @@ fn a_guest_reaches_its_services_and_nothing_else_until_it_may() {
     desk.l4re(&["twin", "start", "--net"]).code(0).says("other settings").says("`twin.net`");
     desk.l4re(&["twin", "stop"]).code(0);
     desk.l4re(&["twin", "start", "--net"]).code(0).says("Started");
-    let id = launch(&desk, &probes(&addresses(&desk, port)[..3]));
+    let open = ["metadata", "host", "host6"];
+    let id = launch(&desk, &probes(&addresses(&desk, port)[..3], &open));
     let console = wait_for_console(&desk, &id, "probes end");
     assert!(console.contains("probe host open"), "{console}");
-    assert!(console.contains("probe host6 open"), "{console}");
+    assert!(!sixth || console.contains("probe host6 open"), "{console}");
 }
 
 #[test]
@@ -184,8 +190,9 @@ fn a_machine_outlives_its_daemon_with_its_network_and_not_twin_stop() {
     desk.l4re(&["twin", "status"]).code(0).prints("no twin is running");
     desk.l4re(&["twin", "start"]).code(0);
     let before = wait_for_console(&desk, &id, "got 2 metadata");
-    let last = before.rsplit("got ").next().unwrap().split(' ').next().unwrap();
-    let next = last.parse::<u32>().unwrap() + 2;
+    // Of whole lines: the last one may still be under way.
+    let (before, _) = before.rsplit_once(" metadata").unwrap();
+    let next = before.rsplit("got ").next().unwrap().parse::<u32>().unwrap() + 2;
     let console = wait_for_console(&desk, &id, &format!("got {next} metadata"));
     // It was never started anew, and no request of it was lost.
     assert!(console.contains("got 1 metadata") && !console.contains("lost metadata"), "{console}");
@@ -215,6 +222,7 @@ fn a_run_gets_through_faults_and_says_what_it_lacks() {
     output.says("eu-central-1a: InsufficientInstanceCapacity; trying the next");
     desk.l4re(&["twin", "fault", "clear"]).code(0).says("4 faults");
     fault(&["machine:network", "--no-network"]);
-    let output = desk.start(&[&words[..], &["--timeout", "40s"]].concat()).wait(LIMIT);
-    output.code(8).prints("No configuration methods");
+    let words = ["run", "hello", "--metal", "--tree", tree.as_str(), "--timeout", "3m"];
+    let words = [&words[..], &["--expect", "No configuration methods"]].concat();
+    desk.start(&words).wait(LIMIT).code(0);
 }

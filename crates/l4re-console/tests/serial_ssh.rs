@@ -16,7 +16,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 const USER: &str = "i-0123456789abcdef0.port0";
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// What the server does with a session.
 #[derive(Clone, Copy, PartialEq)]
@@ -274,10 +274,11 @@ async fn nobody_and_silence_are_different() {
     };
     // Accepts, and never says a word.
     let options =
-        SerialOptions { connect_timeout: Duration::from_millis(300), ..SerialOptions::default() };
+        SerialOptions { connect_timeout: Duration::from_secs(2), ..SerialOptions::default() };
     let error = SerialSsh::connect(&target(&place), &place.key, &options).await.err().unwrap();
     assert!(matches!(error, TransportError::TimedOut { doing: "exchanging keys", .. }), "{error}");
-    drop(listener);
+    // A port that the kernel gives nobody who asks for any.
+    let place = Place { port: 1, ..place };
     let error = refusal(&target(&place), &place.key).await;
     assert!(matches!(error, TransportError::Refused { .. }), "{error}");
 }

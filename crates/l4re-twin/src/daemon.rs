@@ -1,7 +1,8 @@
 //! The daemon's life: lock, listen, publish `twin.json`, serve, and leave nothing behind.
 
+use std::fs::File;
 use std::net::Ipv4Addr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -17,7 +18,7 @@ use crate::guest::{Guests, Preface, Tokens};
 use crate::machine::{self, Accelerator, Machines};
 use crate::s3::{Objects, endpoint, expire};
 use crate::scheduler::{self, Schedules};
-use crate::state::{Account, Store, files, random_hex};
+use crate::state::{Account, Store, random_hex};
 use crate::status::{Lock, Status};
 use crate::twin::{Activity, Twin};
 use crate::usage::Usage;
@@ -65,6 +66,8 @@ pub(crate) struct Daemon {
     stop: Arc<Notify>,
     control_token: Arc<str>,
     fingerprint: String,
+    /// `twin.json`, which is believed as long as it is held.
+    said: Mutex<Option<File>>,
     pub(crate) listeners: Listeners,
     clients: Endpoint,
     console: SerialServer,
@@ -118,6 +121,7 @@ impl Daemon {
             stop,
             control_token,
             fingerprint,
+            said: Mutex::default(),
         })
     }
 
@@ -169,7 +173,9 @@ impl Daemon {
             settings: self.twin.config.settings(),
             control_token: self.control_token.to_string(),
         };
-        files::write_json(&Status::path(&self.twin.config.dir), &status)
+        let said = status.publish(&self.twin.config.dir)?;
+        *self.said.lock().unwrap_or_else(PoisonError::into_inner) = Some(said);
+        Ok(())
     }
 
     /// Returns when the twin has been idle for long enough, or has lost its directory.
@@ -294,7 +300,7 @@ mod tests {
         config.idle = Some(Duration::from_millis(50));
         let state = config.dir.clone();
         let served = serve(config, std::future::pending());
-        tokio::time::timeout(Duration::from_secs(20), served).await.unwrap().unwrap();
+        tokio::time::timeout(Duration::from_secs(120), served).await.unwrap().unwrap();
         assert_eq!(crate::status(&state).unwrap(), None);
     }
 
@@ -305,7 +311,7 @@ mod tests {
         let mut endpoints = Vec::new();
         for _ in 0..2 {
             let daemon = tokio::spawn(serve(config(&dir), std::future::pending()));
-            let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+            let deadline = tokio::time::Instant::now() + Duration::from_secs(120);
             let status = loop {
                 if let Some(status) = crate::status(&state).unwrap() {
                     break status;
@@ -321,7 +327,7 @@ mod tests {
                 status.serial_console_fingerprint,
             ));
             let state = state.clone();
-            let stop = move || crate::stop(&state, Duration::from_secs(20));
+            let stop = move || crate::stop(&state, Duration::from_secs(120));
             assert!(tokio::task::spawn_blocking(stop).await.unwrap().unwrap());
             daemon.await.unwrap().unwrap();
         }

@@ -1,8 +1,8 @@
 //! What is known of a running twin from outside: `twin.json` in the state directory, and
-//! the lock that tells whether it is true.
+//! the locks that tell whether a daemon has the directory and whether the file is its own.
 //!
-//! Invariant: the file is believed only while a daemon holds the lock; a process id alone
-//! proves nothing.
+//! Invariant: the file is believed only while the daemon that wrote it holds it; neither a
+//! process id nor a daemon that has the directory proves anything of a file that it finds there.
 
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
@@ -23,6 +23,8 @@ pub(crate) const STOP_PATH: &str = "/_l4re-twin/stop";
 pub(crate) const FREE_PATH: &str = "/_l4re-twin/free";
 /// The header with the control token.
 pub(crate) const TOKEN_HEADER: &str = "x-l4re-twin-token";
+/// How long those who only look at a lock may be in the way of one who takes it.
+const LOOKERS: Duration = Duration::from_secs(30);
 
 /// What `twin.json` says: all that a client needs. It holds secrets; the file's mode is 600.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,14 +66,25 @@ impl Status {
     pub(crate) fn path(dir: &Utf8Path) -> Utf8PathBuf {
         dir.join("twin.json")
     }
+
+    /// Says it, for as long as what this gives is held.
+    pub(crate) fn publish(&self, dir: &Utf8Path) -> Result<File, TwinError> {
+        files::write_json_held(&Self::path(dir), self)
+    }
 }
 
 /// The twin that runs with this state directory and is ready, if any.
 pub fn status(dir: &Utf8Path) -> Result<Option<Status>, TwinError> {
-    if !is_held(dir)? {
+    let path = Status::path(dir);
+    let Some(mut file) = open(&path)? else { return Ok(None) };
+    if !is_held_by_a_daemon(&file, &path)? {
         return Ok(None);
     }
-    files::read_json(&Status::path(dir))
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(TwinError::file(&path))?;
+    serde_json::from_slice(&bytes)
+        .map(Some)
+        .map_err(|error| TwinError::Damaged { path, detail: error.to_string() })
 }
 
 /// Asks the daemon to end and waits until it has, no longer than `limit`. Machines that a
@@ -180,9 +193,10 @@ impl Lock {
             .map_err(TwinError::file(dir))?;
         let path = path(dir);
         let file = File::create(&path).map_err(TwinError::file(&path))?;
-        // Somebody who only looks shares it, for an instant. A daemon does not, and is not
-        // waited for: who waited would come to life when that one is told to stop.
-        let deadline = Instant::now() + Duration::from_millis(500);
+        // Somebody who only looks shares it, for an instant, which may be long on a busy machine.
+        // A daemon does not, and is not waited for: who waited would come to life when that one
+        // is told to stop.
+        let deadline = Instant::now() + LOOKERS;
         loop {
             match file.try_lock() {
                 Ok(()) => return Ok(Self { file, path }),
@@ -215,9 +229,13 @@ impl Lock {
 /// Whether a daemon has the directory, be it that it still starts or that it is about to end.
 pub fn is_held(dir: &Utf8Path) -> Result<bool, TwinError> {
     let path = path(dir);
-    match File::open(&path) {
-        Ok(file) => is_held_by_a_daemon(&file, &path),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+    open(&path)?.map_or(Ok(false), |file| is_held_by_a_daemon(&file, &path))
+}
+
+fn open(path: &Utf8Path) -> Result<Option<File>, TwinError> {
+    match File::open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(TwinError::file(path)(error)),
     }
 }
@@ -247,8 +265,13 @@ mod tests {
         assert!(!stop(dir.path(), Duration::from_secs(1)).unwrap());
         let lock = Lock::take(dir.path()).unwrap();
         assert!(matches!(Lock::take(dir.path()), Err(TwinError::AlreadyRunning { .. })));
+        // A daemon that has the directory has not yet removed what an earlier one said.
+        assert_eq!(status(dir.path()).unwrap(), None);
+        let said = File::open(Status::path(dir.path())).unwrap();
+        said.lock().unwrap();
         assert!(matches!(status(dir.path()), Err(TwinError::Damaged { .. })));
-        drop(lock);
+        drop((lock, said));
+        assert_eq!(status(dir.path()).unwrap(), None);
         let lock = Lock::take(dir.path()).unwrap();
         assert!(lock.is_in_place());
         fs_err::remove_file(path(dir.path())).unwrap();
@@ -288,13 +311,14 @@ mod tests {
             settings: BTreeMap::new(),
             control_token: String::new(),
         };
-        files::write_json(&Status::path(dir.path()), &status).unwrap();
-        // What is killed keeps its lock for a moment.
+        let said = status.publish(dir.path()).unwrap();
+        assert_eq!(super::status(dir.path()).unwrap().as_ref(), Some(&status));
+        // What is killed keeps its locks for a moment.
         let dies = std::thread::spawn(move || {
             std::thread::sleep(Duration::from_millis(100));
-            drop(lock);
+            drop((lock, said));
         });
-        assert!(stop(dir.path(), Duration::from_secs(20)).unwrap());
+        assert!(stop(dir.path(), Duration::from_secs(120)).unwrap());
         dies.join().unwrap();
         assert!(!machine.wait().unwrap().status.success());
     }

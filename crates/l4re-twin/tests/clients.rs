@@ -54,14 +54,14 @@ fn run(venv: &std::path::Path, program: &str, script: &str) -> String {
         .run()
         .unwrap();
     let said = String::from_utf8_lossy(&result.stdout).into_owned();
-    assert!(stop(&state, Duration::from_secs(30)).unwrap());
+    assert!(stop(&state, Duration::from_secs(120)).unwrap());
     daemon.join().unwrap().unwrap();
     assert!(result.status.success(), "{said}");
     said
 }
 
 fn ready(state: &camino::Utf8Path) -> Status {
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_secs(120);
     loop {
         if let Some(twin) = status(state).unwrap() {
             return twin;

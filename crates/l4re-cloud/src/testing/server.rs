@@ -148,9 +148,20 @@ impl Server {
         self.asked().iter().map(|asked| asked.action().to_owned()).collect()
     }
 
-    /// A connection with short limits.
+    /// A connection that waits for answers as long as a busy machine needs for them.
     pub(crate) async fn connect(&self) -> Cloud {
         self.connect_telling().await.0
+    }
+
+    /// A connection that does not wait for long, and what it tells: for answers that never come.
+    pub(crate) async fn connect_impatient(&self) -> (Cloud, Arc<Mutex<Vec<Event>>>) {
+        let options = self.options();
+        let timeouts = Timeouts {
+            attempt: Duration::from_millis(400),
+            operation: Duration::from_secs(5),
+            ..options.timeouts
+        };
+        connect_with(ConnectOptions { timeouts, ..options }).await
     }
 
     /// A connection, and what it tells.
@@ -158,13 +169,13 @@ impl Server {
         connect(&self.url).await
     }
 
-    /// Options with short limits.
+    /// The options of [`Self::connect`].
     pub(crate) fn options(&self) -> ConnectOptions {
         options(&self.url)
     }
 }
 
-/// A connection with short limits to any endpoint.
+/// A connection to any endpoint.
 pub(crate) async fn connect(url: &str) -> (Cloud, Arc<Mutex<Vec<Event>>>) {
     connect_with(options(url)).await
 }
@@ -178,7 +189,8 @@ pub(crate) async fn connect_with(options: ConnectOptions) -> (Cloud, Arc<Mutex<V
     (Cloud::connect(options).await.unwrap(), told)
 }
 
-fn options(url: &str) -> ConnectOptions {
+/// Options of a connection to any endpoint.
+pub(crate) fn options(url: &str) -> ConnectOptions {
     ConnectOptions {
         endpoint: Some(Endpoint {
             url: url.to_owned(),
@@ -188,8 +200,6 @@ fn options(url: &str) -> ConnectOptions {
             region: "eu-central-1".to_owned(),
         }),
         timeouts: Timeouts {
-            attempt: Duration::from_millis(400),
-            operation: Duration::from_secs(5),
             stall: Duration::from_secs(2),
             attempts: 4,
             poll: Duration::from_millis(20),

@@ -236,7 +236,7 @@ mod tests {
         let (status, xml) = crate::ec2::answer(&test.twin, form, jiff::Timestamp::now());
         assert_eq!(status, 200, "{xml}");
         let id = test.twin.store.lock().instances.keys().next().unwrap().clone();
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(120);
         while test.twin.store.lock().instances[&id].state != InstanceState::Running {
             assert!(tokio::time::Instant::now() < deadline);
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -285,7 +285,7 @@ mod tests {
                 }
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), read).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(120), read).await.unwrap();
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -323,10 +323,10 @@ mod tests {
         let (first, mut channel) = log_in(&test, &user, &key).await.unwrap();
         channel.data(&b"typed"[..]).await.unwrap();
         let drained = async { while channel.wait().await.is_some() {} };
-        tokio::time::timeout(Duration::from_secs(20), drained).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(120), drained).await.unwrap();
         assert!(first.is_closed(), "the whole connection goes");
         // The next session is whole, as soon as the machine has seen the first one's end.
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(120);
         while test.twin.machines.has_session(&id) {
             assert!(tokio::time::Instant::now() < deadline);
             tokio::time::sleep(Duration::from_millis(10)).await;

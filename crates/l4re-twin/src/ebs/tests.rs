@@ -269,7 +269,12 @@ async fn an_instance_keeps_its_disk_when_its_image_and_snapshot_are_gone() {
     twin.wait(&instance, "running").await;
     twin.call(&format!("Action=TerminateInstances&InstanceId.1={instance}&SkipOsShutdown=true"));
     twin.wait(&instance, "terminated").await;
-    assert!(!dir.join("root.img").exists());
+    // Its files go when everybody may know that it has ended.
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(120);
+    while dir.join("root.img").exists() {
+        assert!(tokio::time::Instant::now() < deadline);
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -282,7 +287,7 @@ async fn images_are_copied_with_their_content_and_deregistered_with_their_snapsh
     let wait = |form: String, name: &'static str, value: &'static str| {
         let twin = &twin;
         async move {
-            let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
+            let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(120);
             while all(&twin.call(&form), name) != [value] {
                 assert!(tokio::time::Instant::now() < deadline, "{form}");
                 tokio::time::sleep(std::time::Duration::from_millis(20)).await;

@@ -43,7 +43,7 @@ impl TestTwin {
     }
 
     pub(crate) async fn wait(&self, id: &str, state: &str) {
-        let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
+        let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(120);
         while self.states(id) != state {
             let shown = || self.call(&format!("Action=DescribeInstances&InstanceId.1={id}"));
             assert!(tokio::time::Instant::now() < deadline, "not {state}: {}", shown());
@@ -230,7 +230,7 @@ async fn a_new_instance_is_unknown_for_as_long_as_configured() {
 async fn a_qemu_that_dies_at_once_is_the_reason_of_the_state() {
     let twin = TestTwin::with_dying_qemu().await;
     let id = twin.run(BIOS, "t3.nano", "");
-    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(120);
     while !["terminated", "stopped"].contains(&twin.states(&id).as_str()) {
         assert!(tokio::time::Instant::now() < deadline);
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
@@ -264,7 +264,7 @@ async fn the_console_is_there_in_both_forms() {
         let base64 = all(&xml, "output").pop().unwrap_or_default();
         String::from_utf8(STANDARD.decode(base64).unwrap()).unwrap()
     };
-    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(120);
     while output(true) != "stand-in\n" {
         assert!(tokio::time::Instant::now() < deadline, "{:?}", output(true));
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
@@ -309,13 +309,11 @@ async fn states_take_the_time_that_is_set_and_metal_takes_its_own() {
     let start = std::time::Instant::now();
     let metal = twin.run(BIOS, "c5.metal", "");
     let virtual_one = twin.run(BIOS, "t3.nano", "");
-    assert_eq!(twin.states(&virtual_one), "pending");
     twin.wait(&virtual_one, "running").await;
     assert!(start.elapsed() >= std::time::Duration::from_millis(400));
     assert_eq!(twin.states(&metal), "pending");
     let stop = std::time::Instant::now();
     twin.call(&format!("Action=StopInstances&InstanceId.1={virtual_one}&SkipOsShutdown=true"));
-    assert_eq!(twin.states(&virtual_one), "stopping");
     twin.wait(&virtual_one, "stopped").await;
     assert!(stop.elapsed() >= std::time::Duration::from_millis(400));
     // What is pending can be terminated.
@@ -463,12 +461,21 @@ async fn disks_are_what_the_launch_maps_and_outlive_it_if_they_shall() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_of_a_volume_that_was_being_deleted_is_cleared() {
+    let mut twin = TestTwin::new().await;
+    let left = twin.twin.config.dir.join("volumes/vol-0123456789abcdef0.img");
+    fs_err::write(&left, "").unwrap();
+    twin.reopen().await;
+    assert!(!left.exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_guest_that_kvm_cannot_run_begins_again_by_tcg_and_its_console_says_so() {
     let twin = TestTwin::with(|config| config.accel = crate::Accel::Auto).await;
     twin.twin.accelerator.assume_kvm();
     assert_eq!(twin.twin.accelerator.name().await, "kvm");
     let id = twin.run(BIOS, "t3.nano", "");
-    tokio::time::timeout(std::time::Duration::from_secs(20), twin.twin.accelerator.fallen())
+    tokio::time::timeout(std::time::Duration::from_secs(120), twin.twin.accelerator.fallen())
         .await
         .unwrap();
     assert_eq!(twin.twin.accelerator.name().await, "tcg");
@@ -477,7 +484,7 @@ async fn a_guest_that_kvm_cannot_run_begins_again_by_tcg_and_its_console_says_so
         let output = all(&xml, "output").pop().unwrap_or_default();
         String::from_utf8(STANDARD.decode(output).unwrap()).unwrap()
     };
-    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(120);
     while console().matches("stand-in").count() < 2 {
         assert!(tokio::time::Instant::now() < deadline, "{}", console());
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;

@@ -42,8 +42,9 @@ pub(crate) struct Faults {
 
 #[derive(Debug, Default)]
 struct Loaded {
-    /// What the file was when it was read: device, inode, time.
-    version: Option<(u64, u64, i64)>,
+    /// What the file was when it was read: device, inode, size, times. The times alone do not
+    /// tell a file that is being written from the whole one a moment later.
+    version: Option<[i128; 5]>,
     plan: FaultPlan,
     counts: Vec<Count>,
 }
@@ -121,9 +122,16 @@ fn die(path: &Utf8Path, rest: &FaultPlan) {
 
 impl Loaded {
     fn refresh(&mut self, path: &Utf8Path) {
-        let version = std::fs::metadata(path)
-            .ok()
-            .map(|file| (file.dev(), file.ino(), file.mtime_nsec() ^ file.mtime()));
+        let version = std::fs::metadata(path).ok().map(|file| {
+            let time = |seconds: i64, more: i64| i128::from(seconds) << 32 | i128::from(more);
+            [
+                file.dev().into(),
+                file.ino().into(),
+                file.size().into(),
+                time(file.mtime(), file.mtime_nsec()),
+                time(file.ctime(), file.ctime_nsec()),
+            ]
+        });
         if version == self.version {
             return;
         }

@@ -39,7 +39,7 @@ async fn an_instance_ends_at_its_time_and_the_schedule_with_it() {
     let twin = TestTwin::with(|config| config.timing.graceful = graceful).await;
     let id = twin.run(BIOS, "t3.nano", "");
     twin.wait(&id, "running").await;
-    ask(&twin, "POST", "/schedules/end", &schedule(2, "terminateInstances", &id)).unwrap();
+    ask(&twin, "POST", "/schedules/end", &schedule(4, "terminateInstances", &id)).unwrap();
     ask(&twin, "POST", "/schedules/later", &schedule(3600, "terminateInstances", &id)).unwrap();
     twin.wait(&id, "terminated").await;
     let list = ask(&twin, "GET", "/schedules", &Value::Null).unwrap();

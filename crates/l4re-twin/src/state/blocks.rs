@@ -63,6 +63,19 @@ impl Blocks<'_> {
         (&put).write_all(&encode(&BTreeMap::from([(index, sum)])))
     }
 
+    /// Takes away what a killed daemon began to note of a block, so that what is noted from now
+    /// on begins where a record does.
+    pub(crate) fn mend(&self) -> io::Result<()> {
+        let Ok(records) = std::fs::OpenOptions::new().write(true).open(self.records()) else {
+            return Ok(());
+        };
+        let length = records.metadata()?.len();
+        match length % RECORD as u64 {
+            0 => Ok(()),
+            torn => records.set_len(length - torn),
+        }
+    }
+
     /// A block's bytes.
     pub(crate) fn get(&self, index: u32) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; BLOCK_SIZE];
@@ -180,6 +193,20 @@ mod tests {
         let disk = fs::metadata(b.disk()).unwrap();
         assert_eq!(disk.len(), 3 * GIB);
         assert!(disk.blocks() * 512 <= 4 * BLOCK_SIZE as u64, "{}", disk.blocks());
+    }
+
+    #[test]
+    fn what_was_noted_half_is_taken_away_before_more_is_noted() {
+        let dir = camino_tempfile::tempdir().unwrap();
+        let blocks = Blocks(dir.path());
+        blocks.create(1, None).unwrap();
+        blocks.mend().unwrap();
+        blocks.put(1, &[1; BLOCK_SIZE], [1; 32]).unwrap();
+        let mut records = std::fs::OpenOptions::new().append(true).open(blocks.records()).unwrap();
+        records.write_all(&[2; 7]).unwrap();
+        blocks.mend().unwrap();
+        blocks.put(3, &[3; BLOCK_SIZE], [3; 32]).unwrap();
+        assert_eq!(blocks.all().unwrap(), BTreeMap::from([(1, [1; 32]), (3, [3; 32])]));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Reading and writing records. Invariant: a record is either the old or the new one,
 //! whole, at any moment at which the process may be killed; only its owner can read it.
 
+use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,21 +32,42 @@ pub(crate) fn write_json<T: Serialize>(path: &Utf8Path, value: &T) -> Result<(),
     write(path, &bytes).map_err(TwinError::file(path))
 }
 
+/// Writes a record that somebody [holds](write_held).
+pub(crate) fn write_json_held<T: Serialize>(path: &Utf8Path, value: &T) -> Result<File, TwinError> {
+    let bytes = serde_json::to_vec_pretty(value)
+        .map_err(|error| TwinError::Damaged { path: path.to_owned(), detail: error.to_string() })?;
+    write_held(path, &bytes).map_err(TwinError::file(path))
+}
+
 /// Writes a file beside its place, readable by its owner only, and moves it there.
 pub(crate) fn write(path: &Utf8Path, bytes: &[u8]) -> io::Result<()> {
+    place(path, bytes, |_| Ok(())).map(drop)
+}
+
+/// The same with a lock on the file, from before it has its place until what this gives is
+/// dropped: who finds it there finds it locked for as long as its writer stands by it.
+fn write_held(path: &Utf8Path, bytes: &[u8]) -> io::Result<File> {
+    place(path, bytes, |file| file.lock())
+}
+
+fn place(
+    path: &Utf8Path,
+    bytes: &[u8],
+    before: impl FnOnce(&File) -> io::Result<()>,
+) -> io::Result<File> {
     let beside = beside(path);
-    let written = std::fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&beside)
-        .and_then(|mut file| file.write_all(bytes))
-        .and_then(|()| std::fs::rename(&beside, path));
-    if written.is_err() {
+    let mut options = std::fs::OpenOptions::new();
+    let opened = options.write(true).create(true).truncate(true).mode(0o600).open(&beside);
+    let placed = opened.and_then(|mut file| {
+        file.write_all(bytes)?;
+        before(&file)?;
+        std::fs::rename(&beside, path)?;
+        Ok(file)
+    });
+    if placed.is_err() {
         let _ = std::fs::remove_file(&beside);
     }
-    written
+    placed
 }
 
 /// A name beside `path` that nobody else uses.

@@ -132,7 +132,10 @@ impl Store {
         }
         for path in entries(&self.dir.join("snapshots"))? {
             match files::read_json::<Snapshot>(&path.join("record.json"))? {
-                Some(snapshot) => drop(state.snapshots.insert(snapshot.id.clone(), snapshot)),
+                Some(snapshot) => {
+                    Blocks(&path).mend().map_err(TwinError::file(&path))?;
+                    state.snapshots.insert(snapshot.id.clone(), snapshot);
+                }
                 // Never answered, or being deleted.
                 None => fs::remove_dir_all(&path).map_err(TwinError::file(path))?,
             }

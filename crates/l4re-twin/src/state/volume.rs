@@ -60,26 +60,38 @@ impl Store {
             .map_err(|error| Fault::internal(error.to_string()))
     }
 
-    /// Forgets a volume of its own, and its content.
+    /// Forgets a volume of its own, and then its content: one that is there has all of it.
     pub(crate) fn remove_volume(&self, state: &mut State, id: &str) -> Result<(), Fault> {
-        // Nothing is there where the twin played the AMI.
-        let _ = fs::remove_file(self.volume_disk(id));
         fs::remove_file(self.volumes_dir().join(format!("{id}.json")))
             .map_err(|error| Fault::internal(error.to_string()))?;
         state.volumes.remove(id);
+        // Nothing is there where the twin played the AMI.
+        let _ = fs::remove_file(self.volume_disk(id));
         Ok(())
     }
 
-    /// Reads the volumes that have no instance.
+    /// Reads the volumes that have no instance, and clears what is left of those that were being
+    /// deleted.
     pub(super) fn read_volumes(&self) -> Result<(), TwinError> {
         let dir = self.volumes_dir();
         fs::create_dir_all(&dir).map_err(TwinError::file(&dir))?;
+        let mut disks = Vec::new();
         for entry in dir.read_dir_utf8().map_err(TwinError::file(&dir))? {
             let path = entry.map_err(TwinError::file(&dir))?.into_path();
-            if path.extension() == Some("json")
-                && let Some(volume) = files::read_json::<Volume>(&path)?
-            {
-                self.lock().volumes.insert(volume.id.clone(), volume);
+            match path.extension() {
+                Some("json") => {
+                    if let Some(volume) = files::read_json::<Volume>(&path)? {
+                        self.lock().volumes.insert(volume.id.clone(), volume);
+                    }
+                }
+                Some("img") => disks.push(path),
+                _ => {}
+            }
+        }
+        let state = self.lock();
+        for disk in disks {
+            if !disk.file_stem().is_some_and(|id| state.volumes.contains_key(id)) {
+                fs::remove_file(&disk).map_err(TwinError::file(&disk))?;
             }
         }
         Ok(())

@@ -120,7 +120,8 @@ def objects():
     assert s3.get_object(Bucket=bucket, Key="big")["Body"].read() == big
     listed = s3.list_objects_v2(Bucket=bucket, MaxKeys=1)
     assert listed["KeyCount"] == 1 and listed["IsTruncated"]
-    signed = s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "a"}, ExpiresIn=1)
+    sign = lambda seconds: s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "a"}, ExpiresIn=seconds)
+    short, signed = sign(1), sign(60)
     assert urllib.request.urlopen(signed).read() == b"one"
     for bad in (signed.replace(f"/{bucket}/a", f"/{bucket}/big"), f"{ENDPOINT}/{bucket}/a"):
         try:
@@ -130,7 +131,7 @@ def objects():
             assert error.code == 403, error.code
     time.sleep(2.1)
     try:
-        urllib.request.urlopen(signed)
+        urllib.request.urlopen(short)
         raise AssertionError("served after its expiry")
     except urllib.error.HTTPError as error:
         assert error.code == 403
@@ -363,6 +364,8 @@ def schedules(image):
     """A schedule of EventBridge terminates an instance at its time."""
     scheduler = client("scheduler")
     one = ec2.run_instances(ImageId=image, InstanceType="t3.nano", MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]
+    # The waiter for its end takes one that is pending for one that never ends.
+    ec2.get_waiter("instance_running").wait(InstanceIds=[one], WaiterConfig={"Delay": 1, "MaxAttempts": 60})
 
     def at(seconds):
         return time.strftime("at(%Y-%m-%dT%H:%M:%S)", time.gmtime(time.time() + seconds))
@@ -374,7 +377,8 @@ def schedules(image):
     assert scheduler.create_schedule(ScheduleExpression=at(3600), **request)["ScheduleArn"].endswith(one)
     assert code_of(scheduler.create_schedule, ScheduleExpression=at(3600), **request) == "ConflictException"
     assert [s["Name"] for s in scheduler.list_schedules(NamePrefix="l4re-")["Schedules"]] == [f"l4re-{one}"]
-    scheduler.update_schedule(ScheduleExpression=at(2), **request)
+    # Later than the next call, on a busy machine too.
+    scheduler.update_schedule(ScheduleExpression=at(6), **request)
     assert scheduler.get_schedule(Name=f"l4re-{one}")["State"] == "ENABLED"
     ec2.get_waiter("instance_terminated").wait(InstanceIds=[one], WaiterConfig={"Delay": 1, "MaxAttempts": 60})
     assert code_of(scheduler.delete_schedule, Name=f"l4re-{one}") == "ResourceNotFoundException"

@@ -20,14 +20,14 @@ use crate::failure::{Failure, MachineFailure};
 use crate::settings::{Accel, Settings, Size, Span, Timing};
 use crate::shell::count;
 
-/// Time within which the daemon must be ready.
-const START_LIMIT: Duration = Duration::from_secs(20);
+/// Time within which the daemon must be ready: seconds on a machine with more to do.
+const START_LIMIT: Duration = Duration::from_secs(60);
 /// How often one is started, if it ends at once.
 const STARTS: u32 = 3;
 /// A log that is longer begins anew.
 const MAX_LOG: u64 = 1 << 20;
 /// Time within which it must have ended.
-const STOP_LIMIT: Duration = Duration::from_secs(20);
+const STOP_LIMIT: Duration = Duration::from_secs(60);
 /// How often its state is looked at meanwhile.
 const LOOK: Duration = Duration::from_millis(10);
 
