@@ -32,6 +32,8 @@ fn an_elf_image_is_built_and_told_in_json() {
     assert_eq!(image["kind"], "elf");
     assert_eq!(image["arch"], "x86_64");
     assert_eq!(image["sha256"].as_str().unwrap().len(), 64);
+    let again = desk.l4re(&words).code(0).message("image");
+    assert_eq!((&again["fresh"], &again["sha256"]), (&true.into(), &image["sha256"]));
 }
 
 #[test]

@@ -66,19 +66,20 @@ fn each_value_with_its_origin() {
     assert_eq!(message["origin"]["line"], 2);
     assert_eq!(message["hidden"][0]["path"], shared.as_str());
     desk.l4re(&["settings", "-v", "bucket"]).code(0).says(&format!("bucket at {shared}:1:1"));
-    desk.l4re(&["settings", "arc"]).code(2).says("`arc` is not set");
+    desk.l4re(&["settings", "arc"]).code(2).says("did you mean `arch`?");
+    desk.l4re(&["settings", "subnet"]).code(2).says("`subnet` is not set");
 }
 
 #[test]
 fn what_settings_print_can_be_read_again() {
     let desk = Desk::new();
     let entry = "[[entry]]\nname = \"vm\"\nmodules = [\"l4re\", { file = \"x\" }]\n";
-    desk.write("l4re.toml", format!("machine.metal.arm64 = [\"a\", \"b\"]\n{entry}"));
+    desk.write("l4re.toml", format!("machine.metal.arm64 = [\"a1.metal\", \"b2.metal\"]\n{entry}"));
     let printed = desk.l4re(&["settings", "machine"]).code(0).stdout;
     let again = desk.another();
     let file = again.write("again.toml", printed);
     let words = ["settings", "machine.metal.arm64", "--config", file.as_str()];
-    again.l4re(&words).code(0).prints("[\"a\", \"b\"]").prints("again.toml:");
+    again.l4re(&words).code(0).prints("[\"a1.metal\", \"b2.metal\"]").prints("again.toml:");
     desk.l4re(&["settings", "entry"]).code(0).prints("entry.vm.modules = [\"l4re\", { file = ");
 }
 
@@ -90,6 +91,10 @@ fn what_would_be_lost_or_fail_later_is_an_error_where_it_stands() {
         ("[[entry]]\nname = \"a\"\nexpect = [\"(\"]\n", ":3:11", "no regular expression"),
         ("twin.accel = \"kwm\"\n", ":1:14", "did you mean `kvm`?"),
         ("[tree.amd46]\nbuild = \"b\"\n", ":1:7", "did you mean `amd64`?"),
+        ("[[entry]]\nname = \"hello\"\nkernel = \"fiasco -wait\"\n", ":3:1", "goes with `modules`"),
+        ("[workspace.metadata.l4re]\nttl = \"2h\"\n", ":1:2", "keys stand at the top"),
+        ("[tree]\namd64 = \"../build\"\n", ":2:9", "a table with `build` and `kernel`"),
+        ("ttl = \"0s\"\n", ":1:7", "no time to live"),
     ] {
         let file = desk.write("l4re.toml", text);
         desk.l4re(&["settings"]).code(3).says(&format!("{file}{place}")).says(said);

@@ -5,9 +5,11 @@
 
 use camino::Utf8PathBuf;
 use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap_complete::engine::ArgValueCompleter;
 use l4re_image::Arch;
 
 use crate::commands;
+use crate::complete;
 use crate::shell::MessageFormat;
 
 /// From an L4Re build tree to a running, watched and surely stopped system
@@ -41,13 +43,14 @@ pub struct Cli {
 #[command(next_help_heading = "Common options")]
 pub struct Global {
     /// L4Re build tree for this call
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     pub tree: Option<Utf8PathBuf>,
     /// Kernel build tree for this call
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     pub kernel: Option<Utf8PathBuf>,
     /// Architecture, where several build trees are set: amd64, arm64, …
-    #[arg(long, global = true, value_name = "ARCH")]
+    #[arg(long, global = true, value_name = "ARCH",
+        add = ArgValueCompleter::new(complete::arches))]
     pub arch: Option<Arch>,
     /// A setting for this call, or a file of settings
     #[arg(long, global = true, value_name = "KEY=VALUE|FILE")]
@@ -56,7 +59,7 @@ pub struct Global {
     #[arg(short, long, global = true, value_name = "NAME")]
     pub package: Option<String>,
     /// Path to Cargo.toml
-    #[arg(long, global = true, value_name = "PATH")]
+    #[arg(long, global = true, value_name = "PATH", value_hint = clap::ValueHint::FilePath)]
     pub manifest_path: Option<Utf8PathBuf>,
     /// Say only what went wrong
     #[arg(short, long, global = true, conflicts_with = "verbose")]

@@ -17,7 +17,7 @@ use crate::entry::{self, EntryError};
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::make_output::MakeOutput;
-use crate::settings;
+use crate::settings::{self, ArchKey};
 
 /// How often a build tree is looked at that another builds in.
 const TURN: Duration = Duration::from_millis(20);
@@ -162,14 +162,19 @@ impl Workplace {
 fn tree_of_settings(context: &Context) -> Result<Utf8PathBuf, Failure> {
     let asked = asked_arch(context);
     let mut trees = context.settings.trees();
-    trees.retain(|(arch, tree)| tree.build.is_some() && asked.is_none_or(|asked| asked == *arch));
-    match trees.as_slice() {
-        [] => Err(Failure::NoTree { folder: context.environment.folder().to_owned() }),
-        [(_, tree)] => Ok(tree.build.clone().unwrap_or_default()),
-        several => {
-            let arches = several.iter().map(|(arch, _)| arch.l4re()).collect::<Vec<_>>();
-            Err(Failure::WhichTree { arches: arches.join(", ") })
+    trees.retain(|(_, tree)| tree.build.is_some());
+    let arches = |trees: &[(Arch, settings::Tree)]| {
+        trees.iter().map(|(arch, _)| ArchKey(*arch).name()).collect::<Vec<_>>().join(", ")
+    };
+    let known = arches(&trees);
+    trees.retain(|(arch, _)| asked.is_none_or(|asked| asked == *arch));
+    match (trees.as_slice(), asked) {
+        ([], Some(asked)) if !known.is_empty() => {
+            Err(Failure::NoTreeFor { asked: ArchKey(asked).name(), known })
         }
+        ([], _) => Err(Failure::NoTree { folder: context.environment.folder().to_owned() }),
+        ([(_, tree)], _) => Ok(tree.build.clone().unwrap_or_default()),
+        (several, _) => Err(Failure::WhichTree { arches: arches(several) }),
     }
 }
 

@@ -55,13 +55,14 @@ impl Environment {
         self.variables.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 
-    /// The variables that name settings, without their prefix.
-    pub fn settings(&self) -> impl Iterator<Item = (&str, &str)> {
+    /// The variables that name settings, without their prefix; no text for those that are not
+    /// UTF-8.
+    pub fn settings(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
         self.variables
             .iter()
-            .filter_map(|(key, value)| Some((key.to_str()?, value.to_str()?)))
-            .filter_map(|(key, value)| Some((key.strip_prefix(SETTINGS_PREFIX)?, value)))
+            .filter_map(|(key, value)| Some((key.to_str()?.strip_prefix(SETTINGS_PREFIX)?, value)))
             .filter(|(_, value)| !value.is_empty())
+            .map(|(key, value)| (key, value.to_str()))
     }
 
     /// The working folder.

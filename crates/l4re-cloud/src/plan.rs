@@ -198,6 +198,8 @@ pub enum PlanError {
     NoOfficialAmi {
         /// The architecture.
         arch: Arch,
+        /// Whether the type could start an EFI image from a disk instead.
+        disk: bool,
     },
     /// The image would start from a disk, and no AMI of this account holds it yet.
     #[error("no AMI of this account holds the image")]
@@ -361,16 +363,13 @@ fn choose_ami<'a>(
     let own = || newest(AmiOwner::Own, true).map(|ami| (ami, Chain::OwnEfi));
     let official = |uefi, chain| newest(AmiOwner::Ipxe, uefi).map(|ami| (ami, chain));
     let arch = image.arch;
+    let none = || PlanError::NoOfficialAmi { arch, disk: machine.boots(BootMode::Uefi) };
     if boot == Some(Boot::Disk) {
         return if image.kind == Kind::Elf { Err(PlanError::ElfOnDisk) } else { disk() };
     }
     match (image.kind, arch) {
-        (Kind::Elf, _) => {
-            official(false, Chain::OfficialBios).ok_or(PlanError::NoOfficialAmi { arch })
-        }
-        (Kind::Efi, Arch::Arm64) => {
-            official(true, Chain::OfficialEfi).ok_or(PlanError::NoOfficialAmi { arch })
-        }
+        (Kind::Elf, _) => official(false, Chain::OfficialBios).ok_or_else(none),
+        (Kind::Efi, Arch::Arm64) => official(true, Chain::OfficialEfi).ok_or_else(none),
         (Kind::Efi, _) => match own().or_else(|| official(true, Chain::OfficialEfi)) {
             Some(found) => Ok(found),
             None if boot == Some(Boot::Ipxe) => {

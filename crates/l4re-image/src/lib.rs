@@ -31,4 +31,5 @@ pub use make::{
 };
 pub use modlist::{Entry, ListOptions};
 pub use nearest::nearest;
+pub use replace::write_whole;
 pub use tree::{BuildTree, KernelTree, Package, TreeError};

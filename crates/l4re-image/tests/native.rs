@@ -238,12 +238,12 @@ fn again(request: &MakeRequest, options: &AssembleOptions) -> Result<(), Box<dyn
     let first = assemble(request, &options)?;
     let bytes = fs_err::read(&first.image.path)?;
     let second = assemble(request, &options)?;
-    assert!(!second.fresh && second.image == first.image);
+    assert!(!second.written && second.image == first.image);
     fs_err::write(&first.image.path, "spoilt")?;
     let noted = Stamp { date: "still later".to_owned(), ..options.stamp.clone() };
     let options = AssembleOptions { stamp: noted, ..options };
     let third = assemble(request, &options)?;
-    assert!(third.fresh && third.image == first.image);
+    assert!(third.written && third.image == first.image);
     assert!(fs_err::read(&first.image.path)? == bytes);
     assert_eq!(inspect(&third.image.path)?.sha256, Some(third.image.sha256));
     fs_err::remove_file(&first.image.path)?;

@@ -25,7 +25,7 @@ pub struct Arguments {
     #[arg(long, value_name = "NAME")]
     platform: Option<String>,
     /// Jobs that make runs at once
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     jobs: Option<u32>,
     #[command(flatten)]
     way: Way,
@@ -72,7 +72,7 @@ fn tell(context: &Context, entry: &str, made: &Made) -> Result<(), Failure> {
         "size": image.size,
         "sha256": image.sha256,
         "standard": made.standard,
-        "fresh": made.fresh,
+        "fresh": !made.written,
     });
     Ok(shell.json("image", &message)?)
 }

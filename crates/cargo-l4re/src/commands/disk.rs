@@ -18,10 +18,10 @@ pub struct Arguments {
     #[command(flatten)]
     image: ImageFlags,
     /// The disk's file [default: the image's name with .img]
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     output: Option<Utf8PathBuf>,
     /// EFI binary of iPXE that starts instead of the image
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     ipxe: Option<Utf8PathBuf>,
 }
 

@@ -15,10 +15,16 @@ pub struct Arguments {
     /// A command (with its subcommand), or a topic
     #[arg(value_name = "COMMAND|TOPIC", add = ArgValueCompleter::new(complete::subjects))]
     words: Vec<String>,
+    /// The topic of that name, where a command has it too
+    #[arg(long)]
+    topic: bool,
 }
 
 /// Runs `help`.
 pub fn help(shell: &Shell, arguments: &Arguments) -> Result<(), Failure> {
+    if arguments.topic {
+        return topic(shell, &arguments.words);
+    }
     let mut command = Cli::command();
     command.build();
     let mut found = &mut command;
@@ -30,8 +36,13 @@ pub fn help(shell: &Shell, arguments: &Arguments) -> Result<(), Failure> {
     }
     let text = found.render_long_help().ansi().to_string();
     shell.raw(text.as_bytes())?;
-    if arguments.words.is_empty() {
-        shell.raw(list().as_bytes())?;
+    match arguments.words.as_slice() {
+        [] => shell.raw(list().as_bytes())?,
+        [word] if TOPICS.iter().any(|topic| topic.name == word) => {
+            let more = format!("\nThe topic of this name: `cargo l4re help --topic {word}`\n");
+            shell.raw(more.as_bytes())?;
+        }
+        _ => {}
     }
     Ok(())
 }
@@ -44,7 +55,12 @@ fn topic(shell: &Shell, words: &[String]) -> Result<(), Failure> {
 
 /// The topics, one a line.
 fn list() -> String {
-    let lines = TOPICS.iter().map(|topic| format!("  {:<16} {}\n", topic.name, topic.title()));
+    let commands = commands();
+    let lines = TOPICS.iter().map(|topic| {
+        let also = commands.iter().any(|(command, _)| command == topic.name);
+        let word = format!("{}{}", if also { "--topic " } else { "" }, topic.name);
+        format!("  {word:<16} {}\n", topic.title())
+    });
     format!("\nTopics of `cargo l4re help TOPIC`:\n{}", lines.collect::<String>())
 }
 

@@ -187,7 +187,7 @@ fn write(
         let path = edit.path.clone();
         if !arguments.dry_run {
             fs_err::create_dir_all(path.parent().unwrap_or(&path))?;
-            fs_err::write(&path, &edit.after)?;
+            l4re_image::write_whole(&path, edit.after.as_bytes())?;
             // At once: a file that cannot be written leaves those before it to be undone.
             record.edits.push(edit);
             record.write(state, file.folder())?;
@@ -218,7 +218,9 @@ fn undo(
             continue;
         }
         match &change {
-            Change::Restored(text) | Change::Mended(text) => fs_err::write(&edit.path, text)?,
+            Change::Restored(text) | Change::Mended(text) => {
+                l4re_image::write_whole(&edit.path, text.as_bytes())?;
+            }
             Change::Removed => {
                 fs_err::remove_file(&edit.path)?;
                 // The folder goes too, if it was made for the file; one that holds more stays.

@@ -17,13 +17,15 @@ use crate::target::Target;
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Image or disk file, or a URL
-    #[arg(value_name = "IMAGE|URL", required_unless_present = "diff")]
+    #[arg(value_name = "IMAGE|URL", required_unless_present = "diff",
+        value_hint = clap::ValueHint::FilePath)]
     image: Option<String>,
     /// Unpack the modules into a folder, with a modules.list
-    #[arg(long, value_name = "DIR", requires = "image")]
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath, requires = "image")]
     extract: Option<Utf8PathBuf>,
     /// Say what differs between two images, module by module
-    #[arg(long, num_args = 2, value_names = ["A", "B"], conflicts_with = "image")]
+    #[arg(long, num_args = 2, value_names = ["A", "B"], conflicts_with = "image",
+        value_hint = clap::ValueHint::FilePath)]
     diff: Vec<String>,
 }
 

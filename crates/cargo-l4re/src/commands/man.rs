@@ -18,7 +18,7 @@ pub struct Arguments {
     #[arg(value_name = "COMMAND", add = ArgValueCompleter::new(complete::commands))]
     words: Vec<String>,
     /// Write the pages of all commands into this folder
-    #[arg(long, value_name = "DIR", conflicts_with = "words")]
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath, conflicts_with = "words")]
     to: Option<Utf8PathBuf>,
 }
 

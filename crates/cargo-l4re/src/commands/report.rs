@@ -22,7 +22,7 @@ pub struct Arguments {
     #[command(flatten)]
     plan: deploy::Planned,
     /// The file, `-` for stdout [default: l4re-report-TIME.txt]
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     output: Option<Utf8PathBuf>,
     /// How many of the last consoles' logs go into it
     #[arg(long, value_name = "N", default_value = "3")]
@@ -63,7 +63,7 @@ pub fn report(
         return Ok(context.shell.raw(bundle.text().as_bytes())?);
     }
     let path = context.environment.folder().join(path);
-    fs_err::write(&path, bundle.text())?;
+    l4re_image::write_whole(&path, bundle.text().as_bytes())?;
     context.shell.status("Wrote", &path);
     context.shell.note("read it before you send it");
     Ok(context.shell.json("report", &json!({ "path": path, "sections": bundle.titles() }))?)

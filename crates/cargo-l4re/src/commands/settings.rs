@@ -9,7 +9,7 @@ use serde_json::json;
 use super::Context;
 use crate::complete;
 use crate::failure::Failure;
-use crate::settings::{Held, Place};
+use crate::settings::{self, Held, Place};
 use crate::shell::Shell;
 
 /// Arguments of `settings`.
@@ -26,11 +26,12 @@ pub struct Arguments {
 /// Runs `settings`.
 pub fn settings(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
     let values = context.settings.values(&context.environment);
-    let wanted = arguments.key.as_deref();
-    let is_wanted = |key: &str| match wanted {
-        Some(wanted) => {
-            key.strip_prefix(wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        }
+    let wanted = arguments.key.as_deref().map(settings::known_key).transpose();
+    let wanted = wanted.map_err(Failure::Usage)?;
+    let is_wanted = |key: &str| match &wanted {
+        Some(wanted) => key
+            .strip_prefix(wanted.as_str())
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.')),
         None => true,
     };
     let mut shown = false;

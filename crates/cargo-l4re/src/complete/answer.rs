@@ -12,6 +12,7 @@ use crate::arguments::Global;
 use crate::build::Workplace;
 use crate::commands::{Context, help};
 use crate::failure::Failure;
+use crate::settings::ArchKey;
 
 /// Entries of the build tree and of the settings; of all trees where nothing says yet which one
 /// is meant.
@@ -62,6 +63,17 @@ pub fn machine_types(current: &OsStr) -> Vec<CompletionCandidate> {
         plain.into_iter().chain(metal).map(move |name| (name, arch.l4re().to_owned()))
     };
     fitting(current, Arch::all().flat_map(of))
+}
+
+/// Architectures.
+pub fn arches(current: &OsStr) -> Vec<CompletionCandidate> {
+    fitting(current, Arch::all().map(|arch| (ArchKey(arch).name().to_owned(), String::new())))
+}
+
+/// What firmware can start.
+#[cfg(feature = "cloud")]
+pub fn boots(current: &OsStr) -> Vec<CompletionCandidate> {
+    fitting(current, ["disk", "ipxe"].map(|boot| (boot.to_owned(), String::new())))
 }
 
 /// Keys of the settings that hold.

@@ -7,7 +7,7 @@ mod answer;
 mod registration;
 mod surroundings;
 
+pub use self::answer::{arches, commands, entries, keys, machine_types, subjects, targets};
 #[cfg(feature = "cloud")]
-pub use self::answer::instances;
-pub use self::answer::{commands, entries, keys, machine_types, subjects, targets};
+pub use self::answer::{boots, instances};
 pub use self::registration::{Language, answered, registration};

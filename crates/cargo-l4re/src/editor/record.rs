@@ -31,10 +31,8 @@ impl Record {
             };
         }
         fs_err::create_dir_all(path.parent().unwrap_or(state))?;
-        // Whole or not at all: a record cut short would lose what it can take back.
-        let new = path.with_extension("new");
-        fs_err::write(&new, serde_json::to_string(self)?)?;
-        fs_err::rename(new, path)
+        // A record cut short would lose what it can take back.
+        l4re_image::write_whole(&path, serde_json::to_string(self)?.as_bytes())
     }
 }
 

@@ -76,7 +76,7 @@ pub fn write_list(
     fs_err::create_dir_all(&folder).map_err(failed)?;
     // Written only when it changed, so that its time says when it did.
     if fs_err::read_to_string(&path).ok().as_deref() != Some(&text) {
-        fs_err::write(&path, text).map_err(failed)?;
+        l4re_image::write_whole(&path, text.as_bytes()).map_err(failed)?;
     }
     Ok(path)
 }

@@ -120,9 +120,10 @@ fn plan(error: &PlanError) -> Vec<String> {
         }
         PlanError::NoDiskAmi => "`cargo l4re ami build IMAGE` makes one",
         PlanError::ElfOnDisk => "`--boot ipxe`, or build the EFI image: `--kind efi`",
-        PlanError::NoOfficialAmi { .. } => {
+        PlanError::NoOfficialAmi { disk: true, .. } => {
             "use another region, or start the image from a disk: `--boot disk`"
         }
+        PlanError::NoOfficialAmi { disk: false, .. } => "use another region",
         PlanError::ImdsV2Enforced { .. } => {
             return vec![
                 "an iPXE that speaks it makes an AMI: `cargo l4re ami build --ipxe FILE --imds-v2`"

@@ -7,12 +7,8 @@ use super::Failure;
 /// The hints for a failure, most useful first.
 pub(super) fn of(failure: &Failure, local: bool) -> Vec<String> {
     match failure {
-        Failure::NoTree { .. } => vec![
-            "name one with `--tree DIR`".to_owned(),
-            "or set it for good: `[tree.amd64] build = \"DIR\"` in l4re.toml, or under \
-             [workspace.metadata.l4re] in Cargo.toml"
-                .to_owned(),
-        ],
+        Failure::NoTree { .. } => trees("amd64"),
+        Failure::NoTreeFor { asked, .. } => trees(asked),
         Failure::WhichTree { .. } => vec!["say `--arch ARCH` or `--tree DIR`".to_owned()],
         Failure::WhichEntry { names, .. } => {
             vec![format!("name one of {names}"), "`cargo l4re entries` lists all".to_owned()]
@@ -25,6 +21,17 @@ pub(super) fn of(failure: &Failure, local: bool) -> Vec<String> {
         Failure::Machine(failure) => failure.hints(local),
         _ => Vec::new(),
     }
+}
+
+/// How a build tree is named.
+fn trees(arch: &str) -> Vec<String> {
+    vec![
+        "name one with `--tree DIR`".to_owned(),
+        format!(
+            "or set it for good: `[tree.{arch}] build = \"DIR\"` in l4re.toml, or under \
+             [workspace.metadata.l4re] in Cargo.toml"
+        ),
+    ]
 }
 
 fn nearest_entries(nearest: &[String]) -> Vec<String> {
@@ -55,6 +62,15 @@ fn make(error: &MakeError) -> Vec<String> {
     let MakeError::Failed(failure) = error else { return Vec::new() };
     match &failure.cause {
         Cause::UnknownEntry { .. } => nearest_entries(&[]),
+        // An L4Re program has L4Re's own loader in its place.
+        Cause::MissingModule { file, .. }
+            if file.starts_with("ld-linux") || file.starts_with("ld-musl") =>
+        {
+            vec![format!(
+                "{file} is what starts programs on Linux, so a program of this image is built for \
+                 Linux: build it for L4Re (`target = \"x86_64-unknown-l4re-uclibc\"`)"
+            )]
+        }
         Cause::MissingModule { file, .. } => vec![format!(
             "build {file}, or name its folder: `--kernel DIR` for the kernel, \
              `MODULE_SEARCH_PATH=DIR` for others"

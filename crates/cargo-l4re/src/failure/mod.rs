@@ -68,6 +68,14 @@ pub enum Failure {
         /// The working folder.
         folder: Utf8PathBuf,
     },
+    /// No build tree is set for the architecture that is asked for.
+    #[error("no L4Re build tree for {asked} is set: settings name those for {known}")]
+    NoTreeFor {
+        /// The architecture.
+        asked: &'static str,
+        /// Those for which there are some.
+        known: String,
+    },
     /// Several build trees are set and nothing says which.
     #[error("several build trees are set ({arches}) and nothing says which one is meant")]
     WhichTree {
@@ -164,6 +172,7 @@ impl Failure {
             | Self::Entry(_)
             | Self::Edit { .. }
             | Self::NoTree { .. }
+            | Self::NoTreeFor { .. }
             | Self::WhichTree { .. }
             | Self::NoHome => code::SETTINGS,
             Self::Make(MakeError::Cancelled)

@@ -101,11 +101,9 @@ impl Prices {
         listed.extend(found);
         let Some(file) = &self.file else { return };
         let Ok(text) = serde_json::to_vec_pretty(&*listed) else { return };
-        // Whole or not at all: another command may be reading.
-        let new = file.with_extension(format!("{}.new", std::process::id()));
-        let made = file.parent().is_some_and(|dir| fs_err::create_dir_all(dir).is_ok());
-        if !(made && fs_err::write(&new, text).is_ok() && fs_err::rename(&new, file).is_ok()) {
-            let _ = fs_err::remove_file(&new);
+        // Whole, as another command may be reading; a file that cannot be written is no loss.
+        if file.parent().is_some_and(|dir| fs_err::create_dir_all(dir).is_ok()) {
+            let _ = l4re_image::write_whole(file, &text);
         }
     }
 }

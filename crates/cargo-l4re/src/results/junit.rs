@@ -15,15 +15,13 @@ use super::{tail, told};
 /// Bytes of a console that go into the report.
 const CONSOLE: u64 = 64 << 10;
 
-/// Writes the report beside its place and moves it there when it is whole.
+/// Writes the report, whole or not at all.
 pub fn write(path: &Utf8Path, outcomes: &[Outcome], elapsed: Duration) -> std::io::Result<()> {
     let text = text(outcomes, elapsed)?;
     if let Some(folder) = path.parent() {
         fs_err::create_dir_all(folder)?;
     }
-    let beside = path.with_file_name(format!(".{}.part", path.file_name().unwrap_or("junit")));
-    fs_err::write(&beside, text)?;
-    fs_err::rename(&beside, path)
+    l4re_image::write_whole(path, text.as_bytes())
 }
 
 /// The report as XML. What is no character in XML and yet left by the writer is replaced.

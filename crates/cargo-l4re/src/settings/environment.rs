@@ -32,8 +32,9 @@ pub fn layer(environment: &Environment) -> Result<Option<Source>, SettingsError>
                 nearest: nearest.first().map(|name| format!("{SETTINGS_PREFIX}{name}")),
             });
         };
-        text.push_str(&format!("{key} = {}\n", toml_value(value, *shape)));
         let name = format!("{SETTINGS_PREFIX}{suffix}");
+        let Some(value) = value else { return Err(content("this is not UTF-8".into(), name)) };
+        text.push_str(&format!("{key} = {}\n", toml_value(value, *shape)));
         places.insert(schema::canonical(key.split('.')), Place::Variable(name.clone()));
         names.push(name);
     }
@@ -78,12 +79,13 @@ fn toml_value(value: &str, shape: Shape) -> String {
 /// An error in the text made of variables, told as one of the variable on that line.
 fn of_variable(error: &toml::de::Error, text: &str, names: &[String]) -> SettingsError {
     let line = error.span().map_or(0, |span| text[..span.start].matches('\n').count());
-    SettingsError::Content {
-        message: super::error::message(error),
-        place: names.get(line).or(names.first()).cloned().unwrap_or_default(),
-        text: String::new(),
-        span: None,
-    }
+    let name = names.get(line).or(names.first()).cloned().unwrap_or_default();
+    content(super::error::message(error), name)
+}
+
+/// What is wrong with a variable.
+const fn content(message: String, name: String) -> SettingsError {
+    SettingsError::Content { message, place: name, text: String::new(), span: None }
 }
 
 #[cfg(test)]
@@ -109,7 +111,7 @@ mod tests {
         let layer = read(&variables).unwrap().unwrap();
         assert_eq!(layer.https, Some(true));
         let key = crate::settings::ArchKey(l4re_image::Arch::Arm64);
-        assert_eq!(layer.machine.metal[&key], ["m7g.metal", "c7g.metal"]);
+        assert_eq!(layer.machine.metal[&key].0, ["m7g.metal", "c7g.metal"]);
         assert_eq!(layer.tree[&key].build.as_deref(), Some(Utf8Path::new("/w/b")));
         assert!(read(&[]).unwrap().is_none());
     }

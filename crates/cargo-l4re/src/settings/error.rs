@@ -67,11 +67,21 @@ impl SettingsError {
 /// What the TOML reader says, with the nearest known word added where one is unknown.
 pub fn message(error: &toml::de::Error) -> String {
     let message = error.message().trim();
-    match nearest_expected(message) {
-        Some(near) => format!("{message}; did you mean `{near}`?"),
-        None => message.to_owned(),
+    if let Some(near) = nearest_expected(message) {
+        return format!("{message}; did you mean `{near}`?");
+    }
+    // As in a manifest, where the keys stand below these.
+    match OUTER.iter().any(|table| message.starts_with(&format!("unknown field `{table}`"))) {
+        true => format!(
+            "{message}; tables such as `[workspace.metadata.l4re]` are Cargo.toml's, here their \
+             keys stand at the top"
+        ),
+        false => message.to_owned(),
     }
 }
+
+/// The tables around our keys in a manifest.
+const OUTER: [&str; 4] = ["workspace", "package", "metadata", "l4re"];
 
 /// The word nearest to the unknown one, out of serde's "unknown field `x`, expected one of …"
 /// and its like.
@@ -101,6 +111,15 @@ mod tests {
         };
         assert!(message.ends_with("did you mean `bucket`?"), "{message}");
         assert_eq!(&text[span.unwrap()], "buckett");
+    }
+
+    #[test]
+    fn the_tables_of_a_manifest_are_told_as_such() {
+        for table in ["workspace.metadata.l4re", "package.metadata.l4re", "l4re"] {
+            let error = toml::from_str::<Layer>(&format!("[{table}]\nttl = \"1h\"\n")).unwrap_err();
+            let said = message(&error);
+            assert!(said.ends_with("keys stand at the top"), "{said}");
+        }
     }
 
     #[test]

@@ -59,7 +59,7 @@ pub fn config_word(word: &str, folder: &Utf8Path) -> Result<Source, SettingsErro
         return Err(SettingsError::Config { word: word.to_owned() });
     }
     let mut layer = parse::<Layer>(word, format!("--config {word}"))?;
-    no_double(word, &format!("--config {word}"), &[])?;
+    sound(word, &format!("--config {word}"), &[])?;
     layer.rebase(folder);
     Ok(Source { origin: Origin::CommandLine, layer, places: place::of_word(word) })
 }
@@ -102,7 +102,7 @@ pub fn manifests(
     let (manifest, text) = manifest(&path)?;
     let pointer = manifest.package.as_ref().and_then(|table| table.workspace.clone());
     if let Some(layer) = manifest.package.and_then(take) {
-        no_double(&text, path.as_str(), &PACKAGE)?;
+        sound(&text, path.as_str(), &PACKAGE)?;
         found.push(Source {
             origin: Origin::Package(path.clone()),
             layer: rebased(layer, &path),
@@ -116,7 +116,7 @@ pub fn manifests(
     if let Some((path, table, text)) = root
         && let Some(layer) = take(table)
     {
-        no_double(&text, path.as_str(), &WORKSPACE)?;
+        sound(&text, path.as_str(), &WORKSPACE)?;
         let places = place::of_file(&path, &text, &WORKSPACE);
         let layer = rebased(layer, &path);
         found.push(Source { origin: Origin::Workspace(path), layer, places });
@@ -196,21 +196,32 @@ fn manifest(path: &Utf8Path) -> Result<(Manifest, String), SettingsError> {
 fn file(path: Utf8PathBuf) -> Result<Source, SettingsError> {
     let text = read(&path)?;
     let layer = rebased(parse(&text, path.to_string())?, &path);
-    no_double(&text, path.as_str(), &[])?;
+    sound(&text, path.as_str(), &[])?;
     let places = place::of_file(&path, &text, &[]);
     Ok(Source { origin: Origin::File(path), layer, places })
 }
 
 fn read(path: &Utf8Path) -> Result<String, SettingsError> {
-    fs_err::read_to_string(path)
-        .map_err(|source| SettingsError::Read { path: path.to_owned(), source })
+    let bytes = fs_err::read(path)
+        .map_err(|source| SettingsError::Read { path: path.to_owned(), source })?;
+    String::from_utf8(bytes).map_err(|error| {
+        let start = error.utf8_error().valid_up_to();
+        let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+        let end = start + char::REPLACEMENT_CHARACTER.len_utf8();
+        SettingsError::Content {
+            message: "this is not UTF-8".to_owned(),
+            place: path.to_string(),
+            text,
+            span: Some(start..end),
+        }
+    })
 }
 
-/// Refuses a text with two entries of one name: the second would be lost without a word.
-fn no_double(text: &str, place: &str, root: &[&str]) -> Result<(), SettingsError> {
-    let Some((name, span)) = place::second(text, root) else { return Ok(()) };
+/// Refuses a text with an entry of which something would be lost without a word.
+fn sound(text: &str, place: &str, root: &[&str]) -> Result<(), SettingsError> {
+    let Some((message, span)) = place::unsound(text, root) else { return Ok(()) };
     Err(SettingsError::Content {
-        message: format!("entry `{name}` stands here for the second time"),
+        message,
         place: place.to_owned(),
         text: text.to_owned(),
         span: Some(span),

@@ -12,20 +12,27 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::defaults;
-use super::words::{ArchKey, Module, Size, Span, expressions};
+use super::names::{InstanceTypes, name, named_bucket, named_role};
+use super::words::{ArchKey, Module, Size, Span, expressions, lasting};
 
 /// The keys of `[package.metadata.l4re]`, `[workspace.metadata.l4re]` and `l4re.toml`.
 #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Layer {
     /// Bucket for images. Without it: `l4re-<account>-<region>`.
+    #[serde(deserialize_with = "named_bucket")]
+    #[schemars(regex(pattern = r"^([A-Za-z0-9._-]+|arn:.*)$"))]
     pub bucket: Option<String>,
     /// Time after which an instance has expired: `2h`, `45m`, `1d`.
+    #[serde(deserialize_with = "lasting")]
     #[schemars(extend("x-default" = Span(defaults::TTL).to_string()))]
+    #[schemars(extend("allOf" = [{ "pattern": "[1-9]" }]))]
     pub ttl: Option<Span>,
     /// ARN of a role as which AWS itself terminates an instance at its expiry, by a schedule of
     /// EventBridge Scheduler: it must trust `scheduler.amazonaws.com` and may
     /// `ec2:TerminateInstances`. Without it: `cargo l4re gc` has to be called.
+    #[serde(deserialize_with = "named_role")]
+    #[schemars(regex(pattern = "^arn:.*:iam::.*:role/"))]
     pub scheduler_role: Option<String>,
     /// Who the instance belongs to. Without it: the user's name.
     pub owner: Option<String>,
@@ -59,6 +66,7 @@ pub struct Layer {
 /// The build trees of one architecture.
 #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+#[serde(expecting = "a table with `build` and `kernel`")]
 pub struct Tree {
     /// L4Re's build tree (`make B=…`).
     #[schemars(with = "Option<String>")]
@@ -73,22 +81,26 @@ pub struct Tree {
 /// Instance types, tried in the order given.
 #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+#[serde(expecting = "a table with `metal` and `virtual`")]
 pub struct Machine {
     /// Types without a hypervisor, for `--metal`, tried in turn.
     #[schemars(extend("x-default" = defaults::all_types(true)))]
-    pub metal: BTreeMap<ArchKey, Vec<String>>,
+    pub metal: BTreeMap<ArchKey, InstanceTypes>,
     /// Virtual types, tried in turn.
     #[serde(rename = "virtual")]
     #[schemars(extend("x-default" = defaults::all_types(false)))]
-    pub virtual_: BTreeMap<ArchKey, Vec<String>>,
+    pub virtual_: BTreeMap<ArchKey, InstanceTypes>,
 }
 
 /// An entry: one of modules.list of which something is expected, or, with modules or a
 /// roottask of its own, one that is declared here.
 #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table with a `name`")]
+#[schemars(extend("dependentSchemas" = declared()))]
 pub struct Entry {
     /// The entry's name.
+    #[serde(deserialize_with = "name")]
+    #[schemars(regex(pattern = r"^[^/\x00-\x1f]+$"))]
     pub name: String,
     /// The kernel and its command line.
     #[serde(default)]
@@ -123,6 +135,15 @@ pub struct Entry {
     pub idle_timeout: Option<Span>,
 }
 
+/// The schema of keys that count only where an entry is declared.
+fn declared() -> serde_json::Value {
+    let declared = serde_json::json!({ "anyOf": [
+        { "required": ["roottask"] },
+        { "required": ["modules"], "properties": { "modules": { "minItems": 1 } } },
+    ] });
+    serde_json::json!({ "kernel": declared, "sigma0": declared, "search-path": declared })
+}
+
 impl Entry {
     /// Whether the entry itself is declared here, and not only what is expected of it.
     pub fn is_declared(&self) -> bool {
@@ -150,7 +171,9 @@ impl Entry {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 #[schemars(extend("oneOf" = [
-    { "required": ["file"] }, { "required": ["bin"] }, { "required": ["example"] },
+    { "required": ["file"], "properties": { "package": false, "target": false,
+      "profile": false, "features": false, "cargo-args": false } },
+    { "required": ["bin"] }, { "required": ["example"] },
 ]))]
 pub struct ModuleTable {
     /// The file.
@@ -176,9 +199,24 @@ pub struct ModuleTable {
     pub args: Option<String>,
 }
 
+impl ModuleTable {
+    /// A key of it that is Cargo's.
+    pub fn of_cargo(&self) -> Option<&'static str> {
+        let keys = [
+            ("package", self.package.is_some()),
+            ("target", self.target.is_some()),
+            ("profile", self.profile.is_some()),
+            ("features", !self.features.is_empty()),
+            ("cargo-args", !self.cargo_args.is_empty()),
+        ];
+        keys.into_iter().find(|(_, set)| *set).map(|(key, _)| key)
+    }
+}
+
 /// The twin's settings.
 #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+#[serde(expecting = "a table of the twin's settings")]
 pub struct Twin {
     /// Folder of its state. Without it: `$XDG_STATE_HOME/cargo-l4re/twin`.
     #[schemars(with = "Option<String>")]
@@ -214,6 +252,7 @@ pub struct Twin {
 /// How long the twin's changes of state take.
 #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+#[serde(expecting = "a table of lengths of time")]
 pub struct Timing {
     /// From the accepted launch or start of an instance to `running`.
     #[schemars(extend("x-default" = "0s"))]
@@ -241,6 +280,7 @@ pub struct Timing {
 /// UEFI firmware, as a pair of files that belong together.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(expecting = "a table with `code` and `vars`")]
 pub struct Firmware {
     /// UEFI firmware: the code.
     #[schemars(with = "String")]

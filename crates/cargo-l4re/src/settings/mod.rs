@@ -10,6 +10,7 @@ mod environment;
 mod error;
 mod files;
 mod layer;
+mod names;
 mod place;
 mod schema;
 mod value;
@@ -24,9 +25,10 @@ use l4re_image::Arch;
 pub use self::error::SettingsError;
 pub use self::files::{LOCAL_FILE, PACKAGE, SHARED_FILE, WORKSPACE};
 pub use self::layer::{Accel, Entry, Layer, ModuleTable, Timing, Tree};
+pub use self::names::bucket;
 pub use self::place::Place;
 use self::place::Places;
-pub use self::schema::schema;
+pub use self::schema::{known_key, schema};
 pub use self::value::Held;
 pub use self::words::{ArchKey, Module, Size, Span};
 use crate::environment::Environment;
@@ -143,7 +145,7 @@ impl Settings {
             true => &layer.machine.metal,
             false => &layer.machine.virtual_,
         });
-        set.cloned().unwrap_or_else(|| {
+        set.map(|types| types.0.clone()).unwrap_or_else(|| {
             defaults::types(arch, metal).iter().map(|&name| name.to_owned()).collect()
         })
     }

@@ -60,16 +60,38 @@ pub fn of_word(word: &str) -> Places {
     spans(word, &[]).into_keys().map(|key| (key, place.clone())).collect()
 }
 
-/// The name of an entry that a text declares a second time, below the table that `root` names.
-pub fn second(text: &str, root: &[&str]) -> Option<(String, Range<usize>)> {
+/// What is wrong with an entry in a text as a whole, below the table that `root` names: one that
+/// stands there a second time, and keys that nothing would come of, would be lost without a word.
+pub fn unsound(text: &str, root: &[&str]) -> Option<(String, Range<usize>)> {
     let table = DeTable::parse(text).ok()?;
     let entries = below(table.get_ref(), root)?.get("entry")?.get_ref().as_array()?;
-    let tables = entries.iter().filter_map(|entry| entry.get_ref().as_table());
     let mut known = BTreeSet::new();
-    let named = tables.filter_map(|entry| entry.get("name"));
-    let mut named =
-        named.filter_map(|name| Some((name.get_ref().as_str()?.to_owned(), name.span())));
-    named.find(|(name, _)| !known.insert(name.clone()))
+    entries.iter().filter_map(|entry| entry.get_ref().as_table()).find_map(|entry| {
+        let name = entry.get("name")?;
+        let text = name.get_ref().as_str()?;
+        if !known.insert(text.to_owned()) {
+            return Some((format!("entry `{text}` stands here for the second time"), name.span()));
+        }
+        lost(entry).map(|(key, span)| {
+            let why = format!(
+                "`{key}` goes with `modules` or `roottask`, and entry `{text}` has neither here: \
+                 an entry of modules.list stays as it is there"
+            );
+            (why, span)
+        })
+    })
+}
+
+/// The key of an entry that says what is in its image, where it is not declared.
+fn lost<'a>(entry: &'a DeTable<'_>) -> Option<(&'a str, Range<usize>)> {
+    let modules = entry.get("modules").and_then(|modules| modules.get_ref().as_array());
+    if entry.contains_key("roottask") || modules.is_some_and(|modules| !modules.is_empty()) {
+        return None;
+    }
+    let found = entry
+        .iter()
+        .find(|(key, _)| matches!(key.get_ref().as_ref(), "kernel" | "sigma0" | "search-path"));
+    found.map(|(key, _)| (key.get_ref().as_ref(), key.span()))
 }
 
 fn spans(text: &str, root: &[&str]) -> BTreeMap<String, Range<usize>> {
@@ -145,9 +167,22 @@ mod tests {
     #[test]
     fn an_entry_that_stands_twice_is_found() {
         let text = "[[entry]]\nname = \"a\"\n[[entry]]\nname = \"b\"\n[[entry]]\nname = \"a\"\n";
-        let (name, span) = second(text, &[]).unwrap();
-        assert_eq!((name.as_str(), text[..span.start].lines().count()), ("a", 6));
-        assert_eq!(second("[[entry]]\nname = \"a\"\n", &[]), None);
+        let (message, span) = unsound(text, &[]).unwrap();
+        assert!(message.starts_with("entry `a`"), "{message}");
+        assert_eq!(text[..span.start].lines().count(), 6);
+        assert_eq!(unsound("[[entry]]\nname = \"a\"\n", &[]), None);
+    }
+
+    #[test]
+    fn keys_of_which_nothing_would_come_are_found() {
+        for key in ["kernel = \"fiasco -wait\"", "sigma0 = \"s\"", "search-path = [\"x\"]"] {
+            let text = |more: &str| format!("[[entry]]\nname = \"hello\"\n{key}\n{more}\n");
+            let (message, span) = unsound(&text("modules = []"), &[]).unwrap();
+            let named = &text("")[span];
+            assert!(key.starts_with(named) && message.contains(named), "{message}");
+            assert_eq!(unsound(&text("modules = [\"l4re\"]"), &[]), None);
+            assert_eq!(unsound(&text("roottask = \"moe\""), &[]), None);
+        }
     }
 
     #[test]

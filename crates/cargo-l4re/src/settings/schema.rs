@@ -193,14 +193,37 @@ fn flatten_table(path: &str, value: Value, flat: &mut Vec<(String, Value)>) {
     }
 }
 
+/// A key, or the beginning of one, as we write it; or what is wrong with it.
+pub fn known_key(key: &str) -> Result<String, String> {
+    let parts: Vec<&str> = key.split('.').collect();
+    let keys = keys();
+    let fits = |known: &Key| {
+        let mut known = known.path.split('.');
+        parts.iter().all(|part| match known.next() {
+            Some(ARCH) => part.parse::<Arch>().is_ok(),
+            Some(NAME) => true,
+            known => known == Some(part),
+        })
+    };
+    if keys.iter().any(fits) {
+        return Ok(canonical(parts.into_iter()));
+    }
+    let spelt: Vec<String> = keys.iter().flat_map(Key::spelt).collect();
+    let near = l4re_image::nearest(key, spelt.iter().map(String::as_str));
+    let near = near.first().map(|near| format!("; did you mean `{near}`?"));
+    Err(format!("`{key}` is no setting{}", near.unwrap_or_default()))
+}
+
 /// A key as we write it: architectures in our spelling.
 pub fn canonical<'a>(parts: impl Iterator<Item = &'a str>) -> String {
-    let spell = |(at, part): (usize, &'a str)| match part.parse::<Arch>() {
-        // At the top, `arch` and the like are keys and not architectures.
-        Ok(arch) if at > 0 => ArchKey(arch).name(),
-        _ => part,
-    };
-    parts.enumerate().map(spell).collect::<Vec<_>>().join(".")
+    let mut parts: Vec<&str> = parts.collect();
+    // Neither a key at the top nor the name of an entry is an architecture.
+    if parts.first().is_some_and(|first| *first != "entry") {
+        for part in parts.iter_mut().skip(1) {
+            *part = part.parse::<Arch>().map_or(*part, |arch| ArchKey(arch).name());
+        }
+    }
+    parts.join(".")
 }
 
 #[cfg(test)]
@@ -230,8 +253,25 @@ mod tests {
     }
 
     #[test]
+    fn keys_are_known_from_their_beginning_on() {
+        for key in ["ttl", "twin", "tree.amd64", "entry.hello", "entry.hello.expect"] {
+            assert_eq!(known_key(key).as_deref(), Ok(key));
+        }
+        assert_eq!(known_key("tree.x86_64.build").as_deref(), Ok("tree.amd64.build"));
+        assert_eq!(
+            known_key("buckt").unwrap_err(),
+            "`buckt` is no setting; did you mean `bucket`?"
+        );
+        for key in ["", "tree.pdp11", "ttl.x", "TTL.x.y.z"] {
+            assert!(known_key(key).unwrap_err().contains("is no setting"), "{key}");
+        }
+    }
+
+    #[test]
     fn architectures_have_one_spelling() {
         assert_eq!(canonical(["tree", "x86_64", "build"].into_iter()), "tree.amd64.build");
         assert_eq!(canonical(["arch"].into_iter()), "arch");
+        let entry = ["entry", "x86_64", "expect"];
+        assert_eq!(canonical(entry.into_iter()), "entry.x86_64.expect");
     }
 }

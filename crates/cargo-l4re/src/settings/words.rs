@@ -74,11 +74,29 @@ impl std::str::FromStr for Span {
         let problem = |why: &dyn std::fmt::Display| {
             format!("`{text}` is not a length of time such as `90s`, `5m` or `2h`: {why}")
         };
-        let span: jiff::Span = text.parse().map_err(|_| problem(&"no number and unit"))?;
+        let unknown = |_| problem(&"no number and unit, or too large a number");
+        let span: jiff::Span = text.parse().map_err(unknown)?;
         let days = jiff::SpanRelativeTo::days_are_24_hours();
         let length = span.to_duration(days).map_err(|_| problem(&"months and years vary"))?;
         Duration::try_from(length).map(Self).map_err(|_| problem(&"it is negative"))
     }
+}
+
+impl Span {
+    /// A length of time that is more than none: what lives for none is gone at once.
+    pub fn lasting(text: &str) -> Result<Self, String> {
+        let span: Self = text.parse()?;
+        match span.0.is_zero() {
+            true => Err(format!("`{text}` is no time to live")),
+            false => Ok(span),
+        }
+    }
+}
+
+/// Reads a time to live.
+pub fn lasting<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Span>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Span::lasting(&text).map(Some).map_err(serde::de::Error::custom)
 }
 
 impl<'de> Deserialize<'de> for Span {
@@ -182,8 +200,11 @@ impl<'de> Deserialize<'de> for Module {
                 let table = serde::de::value::MapAccessDeserializer::new(map);
                 let table = ModuleTable::deserialize(table)?;
                 let named = [table.file.is_some(), table.bin.is_some(), table.example.is_some()];
-                match named.iter().filter(|named| **named).count() {
-                    1 => Ok(Module::Described(Box::new(table))),
+                match (named.iter().filter(|named| **named).count(), table.of_cargo()) {
+                    (1, Some(key)) if table.file.is_some() => Err(serde::de::Error::custom(
+                        format!("`{key}` goes with `bin` or `example`, not with `file`"),
+                    )),
+                    (1, _) => Ok(Module::Described(Box::new(table))),
                     _ => Err(serde::de::Error::custom(
                         "a module's table has one of `file`, `bin` and `example`",
                     )),
@@ -267,6 +288,7 @@ mod tests {
             ("fail-on", "\"*\"", "no regular expression"),
             ("modules", "{ name = \"a\" }", "one of `file`, `bin` and `example`"),
             ("modules", "{ file = \"a\", bin = \"b\" }", "one of `file`, `bin` and `example`"),
+            ("modules", "{ file = \"a\", package = \"b\" }", "`package` goes with `bin`"),
         ] {
             let text = format!("[[entry]]\nname = \"a\"\n{key} = [{wrong}]\n");
             let error = toml::from_str::<Layer>(&text).unwrap_err();

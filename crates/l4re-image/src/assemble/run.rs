@@ -95,11 +95,11 @@ pub fn assemble(request: &MakeRequest, options: &AssembleOptions) -> Result<Made
     let suffix = request.kind.suffix();
     let path = dir.join(format!("{base_name}_{}.{suffix}", request.entry));
     let job = Job { request, base: &base, settings: &settings, cmdline, modules };
-    let (image, fresh) = job.image(&path, options)?;
+    let (image, written) = job.image(&path, options)?;
     drop(lock);
     output::link(request, &path, &format!("{base_name}.{suffix}"))?;
     let standard = standard_link(&image);
-    Ok(Made { image, standard, fresh })
+    Ok(Made { image, standard, written })
 }
 
 /// An image that can be made.

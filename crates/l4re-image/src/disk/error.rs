@@ -42,6 +42,12 @@ pub enum DiskError {
         /// Its size.
         size: u64,
     },
+    /// The disk would take the place of an image that is on it.
+    #[error("{path} is the image itself: give the disk another name")]
+    Itself {
+        /// The image.
+        path: Utf8PathBuf,
+    },
     /// The file is no more what it was when it was looked at.
     #[error("{path} changed since it was checked")]
     Changed {

@@ -53,6 +53,27 @@ fn file_on(disk: &Utf8Path, name: &str) -> Vec<u8> {
 }
 
 #[test]
+fn neither_an_image_nor_a_device_becomes_a_disk() {
+    let dir = camino_tempfile::tempdir().unwrap();
+    let bytes = Sample::new(1).pe(0x8664);
+    let image = image(&dir, "a.efi", &bytes);
+    let (link, disk) = (dir.path().join("link"), dir.path().join("disk"));
+    fs_err::os::unix::fs::symlink("a.efi", &link).unwrap();
+    for path in [&image.path, &link] {
+        let error = write_disk(path, &image, &DiskOptions::default()).unwrap_err();
+        assert!(matches!(error, DiskError::Itself { .. }), "{error}");
+    }
+    assert_eq!(fs_err::read(&image.path).unwrap(), bytes);
+    let error = write_disk("/dev/null".into(), &image, &DiskOptions::default()).unwrap_err();
+    assert!(error.to_string().contains("/dev/null: it is a device"), "{error}");
+    fs_err::write(&disk, "").unwrap();
+    fs_err::remove_file(&link).unwrap();
+    fs_err::os::unix::fs::symlink("disk", &link).unwrap();
+    write_disk(&link, &image, &DiskOptions::default()).unwrap();
+    assert_eq!(fs_err::metadata(&disk).unwrap().len(), 1 << 30);
+}
+
+#[test]
 fn the_same_input_gives_the_same_bytes() {
     let dir = camino_tempfile::tempdir().unwrap();
     let bytes = Sample::new(1).pe(0x8664);

@@ -43,16 +43,23 @@ pub struct Disk {
 /// such as iPXE, which an [`Image`] can be, too.
 ///
 /// The disk has the smallest size that an EC2 volume can have: whole GiB. It is written beside
-/// `path` first, so that what is there stays until the new disk is complete.
+/// `path` first, so that what is there stays until the new disk is complete; a link leads to
+/// what is written. None of the images on it is overwritten, nor is a device.
 pub fn write_disk(path: &Utf8Path, boot: &Image, options: &DiskOptions) -> Result<Disk, DiskError> {
     let files = files(boot, options)?;
+    let target = path.canonicalize_utf8().unwrap_or_else(|_| path.to_owned());
+    let same =
+        |file: &OnDisk<'_>| file.image.path.canonicalize_utf8().is_ok_and(|own| own == target);
+    if files.iter().any(same) {
+        return Err(DiskError::Itself { path: path.to_owned() });
+    }
     let size = size(&files);
     let [disk, own, volume] = ["disk", "partition", "volume"].map(|part| number(part, &files));
     let id = u32::from_le_bytes([volume[0], volume[1], volume[2], volume[3]]);
     let entries = files.iter().map(|file| file.entry.clone()).collect();
     let layout = Layout::new(table::partition(size), id, entries);
     let failed = |source| DiskError::Write { path: path.to_owned(), source };
-    let output = Replacement::of(path).map_err(failed)?;
+    let output = Replacement::of(&target).map_err(failed)?;
     output.file().set_len(size).map_err(failed)?;
     layout.write(output.file()).map_err(failed)?;
     for (file, offset) in files.iter().zip(layout.offsets()) {

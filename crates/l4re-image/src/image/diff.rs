@@ -65,8 +65,13 @@ pub fn diff(a: &Inspection, b: &Inspection) -> Vec<Difference> {
     changes.add("kind", &a.kind, &b.kind);
     changes.add("architecture", &a.arch, &b.arch);
     changes.add("size", &a.size, &b.size);
-    let text = |cmdline: &Option<String>| cmdline.clone().unwrap_or_default();
+    let text = |value: &Option<String>| value.clone().unwrap_or_default();
     changes.add("command line", &text(&a.cmdline), &text(&b.cmdline));
+    changes.add("SHA-256 of the bootstrapper", &text(&a.code), &text(&b.code));
+    // Of a file that is no L4Re image nothing else is known.
+    if a.info.is_none() && b.info.is_none() {
+        changes.add("SHA-256", &text(&a.sha256), &text(&b.sha256));
+    }
     let mut differences: Vec<_> = changes.0.into_iter().map(Difference::Image).collect();
     differences.extend(attributes(&a.attributes, &b.attributes));
     differences.extend(modules(&a.modules, &b.modules));

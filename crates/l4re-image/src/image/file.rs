@@ -26,12 +26,13 @@ impl ImageFile {
             io::ErrorKind::NotFound => ImageError::NotFound { path: path.to_owned() },
             _ => ImageError::Read { path: path.to_owned(), source },
         };
-        let file = File::open(path).map_err(failed)?;
-        let data = file.metadata().map_err(failed)?;
+        // Before it is opened: that of a pipe would wait for a writer.
+        let data = std::fs::metadata(path).map_err(failed)?;
         if !data.is_file() {
-            let looks_like = if data.is_dir() { "a folder" } else { "a device" };
+            let looks_like = if data.is_dir() { "a folder" } else { "a device or a pipe" };
             return Err(ImageError::NotAnImage { path: path.to_owned(), looks_like });
         }
+        let file = File::open(path).map_err(failed)?;
         Ok(Self { path: path.to_owned(), file, base: 0, len: data.len() })
     }
 

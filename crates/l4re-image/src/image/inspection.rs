@@ -39,6 +39,10 @@ pub struct Inspection {
     /// Where in the file the wrapped image is, and its size.
     #[serde(skip)]
     pub(crate) wrapped_at: Option<(u64, u64)>,
+    /// The SHA-256 of the bootstrapper's own bytes, without what L4Re's tools put into it; only
+    /// from [`inspect`](super::inspect), and only of L4Re images.
+    #[serde(skip)]
+    pub(crate) code: Option<String>,
     /// The platform that it was built for (attribute `l4i:PT`).
     pub platform: Option<String>,
     /// Whether its kernel must be entered in EL2, by the kernel's own feature list, as the

@@ -1,6 +1,7 @@
 //! Boot images: PE and ELF files, with L4Re's modules in them or without.
 
 mod checks;
+mod code;
 mod diff;
 mod digest;
 mod elf;

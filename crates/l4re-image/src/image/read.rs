@@ -3,12 +3,12 @@
 use camino::Utf8Path;
 
 use super::ImageError;
-use super::checks;
 use super::file::ImageFile;
 use super::info::Contents;
 use super::inspection::{Image, Inspection, Module, ModuleKind};
 use super::layout::Layout;
 use super::sums::{self, ModuleSums};
+use super::{checks, code};
 use crate::arch::Arch;
 
 impl Image {
@@ -50,6 +50,7 @@ fn whole(path: &Utf8Path) -> Result<(Inspection, String), ImageError> {
         let check = checks::of_sums(summed);
         inspection.checks.push(check);
     }
+    inspection.code = code::sum(&file, &inspection)?;
     inspection.sha256 = Some(sha256.clone());
     Ok((inspection, sha256))
 }
@@ -84,6 +85,7 @@ fn headers(file: &ImageFile) -> Result<Inspection, ImageError> {
         sha256: None,
         wrapped: layout.inner.is_some(),
         wrapped_at: layout.inner.as_ref().map(|inner| (inner.0.base(), inner.0.len())),
+        code: None,
         platform: None,
         wants_el2: None,
         info: None,

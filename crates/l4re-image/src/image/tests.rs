@@ -349,6 +349,23 @@ fn differences_by_module() {
     );
 }
 
+#[test]
+fn another_bootstrapper_is_a_difference() {
+    let bench = Bench::new();
+    for (form, bytes, ..) in forms() {
+        let first = bench.inspect(&bytes).unwrap();
+        let mut other = bytes;
+        // In front of the image info, where the bootstrapper's own code is.
+        let info = usize::try_from(first.info.as_ref().unwrap().file_offset).unwrap();
+        other[info - 1] ^= 1;
+        let differences = diff(&first, &bench.inspect(&other).unwrap());
+        let [Difference::Image(change)] = &differences[..] else {
+            panic!("{form}: {differences:?}")
+        };
+        assert_eq!(change.field, "SHA-256 of the bootstrapper", "{form}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 

@@ -21,8 +21,9 @@ pub struct Made {
     pub image: Image,
     /// The link of the standard name (`bootx64.efi`) that leads to it, when make set one.
     pub standard: Option<Utf8PathBuf>,
-    /// Whether this run wrote it; `false` when make left a sound image as it was.
-    pub fresh: bool,
+    /// Whether this run wrote it; `false` when a sound image of the very same parts was
+    /// there and stays.
+    pub written: bool,
 }
 
 /// Builds an image by make and checks the result.
@@ -61,7 +62,7 @@ pub fn make(
     let image = Image::open(&path)?;
     old.give_up();
     let standard = standard_link(&image);
-    Ok(Made { image, standard, fresh: after != before })
+    Ok(Made { image, standard, written: after != before })
 }
 
 /// What changes when a file is written: inode, size, and time of modification.

@@ -110,9 +110,9 @@ fn an_image_and_its_standard_name() {
     let made = made.unwrap();
     assert_eq!(made.image.path, sample.path("build/images/bootstrap_hello.efi"));
     assert_eq!(made.standard, Some(sample.path("build/images/bootx64.efi")));
-    assert!(made.fresh);
+    assert!(made.written);
     assert!(output.contains("building hello for pc\nwarning\n"), "{output}");
-    assert!(!run(&request).0.unwrap().fresh, "nothing to do the second time");
+    assert!(!run(&request).0.unwrap().written, "nothing to do the second time");
 }
 
 #[test]

@@ -47,7 +47,7 @@ struct Build {
     #[command(flatten)]
     image: ImageFlags,
     /// EFI binary of an iPXE that starts instead of an image, and fetches one
-    #[arg(long, value_name = "FILE", conflicts_with = "words")]
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath, conflicts_with = "words")]
     ipxe: Option<Utf8PathBuf>,
     /// The iPXE speaks IMDSv2 (builds since 2026-07-14 do)
     #[arg(long, requires = "ipxe")]
@@ -56,7 +56,7 @@ struct Build {
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// Time after which `gc` removes it [default: never]
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = Span::lasting)]
     ttl: Option<Span>,
     /// Say what would be called, and call nothing that changes anything
     #[arg(long)]

@@ -54,7 +54,7 @@ pub struct Arguments {
     #[arg(long, value_name = "ID")]
     subnet: Option<String>,
     /// Bucket for the image
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = crate::settings::bucket)]
     bucket: Option<String>,
     /// Make the bucket if it does not exist
     #[arg(long)]

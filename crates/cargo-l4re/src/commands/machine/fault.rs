@@ -32,7 +32,7 @@ enum Action {
     /// Put the faults of a TOML file in force, in place of all that were
     Load {
         /// The file
-        #[arg(value_name = "FILE")]
+        #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
         file: Utf8PathBuf,
     },
 }

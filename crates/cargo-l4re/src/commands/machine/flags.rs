@@ -34,14 +34,15 @@ pub struct MachineFlags {
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
     /// Time to live: 45m, 2h, 1d [default: the settings', else 2h]
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = Span::lasting)]
     pub ttl: Option<Span>,
     /// Command line for the image (the bootstrapper's)
     #[arg(long, value_name = "WORDS", allow_hyphen_values = true)]
     pub command_line: Option<String>,
     /// What firmware starts: the image from a `disk` of its own, or an `ipxe` that fetches it
     /// [default: ipxe, where there is one that can]
-    #[arg(long, value_name = "disk|ipxe", value_parser = boot)]
+    #[arg(long, value_name = "disk|ipxe", value_parser = boot,
+        add = ArgValueCompleter::new(complete::boots))]
     pub boot: Option<Boot>,
     /// Virtualization inside a virtual machine (x86_64 types that have it)
     #[arg(long)]
@@ -67,7 +68,7 @@ pub struct JudgeFlags {
     #[arg(long)]
     pub tap: bool,
     /// File for the raw console [default: one in the state folder]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub log: Option<Utf8PathBuf>,
 }
 

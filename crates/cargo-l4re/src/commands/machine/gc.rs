@@ -27,7 +27,7 @@ pub struct Arguments {
     #[arg(long, value_name = "NAME")]
     owner: Option<String>,
     /// Bucket to look into
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = crate::settings::bucket)]
     bucket: Option<String>,
     /// Say what would be removed, and remove nothing
     #[arg(long)]

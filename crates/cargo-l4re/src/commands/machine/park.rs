@@ -40,13 +40,13 @@ pub struct Arguments {
     #[arg(long, value_name = "KIND", value_parser = crate::commands::flags::kinds())]
     kind: Option<Kind>,
     /// Time to live: 45m, 2h, 1d
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = Span::lasting)]
     ttl: Option<Span>,
     /// Spot capacity first, on demand after
     #[arg(long)]
     spot: bool,
     /// Bucket in which it looks for its image
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = crate::settings::bucket)]
     bucket: Option<String>,
     /// Make the bucket if it does not exist
     #[arg(long)]

@@ -25,7 +25,8 @@ pub struct Arguments {
     #[command(flatten)]
     judge: JudgeFlags,
     /// The program and its arguments
-    #[arg(required = true, trailing_var_arg = true, value_name = "ELF [ARGS]")]
+    #[arg(required = true, trailing_var_arg = true, value_name = "ELF [ARGS]",
+        value_hint = clap::ValueHint::FilePath)]
     words: Vec<String>,
 }
 

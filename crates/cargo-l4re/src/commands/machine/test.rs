@@ -59,10 +59,10 @@ pub struct Arguments {
     #[arg(long)]
     no_capture: bool,
     /// Folder for the raw consoles, a file each [default: the state folder's]
-    #[arg(long, value_name = "DIR", conflicts_with = "log")]
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath, conflicts_with = "log")]
     logs: Option<Utf8PathBuf>,
     /// File for the results as JUnit XML
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     junit: Option<Utf8PathBuf>,
 }
 

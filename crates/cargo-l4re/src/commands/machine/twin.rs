@@ -68,7 +68,7 @@ struct Net {
 #[derive(Debug, Args)]
 struct Serve {
     /// Folder of its state
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     dir: Option<Utf8PathBuf>,
     #[command(flatten)]
     net: Net,

@@ -21,7 +21,7 @@ pub struct Arguments {
     #[command(flatten)]
     end: Where,
     /// Bucket for the image
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = crate::settings::bucket)]
     bucket: Option<String>,
     /// Make the bucket if it does not exist
     #[arg(long)]
@@ -30,7 +30,7 @@ pub struct Arguments {
     #[arg(long)]
     dry_run: bool,
     /// How long the URL is valid (at most 7 days)
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = Span::lasting)]
     ttl: Option<Span>,
 }
 

@@ -39,7 +39,7 @@ pub struct Arguments {
     #[arg(long)]
     spot: bool,
     /// Bucket for images
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = crate::settings::bucket)]
     bucket: Option<String>,
 }
 
