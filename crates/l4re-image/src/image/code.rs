@@ -25,11 +25,11 @@ pub(super) fn sum(file: &ImageFile, inspection: &Inspection) -> Result<Option<St
         None => (file, &layout),
     };
     let info_at = info.file_offset.saturating_sub(file.base());
-    let mut written = vec![info_at..info_at.saturating_add(INFO_SIZE)];
-    if info.end_pointer != 0 {
-        let pointer = layout.file_offset(info.end_pointer);
-        written.extend(pointer.map(|at| at..at.saturating_add(8)));
-    }
+    let pointer = Some(info.end_pointer).filter(|address| *address != 0);
+    let pointer = pointer.and_then(|address| layout.file_offset(address));
+    let written = [Some((info_at, INFO_SIZE)), pointer.map(|at| (at, 8))];
+    let range = |(at, len): (u64, u64)| at..at.saturating_add(len);
+    let mut written: Vec<Range<u64>> = written.into_iter().flatten().map(range).collect();
     written.sort_unstable_by_key(|range| range.start);
     let mut hash = Sha256::new();
     let mut budget = file.len();
@@ -66,8 +66,8 @@ mod tests {
     #[test]
     fn parts_are_left_out() {
         assert_eq!(without(10..20, &[12..14, 18..30]), [10..12, 14..18]);
-        assert_eq!(without(10..20, &[0..5, 0..12]), [12..20]);
-        assert_eq!(without(10..20, &[5..30]), []);
+        assert_eq!(without(10..20, &[0..5, 0..12, 15..16]), [12..15, 16..20]);
+        assert_eq!(without(10..20, &[5..12, 11..30]), []);
         assert_eq!(without(10..20, &[13..13, 40..50]), [10..13, 13..20]);
     }
 }
