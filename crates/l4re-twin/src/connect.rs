@@ -77,6 +77,10 @@ fn send_key(twin: &Twin, body: &[u8]) -> Result<(), Fault> {
     let request: Request = read(body, "InvalidArgsException")?;
     let key = PublicKey::from_openssh(request.public_key.trim())
         .map_err(|error| invalid(format!("SSHPublicKey is not an OpenSSH public key: {error}")))?;
+    if key.algorithm().is_rsa() {
+        // EC2 takes them; the twin's SSH cannot check what they sign.
+        return Err(invalid("The twin opens consoles to Ed25519 keys, not to RSA's".to_owned()));
+    }
     if request.serial_port != 0 {
         return Err(invalid("SerialPort must be 0".to_owned()));
     }

@@ -166,7 +166,11 @@ fn sentence(verdict: &Verdict) -> String {
             format!("time-out after {} s{}{}", waited.as_secs(), phase(at), still(missing))
         }
         Verdict::Idle { phase: at, waited, missing } => {
-            format!("no output for {} s{}{}", waited.as_secs(), phase(at), still(missing))
+            let (seconds, still) = (waited.as_secs(), still(missing));
+            match at {
+                Some(_) => format!("no output for {seconds} s{}{still}", phase(at)),
+                None => format!("no output at all for {seconds} s{still}"),
+            }
         }
         Verdict::Crashed { cause, explanation, .. } => format!("{}: {explanation}", cause.name()),
         Verdict::Looping { boots, .. } => format!("reboot loop: {boots} boots were seen"),

@@ -5,6 +5,6 @@ mod outcome;
 mod tail;
 mod told;
 
-pub use self::junit::write as write_junit;
+pub use self::junit::{forget as forget_junit, write as write_junit};
 pub use self::outcome::{Outcome, Tally};
 pub use self::told::{details, line, message};

@@ -6,6 +6,7 @@
 //! instance's directory, and goes on when its clients leave.
 
 use camino::Utf8PathBuf;
+use sha2::{Digest as _, Sha256};
 
 use crate::state::Architecture;
 
@@ -133,12 +134,24 @@ fn cpu(machine: &Machine) -> String {
     }
 }
 
-/// iPXE's `${product}` is the instance type, its `${smbios/2.8.0}` the instance's id.
+/// iPXE's `${product}` is the instance type, its `${smbios/2.8.0}` the instance's id; guests know
+/// EC2 by the beginning of number and UUID.
 fn smbios(machine: &Machine, option: &mut impl FnMut(&str, String)) {
     let product = escaped(&machine.instance_type);
-    option("smbios", format!("type=1,manufacturer=Amazon EC2,product={product}"));
+    let uuid = system_uuid(&machine.instance_id);
+    option(
+        "smbios",
+        format!("type=1,manufacturer=Amazon EC2,product={product},serial={uuid},uuid={uuid}"),
+    );
     let asset = escaped(&machine.instance_id);
     option("smbios", format!("type=2,manufacturer=Amazon EC2,asset={asset}"));
+    option("smbios", "type=3,manufacturer=Amazon EC2,asset=Amazon EC2".into());
+}
+
+/// The UUID of an instance's machine, which is its serial number, too: it begins with `ec2`.
+pub(crate) fn system_uuid(instance: &str) -> String {
+    let hex = format!("ec2{}", hex::encode(Sha256::digest(instance)));
+    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..32]].join("-")
 }
 
 /// The screen that `GetConsoleScreenshot` shows.

@@ -14,6 +14,7 @@ mod screen;
 mod watch;
 
 pub(crate) use accelerator::{Accelerator, probe_dir};
+pub(crate) use argv::system_uuid;
 pub(crate) use life::{launch, resume};
 pub use plan::gdb_socket;
 pub(crate) use plan::{release, remove_disks};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::machine::system_uuid;
 use crate::state::Instance;
 
 /// The address that QEMU's network gives its first guest.
@@ -23,12 +24,14 @@ impl Settings {
             ("chip", "virtio-net".to_owned()),
             ("ifname", "net0".to_owned()),
         ];
+        let uuid = system_uuid(&instance.id);
         let own = [
             ("product", instance.instance_type.clone()),
             ("manufacturer", "Amazon EC2".to_owned()),
-            ("asset", instance.id.clone()),
+            ("asset", "Amazon EC2".to_owned()),
             ("smbios/2.8.0", instance.id.clone()),
-            ("serial", instance.id.clone()),
+            ("serial", uuid.clone()),
+            ("uuid", uuid),
             ("buildarch", "arm64".to_owned()),
             ("platform", "efi".to_owned()),
             ("version", "2.0.0+".to_owned()),

@@ -78,6 +78,9 @@ struct Trial {
 /// Runs `test`.
 pub fn test(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failure> {
     let begin = Instant::now();
+    if let Some(path) = &arguments.junit {
+        results::forget_junit(&context.environment.folder().join(path))?;
+    }
     let outcomes = context.with_runtime(|runtime, interrupt| {
         let (sources, _own) = sources(context, arguments, interrupt)?;
         let ready = instance::connect_to(context, !arguments.ec2)?;
