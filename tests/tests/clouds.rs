@@ -32,6 +32,12 @@ fn the_life_of_an_instance_on_moto() {
     desk.l4re(&other).code(6).says("already running").says("cargo l4re rm hello");
     desk.l4re(&["stop", "hello"]).code(0);
     desk.l4re(&["ps"]).code(0).prints("stopped");
+    // Another region has other instances, and what it says to type stays there.
+    let there = |words: &[&str]| desk.l4re(&[words, &["--region", "us-west-2"]].concat());
+    there(&["ps"]).code(0).says("no instances");
+    let output = there(&words).code(0).says("cargo l4re rm --region us-west-2 hello");
+    assert!(!output.stderr.contains(id), "{}", output.stderr);
+    there(&["rm", "hello"]).code(0);
     desk.l4re(&words).code(6).says("exists already").says("(stopped)");
     desk.l4re(&["start", "hello"]).code(0);
     desk.l4re(&["rm", "hello"]).code(0);

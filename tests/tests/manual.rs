@@ -1,6 +1,6 @@
 //! Help, manual pages and completions, as a user and a shell ask for them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use l4re_tests::{Desk, given};
 
@@ -97,6 +97,29 @@ fn a_shell_never_waits_long_for_instances_and_starts_no_twin() {
     let desk = desk.with("AWS_ENDPOINT_URL", url).with("AWS_REGION", "eu-central-1");
     let desk = desk.with("AWS_ACCESS_KEY_ID", "a").with("AWS_SECRET_ACCESS_KEY", "b");
     assert_eq!(offered(&desk, &["rm", ""]), [""; 0]);
+    // Without an answer, all that are known.
+    let regions = offered(&desk, &["ps", "--region", "eu-central-"]);
+    assert_eq!(regions, ["eu-central-1", "eu-central-2"]);
+}
+
+#[test]
+fn regions_are_those_of_the_account_and_profiles_those_of_the_settings() {
+    let desk = Desk::new();
+    desk.l4re(&["twin", "start"]).code(0);
+    let desk = desk.as_aws();
+    // An account does not have all regions until it asks for them; on a busy machine the answer
+    // may come too late for a shell.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while offered(&desk, &["ps", "--region", "eu-central-"]) != ["eu-central-1"] {
+        assert!(Instant::now() < deadline, "the account was not asked");
+    }
+    let settings = desk.write("aws", "[default]\n[profile work]\nregion = eu-west-3\n");
+    let desk = desk.with("AWS_CONFIG_FILE", settings);
+    assert_eq!(offered(&desk, &["ps", "--profile", "w"]), ["work"]);
+    let refused = desk.l4re(&["ps", "--local", "--region", "eu-west-3"]).code(2);
+    refused.says("cannot be used with");
+    let by_settings = desk.with("CARGO_L4RE_LOCAL", "true");
+    by_settings.l4re(&["ps", "--region", "eu-west-3"]).code(2).says("this goes to the twin");
 }
 
 #[test]

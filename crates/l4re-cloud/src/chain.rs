@@ -19,6 +19,7 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_ec2::config::IdentityCache;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
+use aws_types::os_shim_internal::{Env, Fs};
 
 use crate::connect::{ConnectOptions, Endpoint, Timeouts};
 use crate::error::CloudError;
@@ -53,6 +54,12 @@ pub(crate) async fn load(options: &ConnectOptions) -> Result<SdkConfig, CloudErr
     Ok(loader.load().await)
 }
 
+/// The profiles that the settings for AWS have; none where they cannot be read.
+pub async fn profiles() -> Vec<String> {
+    let set = aws_config::profile::load(&Fs::real(), &Env::real(), &Default::default(), None).await;
+    set.map(|set| set.profiles().map(ToOwned::to_owned).collect()).unwrap_or_default()
+}
+
 async fn region(options: &ConnectOptions) -> Result<Region, CloudError> {
     let named = options.region.as_deref().or(options.endpoint.as_ref().map(|e| e.region.as_str()));
     let region = match named {
@@ -76,9 +83,6 @@ fn region_chain(options: &ConnectOptions) -> RegionProviderChain {
     let profile = profile.build();
     let metadata = imds::region::ImdsRegionProvider::builder().imds_client(quick_imds()).build();
     let environment = EnvironmentVariableRegionProvider::new();
-    if options.profile.is_some() {
-        return RegionProviderChain::first_try(profile).or_else(environment).or_else(metadata);
-    }
     RegionProviderChain::first_try(environment).or_else(profile).or_else(metadata)
 }
 

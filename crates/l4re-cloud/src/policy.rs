@@ -21,6 +21,7 @@ const READ: &[&str] = &[
     "ec2:DescribeInstanceTypes",
     "ec2:DescribeInstances",
     "ec2:DescribePrefixLists",
+    "ec2:DescribeRegions",
     "ec2:DescribeRouteTables",
     "ec2:DescribeSnapshots",
     "ec2:DescribeSubnets",

@@ -1,10 +1,27 @@
-//! A region that was mistyped, told apart from a network that is away.
+//! The regions there are, and one that was mistyped, told apart from a network that is away.
 //!
 //! Invariant: no region is refused for being unknown here, as AWS opens new ones: only when
 //! its hosts cannot be reached is it named, with those that are most like it.
 
+use crate::connect::Cloud;
 use crate::error::CloudError;
 use crate::serial_hosts::regions;
+
+/// The regions that are known without asking: those of the published list of serial consoles.
+pub fn known_regions() -> Vec<String> {
+    regions().map(ToOwned::to_owned).collect()
+}
+
+impl Cloud {
+    /// The regions that the account may use, by name.
+    pub async fn regions(&self) -> Result<Vec<String>, CloudError> {
+        let answer = self.call("ec2:DescribeRegions", self.ec2().describe_regions().send()).await?;
+        let regions = answer.regions.unwrap_or_default().into_iter();
+        let mut names: Vec<String> = regions.filter_map(|region| region.region_name).collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+}
 
 /// Why a region cannot be used, with the known ones that are most like it.
 pub(crate) fn unusable(region: &str, cause: String) -> CloudError {

@@ -17,8 +17,7 @@ pub mod report;
 pub mod settings;
 
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anstream::ColorChoice;
 use tokio::runtime::{Builder, Runtime};
@@ -42,8 +41,8 @@ pub struct Context {
     pub shell: Arc<Shell>,
     /// The flags of every command.
     pub global: Global,
-    /// Whether the command talks to the twin; known once it connects.
-    pub local: Arc<AtomicBool>,
+    /// What leads another command to the end that this one talks to; known once it connects.
+    pub end: Arc<Mutex<String>>,
     /// What is cleaned up behind what was left early.
     #[cfg(feature = "cloud")]
     pub unfinished: l4re_cloud::Unfinished,
@@ -80,6 +79,17 @@ impl Context {
         Arc::new(Self { shell: Arc::new(shell), ..self.clone() })
     }
 
+    /// What leads another command to the end that this one talks to: ` --local`, or nothing.
+    pub fn end(&self) -> String {
+        self.end.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes the words that do.
+    pub fn lead_to(&self, words: &[String]) {
+        let words = words.iter().map(|word| format!(" {word}")).collect();
+        *self.end.lock().unwrap_or_else(PoisonError::into_inner) = words;
+    }
+
     /// The folder for downloads.
     pub fn cache(&self) -> Result<camino::Utf8PathBuf, Failure> {
         self.environment.cache_dir().ok_or(Failure::NoHome)
@@ -93,7 +103,7 @@ pub fn main() -> ExitCode {
     }
     let environment = match Environment::read() {
         Ok(environment) => environment,
-        Err(error) => return tell(&Shell::new(plain_options()), &Failure::Io(error), false),
+        Err(error) => return tell(&Shell::new(plain_options()), &Failure::Io(error), ""),
     };
     let cli = Cli::read(match color(None, &environment) {
         ColorChoice::Always | ColorChoice::AlwaysAnsi => clap::ColorChoice::Always,
@@ -102,10 +112,10 @@ pub fn main() -> ExitCode {
     });
     let shell = Arc::new(Shell::new(options(&cli.global, &environment)));
     crate::shell::trace(environment.get("CARGO_L4RE_LOG"));
-    let local = Arc::new(AtomicBool::new(false));
-    match carry_out(cli, environment, &shell, &local) {
+    let end = Arc::new(Mutex::new(String::new()));
+    match carry_out(cli, environment, &shell, &end) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => tell(&shell, &failure, local.load(Ordering::Relaxed)),
+        Err(failure) => tell(&shell, &failure, &end.lock().unwrap_or_else(PoisonError::into_inner)),
     }
 }
 
@@ -113,7 +123,7 @@ fn carry_out(
     cli: Cli,
     environment: Environment,
     shell: &Arc<Shell>,
-    local: &Arc<AtomicBool>,
+    end: &Arc<Mutex<String>>,
 ) -> Result<(), Failure> {
     let Cli { global, command } = cli;
     #[cfg(feature = "cloud")]
@@ -140,13 +150,13 @@ fn carry_out(
     if let Command::Machine(command) = &command {
         command.declare(&mut settings, &environment);
     }
-    let (shell, local) = (shell.clone(), local.clone());
+    let (shell, end) = (shell.clone(), end.clone());
     let context = Arc::new(Context {
         environment,
         settings,
         shell,
         global,
-        local,
+        end,
         #[cfg(feature = "cloud")]
         unfinished: l4re_cloud::Unfinished::default(),
     });
@@ -192,11 +202,11 @@ fn without_settings(
 }
 
 /// Shows a failure and turns it into the process's exit code.
-fn tell(shell: &Shell, failure: &Failure, local: bool) -> ExitCode {
+fn tell(shell: &Shell, failure: &Failure, end: &str) -> ExitCode {
     if failure.is_closed_pipe() {
         return ExitCode::SUCCESS;
     }
-    let diagnostic: Diagnostic = failure.diagnostic(local);
+    let diagnostic: Diagnostic = failure.diagnostic(end);
     if !failure.is_told() {
         shell.error(&diagnostic);
     }

@@ -50,7 +50,7 @@ pub fn report(
         let plan = match deploy::planned(context, &arguments.plan) {
             Ok(Some(lines)) => lines.join("\n"),
             Ok(None) => "not asked for: name an entry, image or URL as for `deploy`".to_owned(),
-            Err(failure) => failure.diagnostic(false).render(),
+            Err(failure) => failure.diagnostic("").render(),
         };
         bundle.add("plan", &plan);
     }

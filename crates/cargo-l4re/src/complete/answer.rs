@@ -7,7 +7,7 @@ use clap_complete::CompletionCandidate;
 use clap_complete::engine::{PathCompleter, ValueCompleter};
 use l4re_image::Arch;
 
-use super::surroundings;
+use super::surroundings::{self, Surroundings};
 use crate::arguments::Global;
 use crate::build::Workplace;
 use crate::commands::{Context, help};
@@ -17,7 +17,7 @@ use crate::settings::ArchKey;
 /// Entries of the build tree and of the settings; of all trees where nothing says yet which one
 /// is meant.
 pub fn entries(current: &OsStr) -> Vec<CompletionCandidate> {
-    let Some((context, _)) = surroundings::read() else { return Vec::new() };
+    let Some(Surroundings { context, .. }) = surroundings::read() else { return Vec::new() };
     let contexts = match Workplace::find(&context) {
         Err(Failure::WhichTree { .. }) => {
             let builds = context.settings.trees().into_iter().filter_map(|(_, tree)| tree.build);
@@ -48,15 +48,32 @@ pub fn targets(current: &OsStr) -> Vec<CompletionCandidate> {
 #[cfg(feature = "cloud")]
 pub fn instances(current: &OsStr) -> Vec<CompletionCandidate> {
     let listed = || {
-        let (context, local) = surroundings::read()?;
-        crate::instance::names(&context, local)
+        let Surroundings { context, end } = surroundings::read()?;
+        crate::instance::names(&context, &end)
     };
     fitting(current, listed().into_iter().flatten())
 }
 
+/// The regions of AWS that the account may use.
+#[cfg(feature = "cloud")]
+pub fn regions(current: &OsStr) -> Vec<CompletionCandidate> {
+    let listed = || {
+        let Surroundings { context, end } = surroundings::read()?;
+        Some(crate::instance::regions(&context, &end))
+    };
+    fitting(current, listed().into_iter().flatten().map(|name| (name, String::new())))
+}
+
+/// The profiles of the settings for AWS.
+#[cfg(feature = "cloud")]
+pub fn profiles(current: &OsStr) -> Vec<CompletionCandidate> {
+    let profiles = crate::instance::profiles().into_iter();
+    fitting(current, profiles.map(|name| (name, String::new())))
+}
+
 /// The instance types of the settings.
 pub fn machine_types(current: &OsStr) -> Vec<CompletionCandidate> {
-    let Some((context, _)) = surroundings::read() else { return Vec::new() };
+    let Some(Surroundings { context, .. }) = surroundings::read() else { return Vec::new() };
     let of = |arch| {
         let (metal, plain) =
             (context.settings.machine(arch, true), context.settings.machine(arch, false));
@@ -78,7 +95,7 @@ pub fn boots(current: &OsStr) -> Vec<CompletionCandidate> {
 
 /// Keys of the settings that hold.
 pub fn keys(current: &OsStr) -> Vec<CompletionCandidate> {
-    let Some((context, _)) = surroundings::read() else { return Vec::new() };
+    let Some(Surroundings { context, .. }) = surroundings::read() else { return Vec::new() };
     let values = context.settings.values(&context.environment);
     fitting(current, values.into_iter().map(|(key, held)| (key, held.value.to_string())))
 }

@@ -9,5 +9,5 @@ mod surroundings;
 
 pub use self::answer::{arches, commands, entries, keys, machine_types, subjects, targets};
 #[cfg(feature = "cloud")]
-pub use self::answer::{boots, instances};
+pub use self::answer::{boots, instances, profiles, regions};
 pub use self::registration::{Language, answered, registration};

@@ -2,7 +2,6 @@
 //! settings that hold with them, the build tree that they lead to.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use anstream::ColorChoice;
 use clap::{CommandFactory, FromArgMatches, Parser};
@@ -10,6 +9,8 @@ use clap::{CommandFactory, FromArgMatches, Parser};
 use crate::arguments::Global;
 use crate::commands::Context;
 use crate::environment::Environment;
+#[cfg(feature = "cloud")]
+use crate::instance::Where;
 use crate::settings::{Settings, Sources};
 use crate::shell::{MessageFormat, Options, Shell, Verbosity};
 
@@ -19,13 +20,23 @@ use crate::shell::{MessageFormat, Options, Shell, Verbosity};
 struct Loose {
     #[command(flatten)]
     global: Global,
-    #[arg(long)]
-    local: bool,
+    #[cfg(feature = "cloud")]
+    #[command(flatten)]
+    end: Where,
 }
 
 /// Flags with a value that count here.
-const VALUED: [&str; 7] =
-    ["--tree", "--kernel", "--arch", "--config", "--package", "-p", "--manifest-path"];
+const VALUED: [&str; 9] = [
+    "--tree",
+    "--kernel",
+    "--arch",
+    "--config",
+    "--package",
+    "-p",
+    "--manifest-path",
+    "--region",
+    "--profile",
+];
 
 /// The words that count here, out of a line in which anything else may be wrong as yet.
 fn telling(words: impl Iterator<Item = String>) -> Vec<String> {
@@ -45,11 +56,20 @@ fn telling(words: impl Iterator<Item = String>) -> Vec<String> {
     telling
 }
 
-/// The surroundings of the words that the shell has handed over; whether they say `--local`.
-pub fn read() -> Option<(Context, bool)> {
+/// What is known of a half-typed line.
+pub struct Surroundings {
+    pub context: Context,
+    /// The end that the command will talk to.
+    #[cfg(feature = "cloud")]
+    pub end: Where,
+}
+
+/// The surroundings of the words that the shell has handed over.
+pub fn read() -> Option<Surroundings> {
     let words = std::env::args().skip_while(|word| word != "--").skip(1);
     let matches = Loose::command().try_get_matches_from(telling(words)).ok()?;
-    let Loose { global, local, .. } = Loose::from_arg_matches(&matches).ok()?;
+    let loose = Loose::from_arg_matches(&matches).ok()?;
+    let global = loose.global;
     let environment = Environment::read().ok()?;
     let sources = Sources {
         config: &global.config,
@@ -65,19 +85,25 @@ pub fn read() -> Option<(Context, bool)> {
         progress: false,
         progress_width: None,
     };
-    let local = local || settings.find(|layer| layer.local).unwrap_or(false);
-    let shell = Arc::new(Shell::new(options));
-    let flag = Arc::new(AtomicBool::new(local));
+    #[cfg(feature = "cloud")]
+    let end = {
+        let local = loose.end.local || settings.find(|layer| layer.local).unwrap_or(false);
+        Where { local, ..loose.end }
+    };
     let context = Context {
         environment,
         settings,
-        shell,
+        shell: Arc::new(Shell::new(options)),
         global,
-        local: flag,
+        end: Arc::default(),
         #[cfg(feature = "cloud")]
         unfinished: l4re_cloud::Unfinished::default(),
     };
-    Some((context, local))
+    Some(Surroundings {
+        context,
+        #[cfg(feature = "cloud")]
+        end,
+    })
 }
 
 #[cfg(test)]
@@ -86,12 +112,17 @@ mod tests {
 
     #[test]
     fn flags_are_found_among_words_that_are_not_finished() {
-        let line = "cargo-l4re run --nope --tree /t x --local --arch=arm64 --kin --config";
+        let line =
+            "cargo-l4re run --nope --tree /t x --local --arch=arm64 --kin --region=r --config";
         let telling = telling(line.split(' ').map(str::to_owned));
-        assert_eq!(telling, ["cargo-l4re", "--tree", "/t", "--local", "--arch=arm64"]);
+        assert_eq!(
+            telling,
+            ["cargo-l4re", "--tree", "/t", "--local", "--arch=arm64", "--region=r"]
+        );
         let matches = Loose::command().try_get_matches_from(telling).unwrap();
         let loose = Loose::from_arg_matches(&matches).unwrap();
-        assert!(loose.local);
+        #[cfg(feature = "cloud")]
+        assert!(loose.end.local);
         assert_eq!(loose.global.arch, Some(l4re_image::Arch::Arm64));
     }
 }

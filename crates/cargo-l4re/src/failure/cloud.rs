@@ -5,6 +5,8 @@ use l4re_cloud::{CloudError, CutOff, Denied, PlanError, SerialError, quota_code}
 
 use super::hint::did_you_mean;
 
+const NAME_REGION: &str = "name one with `--region`, AWS_REGION, or `region` in the profile";
+
 /// What stands behind an error, as further lines.
 pub(super) fn causes(error: &CloudError) -> Vec<String> {
     let decision = match error {
@@ -19,12 +21,12 @@ pub fn cloud_hints(error: &CloudError) -> Vec<String> {
     hints(error, "")
 }
 
-/// What to do about an error; `flag` is what points a command at the same end.
-pub(super) fn hints(error: &CloudError, flag: &str) -> Vec<String> {
+/// What to do about an error; `end` is what leads a command to the same end.
+pub(super) fn hints(error: &CloudError, end: &str) -> Vec<String> {
     let hint = match error {
         CloudError::NoCredentials => {
-            "`aws configure sso` or `aws configure` makes a profile, AWS_PROFILE names one of \
-             `aws configure list-profiles`; `--local` needs no account"
+            "`aws configure sso` or `aws configure` makes a profile, `--profile` or AWS_PROFILE \
+             names one of `aws configure list-profiles`; `--local` needs no account"
         }
         CloudError::Expired { .. } => "`aws sso login` begins a new session",
         CloudError::BadCredentials { cause } => return credentials(cause),
@@ -42,8 +44,8 @@ pub(super) fn hints(error: &CloudError, flag: &str) -> Vec<String> {
         }
         CloudError::Capacity(_) => "name further types with `--type TYPE`, or try again later",
         CloudError::NoRegion => {
-            "set AWS_REGION, or `region` in the profile (`aws configure list-profiles` lists them, \
-             AWS_PROFILE names one)"
+            "name one with `--region`, AWS_REGION, or `region` in the profile (`aws configure \
+             list-profiles` lists them, `--profile` or AWS_PROFILE names one)"
         }
         CloudError::BadRegion { nearest, .. } => return region(nearest),
         CloudError::AccessDenied(denied) => return self::denied(denied),
@@ -66,13 +68,13 @@ pub(super) fn hints(error: &CloudError, flag: &str) -> Vec<String> {
                 "an administrator can allow it: aws ec2 enable-serial-console-access --region {region}"
             )];
         }
-        _ => return about_one(error, flag),
+        _ => return about_one(error, end),
     };
     vec![hint.to_owned()]
 }
 
 /// The same for errors about one bucket, instance or AMI.
-fn about_one(error: &CloudError, flag: &str) -> Vec<String> {
+fn about_one(error: &CloudError, end: &str) -> Vec<String> {
     let hint = match error {
         CloudError::NoSuchBucket { bucket, .. } => {
             return vec![
@@ -83,17 +85,17 @@ fn about_one(error: &CloudError, flag: &str) -> Vec<String> {
         }
         CloudError::AlreadyRunning(running) => {
             return vec![
-                format!("its console: cargo l4re console{flag} {}", running.name),
-                format!("its end: cargo l4re rm{flag} {}", running.name),
+                format!("its console: cargo l4re console{end} {}", running.name),
+                format!("its end: cargo l4re rm{end} {}", running.name),
                 "or launch another one beside it: `--name NAME`".to_owned(),
             ];
         }
         CloudError::NotFound { gone, nearest, .. } => return not_found(gone.as_deref(), nearest),
         CloudError::NoSuchAmi { .. } => {
-            format!("`cargo l4re ami list{flag}` lists what there is")
+            format!("`cargo l4re ami list{end}` lists what there is")
         }
         CloudError::SpotCannotStop { name, .. } => {
-            format!("`cargo l4re rm{flag} {name}` ends it")
+            format!("`cargo l4re rm{end} {name}` ends it")
         }
         CloudError::WrongFirmware { boots, .. } => {
             format!("`--kind {}` builds that", boots.to_string().to_lowercase())
@@ -177,7 +179,7 @@ fn credentials(cause: &str) -> Vec<String> {
     let hint = if cause.contains("Skewed") || cause.contains("clock") {
         "set the clock: `timedatectl set-ntp true`"
     } else if cause.contains("region") {
-        "set AWS_REGION, or `region` in the profile"
+        NAME_REGION
     } else {
         "`aws sts get-caller-identity` should say who you are: look at the profile and its keys"
     };
@@ -219,8 +221,7 @@ fn denied(denied: &Denied) -> Vec<String> {
 }
 
 fn region(nearest: &[String]) -> Vec<String> {
-    let set = "set AWS_REGION, or `region` in the profile".to_owned();
-    did_you_mean(nearest).into_iter().chain([set]).collect()
+    did_you_mean(nearest).into_iter().chain([NAME_REGION.to_owned()]).collect()
 }
 
 fn account(code: &str) -> &'static str {

@@ -5,7 +5,7 @@ use l4re_image::{Cause, ImageError, MakeError, TreeError};
 use super::Failure;
 
 /// The hints for a failure, most useful first.
-pub(super) fn of(failure: &Failure, local: bool) -> Vec<String> {
+pub(super) fn of(failure: &Failure, end: &str) -> Vec<String> {
     match failure {
         Failure::NoTree { .. } => trees("amd64"),
         Failure::NoTreeFor { asked, .. } => trees(asked),
@@ -18,7 +18,7 @@ pub(super) fn of(failure: &Failure, local: bool) -> Vec<String> {
         Failure::Make(error) => make(error),
         Failure::Image(error) => image(error),
         #[cfg(feature = "cloud")]
-        Failure::Machine(failure) => failure.hints(local),
+        Failure::Machine(failure) => failure.hints(end),
         _ => Vec::new(),
     }
 }

@@ -127,14 +127,14 @@ impl MachineFailure {
         causes
     }
 
-    /// What to do about it; what is to be typed fits the twin when `local`.
-    pub(super) fn hints(&self, local: bool) -> Vec<String> {
+    /// What to do about it; `end` leads what is to be typed to the same end.
+    pub(super) fn hints(&self, end: &str) -> Vec<String> {
         match self {
             Self::DeskLacks { missing, .. } => install(missing),
             Self::NoSuchFault { .. } => {
                 vec!["`cargo l4re twin fault list` numbers them".to_owned()]
             }
-            Self::Cloud(error) => cloud::hints(error, if local { " --local" } else { "" }),
+            Self::Cloud(error) => cloud::hints(error, end),
             Self::Verdict { verdict, .. } => self::verdict(verdict),
             Self::NothingToTest => vec![
                 "name some: `cargo l4re test ENTRY…`".to_owned(),

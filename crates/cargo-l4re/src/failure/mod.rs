@@ -196,11 +196,12 @@ impl Failure {
         }
     }
 
-    /// The error as it is shown; what it tells to type fits the twin when `local`.
-    pub fn diagnostic(&self, local: bool) -> Diagnostic {
+    /// The error as it is shown; `end` is what leads a command that it tells to type to the
+    /// same end.
+    pub fn diagnostic(&self, end: &str) -> Diagnostic {
         let mut diagnostic = Diagnostic::of(self);
         diagnostic.code = self.exit_code();
-        diagnostic.help = hint::of(self, local);
+        diagnostic.help = hint::of(self, end);
         diagnostic.place = place::of(self);
         match self {
             Self::ImageChecks { failed, .. } => diagnostic.causes.extend(failed.iter().cloned()),

@@ -1,17 +1,18 @@
 //! The connection: to AWS by the SDK's own chain, or to the twin by its status file.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 use l4re_cloud::{Cloud, CloudError, ConnectOptions, Endpoint, SerialEndpoint};
 use l4re_image::Arch;
 use l4re_twin::Status;
 
 use super::{Prices, narrate};
 use crate::commands::{Context, machine::twin};
+use crate::complete;
 use crate::failure::{Failure, MachineFailure};
 use crate::shell::Shell;
 
@@ -19,11 +20,58 @@ use crate::shell::Shell;
 const DESK_POLL: Duration = Duration::from_millis(100);
 
 /// Which end a command talks to.
-#[derive(Debug, Clone, Copy, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct Where {
     /// Use the twin on this desk instead of AWS
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["region", "profile"])]
     pub local: bool,
+    #[command(flatten)]
+    pub account: Account,
+}
+
+/// The same for a command that works on the desk unless it is told otherwise.
+#[derive(Debug, Args)]
+pub struct Elsewhere {
+    /// Use machines of EC2 instead of the desk's
+    #[arg(long)]
+    ec2: bool,
+    #[command(flatten)]
+    account: Account,
+}
+
+/// Where at AWS, if not where its own settings say.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Account {
+    /// Region of AWS [default: AWS_REGION's, else the profile's]
+    #[arg(long, value_name = "REGION", add = ArgValueCompleter::new(complete::regions))]
+    pub region: Option<String>,
+    /// Profile of the AWS settings [default: AWS_PROFILE's]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::profiles))]
+    pub profile: Option<String>,
+}
+
+impl Elsewhere {
+    /// The end that is meant.
+    pub fn end(&self) -> Where {
+        Where { local: !self.ec2, account: self.account.clone() }
+    }
+}
+
+impl Where {
+    /// The twin.
+    pub fn desk() -> Self {
+        Self { local: true, ..Self::default() }
+    }
+
+    /// The words that lead another command there.
+    pub fn words(&self) -> Vec<String> {
+        let mut words: Vec<String> = self.local.then(|| "--local".to_owned()).into_iter().collect();
+        let Account { region, profile } = &self.account;
+        for (flag, value) in [("--region", region), ("--profile", profile)] {
+            words.extend(value.iter().flat_map(|value| [flag.to_owned(), value.clone()]));
+        }
+        words
+    }
 }
 
 /// A connection and what is particular to its end.
@@ -48,37 +96,45 @@ impl Connection {
 /// Settles on the end; starts the twin if it is meant and does not run.
 ///
 /// To be called outside the runtime, as it waits; [`Ready::connect`] is for inside.
-pub fn connect(context: &Context, end: Where) -> Result<Ready, Failure> {
+pub fn connect(context: &Context, end: &Where) -> Result<Ready, Failure> {
     let set = context.settings.find(|layer| layer.local).unwrap_or(false);
-    connect_to(context, end.local || set)
+    connect_to(context, &Where { local: end.local || set, ..end.clone() })
 }
 
-/// The same for a command that works on the desk unless it is told otherwise.
-pub fn connect_to(context: &Context, local: bool) -> Result<Ready, Failure> {
-    context.local.store(local, Ordering::Relaxed);
-    if let Some(name) = context.environment.empty_endpoint().filter(|_| !local) {
+/// The same whatever the settings say, for a command that works on the desk unless it is told
+/// otherwise.
+pub fn connect_to(context: &Context, end: &Where) -> Result<Ready, Failure> {
+    if end.local && (end.account.region.is_some() || end.account.profile.is_some()) {
+        return Err(Failure::Usage(
+            "`--region` and `--profile` are for AWS, and this goes to the twin: by itself \
+             (`--ec2` turns `test` to EC2), or as `local` in the settings says"
+                .to_owned(),
+        ));
+    }
+    context.lead_to(&end.words());
+    if let Some(name) = context.environment.empty_endpoint().filter(|_| !end.local) {
         return Err(Failure::from(CloudError::BadOption {
             what: "endpoint",
             value: String::new(),
             reason: format!("{name} is set to nothing"),
         }));
     }
-    let twin = local.then(|| twin::ensure(context)).transpose()?;
-    Ok(settled(context, twin))
+    let twin = end.local.then(|| twin::ensure(context)).transpose()?;
+    Ok(settled(context, &end.account, twin))
 }
 
 /// The same without a wait: `None` where the twin is meant and none runs.
-pub fn connect_to_running(context: &Context, local: bool) -> Option<Ready> {
-    match local {
-        true => twin::running(context).map(|status| settled(context, Some(status))),
-        false => Some(settled(context, None)),
-    }
+pub fn connect_to_running(context: &Context, end: &Where) -> Option<Ready> {
+    let twin = if end.local { Some(twin::running(context)?) } else { None };
+    Some(settled(context, &end.account, twin))
 }
 
 /// A connection to the twin, or to AWS without one.
-fn settled(context: &Context, twin: Option<Status>) -> Ready {
+fn settled(context: &Context, account: &Account, twin: Option<Status>) -> Ready {
     let local = twin.is_some();
     let mut options = ConnectOptions {
+        region: account.region.clone(),
+        profile: account.profile.clone(),
         fetch_endpoint: context.settings.find(|layer| layer.fetch_endpoint.clone()),
         events: narrate::events(context.shell.clone()),
         unfinished: context.unfinished.clone(),

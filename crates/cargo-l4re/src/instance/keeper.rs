@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use l4re_cloud::CloudError;
 
-use super::connect::{Connection, Ready, connect_to_running};
+use super::connect::{Connection, Ready, Where, connect_to_running};
 use crate::commands::Context;
 use crate::failure::Failure;
 
@@ -29,9 +29,9 @@ pub struct Keeper(Mutex<PipeWriter>);
 
 impl Keeper {
     /// Starts one for machines of the desk or of EC2.
-    pub fn start(context: &Context, local: bool) -> Result<Self, Failure> {
+    pub fn start(context: &Context, end: &Where) -> Result<Self, Failure> {
         let (reader, writer) = std::io::pipe()?;
-        let argv = argv(context, local, false);
+        let argv = argv(context, end, false);
         context.shell.detail("Running", crate::shell::words(&argv));
         // This only starts the one that stays, which so belongs to nobody.
         duct::cmd(&argv[0], &argv[1..]).stdin_file(reader).stdout_null().stderr_null().run()?;
@@ -55,9 +55,9 @@ impl Keeper {
 }
 
 /// The command line of a keeper; `stays` for the one that does the work.
-fn argv(context: &Context, local: bool, stays: bool) -> Vec<String> {
+fn argv(context: &Context, end: &Where, stays: bool) -> Vec<String> {
     let mut argv = vec![context.environment.program().to_string(), "keeper".to_owned()];
-    argv.extend(local.then(|| "--local".to_owned()));
+    argv.extend(end.words());
     argv.extend(stays.then(|| "--stays".to_owned()));
     for word in &context.global.config {
         argv.extend(["--config".to_owned(), word.clone()]);
@@ -66,24 +66,24 @@ fn argv(context: &Context, local: bool, stays: bool) -> Vec<String> {
 }
 
 /// Starts the one that stays, with this process's stdin.
-pub fn detach(context: &Context, local: bool) -> Result<(), Failure> {
-    let argv = argv(context, local, true);
+pub fn detach(context: &Context, end: &Where) -> Result<(), Failure> {
+    let argv = argv(context, end, true);
     duct::cmd(&argv[0], &argv[1..]).stdout_null().stderr_null().unchecked().start()?;
     Ok(())
 }
 
 /// Reads the pipe to its end, then ends what is left.
-pub fn keep(context: &Context, local: bool) -> Result<(), Failure> {
+pub fn keep(context: &Context, end: &Where) -> Result<(), Failure> {
     rustix::process::setsid().map_err(std::io::Error::from)?;
     let left = left(std::io::stdin().lock())?;
     // A twin that is gone has taken its machines with it.
-    let (false, Some(ready)) = (left.is_empty(), connect_to_running(context, local)) else {
+    let (false, Some(ready)) = (left.is_empty(), connect_to_running(context, end)) else {
         return Ok(());
     };
-    context.with_runtime(|runtime, _| runtime.block_on(end(ready, &left)))
+    context.with_runtime(|runtime, _| runtime.block_on(end_all(ready, &left)))
 }
 
-async fn end(ready: Ready, left: &[String]) -> Result<(), Failure> {
+async fn end_all(ready: Ready, left: &[String]) -> Result<(), Failure> {
     let connection = ready.connect().await?;
     let deadline = Instant::now() + if connection.local { DESK_LIMIT } else { LIMIT };
     let ends = left.iter().map(|name| end_one(&connection, name, deadline));

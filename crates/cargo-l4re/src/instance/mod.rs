@@ -22,13 +22,13 @@ mod warm;
 
 pub use self::ami::{of_disk, planned_ami};
 pub use self::attach::{Attachment, Ending, attach, judged, show_kept};
-pub use self::connect::{Connection, Where, connect, connect_to};
+pub use self::connect::{Account, Connection, Elsewhere, Where, connect, connect_to};
 pub use self::keeper::{Keeper, detach, keep};
 pub use self::launch::{Launches, Recipe, build, dry_run, image, launch, planned_upload, upload};
 pub use self::local::attach_local;
 pub use self::log_file::check_log;
 pub use self::money::{Money, Prices};
-pub use self::names::names;
+pub use self::names::{names, profiles, regions};
 pub use self::park::{Parking, park, planned_park};
 pub use self::proof::expected_of;
 pub use self::show::Show;

@@ -35,9 +35,8 @@ fn seconds(time: Duration) -> String {
 
 /// How to get back to an instance that runs on, and what that costs.
 pub fn ready_again(context: &Context, connection: &Connection, instance: &Instance) {
-    let local = connection.local;
     let name = instance.name.as_deref().unwrap_or(&instance.id);
-    let flag = if local { " --local" } else { "" };
+    let flag = context.end();
     let cost = match connection.prices.of(&instance.instance_type) {
         Some(money) => {
             let spent = money.spent(instance, Timestamp::now());

@@ -88,18 +88,18 @@ pub fn ami(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failure>
     context.with_runtime(|runtime, interrupt| match &arguments.action {
         Action::Build(arguments) => {
             let (image, name) = arguments.image(context, interrupt)?;
-            let ready = instance::connect(context, arguments.end)?;
+            let ready = instance::connect(context, &arguments.end)?;
             runtime.block_on(async {
                 let connection = ready.connect().await?;
                 build(context, arguments, &connection, &image, &name, interrupt).await
             })
         }
         Action::List(arguments) => {
-            let ready = instance::connect(context, arguments.end)?;
+            let ready = instance::connect(context, &arguments.end)?;
             runtime.block_on(async { list(context, &ready.connect().await?).await })
         }
         Action::Rm(arguments) => {
-            let ready = instance::connect(context, arguments.end)?;
+            let ready = instance::connect(context, &arguments.end)?;
             runtime.block_on(async { remove(context, &ready.connect().await?, arguments).await })
         }
     })

@@ -38,7 +38,7 @@ pub struct Arguments {
 /// Runs `console`.
 pub fn console(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failure> {
     let Some(name) = &arguments.name else { return local(context, arguments) };
-    let ready = instance::connect(context, arguments.end)?;
+    let ready = instance::connect(context, &arguments.end)?;
     context.with_runtime(|runtime, interrupt| {
         runtime.block_on(async {
             let connection = ready.connect().await?;

@@ -82,7 +82,7 @@ pub fn deploy(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failu
     context.with_runtime(|runtime, interrupt| {
         let source = arguments.what.image.source(context, interrupt)?;
         let recipe = recipe(context, arguments, &source)?;
-        let ready = instance::connect(context, arguments.what.end)?;
+        let ready = instance::connect(context, &arguments.what.end)?;
         ready.check_desk(context, source.arch())?;
         runtime.block_on(async {
             let connection = ready.connect().await?;
@@ -279,7 +279,7 @@ pub fn planned(context: &Arc<Context>, words: &Planned) -> Result<Option<Vec<Str
     context.with_runtime(|runtime, interrupt| {
         let source = words.image.source(context, interrupt)?;
         let recipe = words.machine.recipe(context, &source, words.image.kind)?;
-        let ready = instance::connect(context, words.end)?;
+        let ready = instance::connect(context, &words.end)?;
         runtime.block_on(async {
             let connection = ready.connect().await?;
             let placed =

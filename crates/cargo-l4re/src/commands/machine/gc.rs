@@ -1,7 +1,6 @@
 //! `cargo l4re gc`: what is past its expiry, of every kind, from any machine.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use clap::Args;
 use futures::{StreamExt, stream};
@@ -36,7 +35,7 @@ pub struct Arguments {
 
 /// Runs `gc`. What cannot be removed keeps nothing else; the first failure counts.
 pub fn gc(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failure> {
-    let ready = instance::connect(context, arguments.end)?;
+    let ready = instance::connect(context, &arguments.end)?;
     let bucket = arguments.bucket.clone().or(context.settings.bucket().map(str::to_owned));
     let options = GcOptions { bucket, owner: arguments.owner.clone() };
     let now = Timestamp::now();
@@ -104,11 +103,10 @@ fn report(
         (_, true) => context.shell.status("Would", format_args!("remove {removed}")),
         (_, false) => context.shell.status("Removed", removed),
     }
-    let local = context.local.load(Ordering::Relaxed);
     let mut failures = failures.into_iter().map(Failure::from);
     let first = failures.next();
     for failure in failures {
-        context.shell.error(&failure.diagnostic(local));
+        context.shell.error(&failure.diagnostic(&context.end()));
     }
     first.map_or(Ok(()), Err)
 }

@@ -21,7 +21,7 @@ pub struct Arguments {
 /// Runs `keeper`.
 pub fn keeper(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
     match arguments.stays {
-        true => instance::keep(context, arguments.end.local),
-        false => instance::detach(context, arguments.end.local),
+        true => instance::keep(context, &arguments.end),
+        false => instance::detach(context, &arguments.end),
     }
 }

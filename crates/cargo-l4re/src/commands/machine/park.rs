@@ -69,7 +69,7 @@ pub struct Arguments {
 pub fn park(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failure> {
     context.with_runtime(|runtime, interrupt| {
         let parking = parking(context, arguments)?;
-        let ready = instance::connect(context, arguments.end)?;
+        let ready = instance::connect(context, &arguments.end)?;
         if let Some(arch) = parking.arch {
             ready.check_desk(context, arch)?;
         }
@@ -152,7 +152,7 @@ async fn until_parked(
         }
     };
     instance::ready_again(context, connection, machine);
-    let (flag, name) = (if connection.local { " --local" } else { "" }, &arguments.name);
+    let (flag, name) = (context.end(), &arguments.name);
     context.shell.help(format_args!("its image:   cargo l4re deploy{flag} --on {name} ENTRY"));
     waits
 }

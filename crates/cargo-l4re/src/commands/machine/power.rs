@@ -5,7 +5,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use clap::Args;
@@ -41,7 +40,7 @@ pub struct Arguments {
 
 /// Runs one of them. All instances are asked, also when one fails; the first failure counts.
 pub fn power(context: &Arc<Context>, arguments: &Arguments, action: Power) -> Result<(), Failure> {
-    let ready = instance::connect(context, arguments.end)?;
+    let ready = instance::connect(context, &arguments.end)?;
     let results = context.with_runtime(|runtime, interrupt| {
         runtime.block_on(async {
             let connection = ready.connect().await?;
@@ -59,12 +58,11 @@ pub fn power(context: &Arc<Context>, arguments: &Arguments, action: Power) -> Re
             }
         })
     })?;
-    let local = context.local.load(Ordering::Relaxed);
     let mut first = Ok(());
     for failure in results.into_iter().filter_map(Result::err) {
         match first {
             Ok(()) => first = Err(failure),
-            Err(_) => context.shell.error(&failure.diagnostic(local)),
+            Err(_) => context.shell.error(&failure.diagnostic(&context.end())),
         }
     }
     first

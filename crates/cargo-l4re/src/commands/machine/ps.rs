@@ -35,7 +35,7 @@ const LEAST: [&str; 6] = ["OWNER", "ZONE", "AGE", "ID", "SPENT", "TYPE"];
 
 /// Runs `ps`.
 pub fn ps(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failure> {
-    let ready = instance::connect(context, arguments.end)?;
+    let ready = instance::connect(context, &arguments.end)?;
     let filter = InstanceFilter {
         owner: arguments.owner.clone(),
         dead: arguments.all,

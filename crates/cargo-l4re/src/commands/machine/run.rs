@@ -56,7 +56,7 @@ pub fn on_desk(
         attachment.show = show.clone();
         attachment.leaving = Leaving::Ends;
         let recipe = machine.recipe(context, &source, image.kind)?;
-        let ready = instance::connect(context, Where { local: true })?;
+        let ready = instance::connect(context, &Where::desk())?;
         ready.check_desk(context, source.arch())?;
         runtime.block_on(async {
             let connection = ready.connect().await?;

@@ -26,7 +26,7 @@ use crate::commands::Context;
 use crate::commands::flags::ImageFlags;
 use crate::complete;
 use crate::failure::{Failure, MachineFailure};
-use crate::instance::{self, Attachment, Connection, Ending, Keeper, Recipe};
+use crate::instance::{self, Attachment, Connection, Elsewhere, Ending, Keeper, Recipe};
 use crate::interrupt::Interrupt;
 use crate::results::{self, Outcome, Tally};
 use crate::shell::count;
@@ -42,9 +42,8 @@ pub struct Arguments {
     machine: MachineFlags,
     #[command(flatten)]
     judge: JudgeFlags,
-    /// Use machines of EC2 instead of the desk's
-    #[arg(long)]
-    ec2: bool,
+    #[command(flatten)]
+    elsewhere: Elsewhere,
     /// Boot on this instance, best a parked one, which stays (may be given several times)
     #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::instances),
         conflicts_with_all = ["jobs", "metal", "types", "name", "ttl"])]
@@ -83,7 +82,8 @@ pub fn test(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failure
     }
     let outcomes = context.with_runtime(|runtime, interrupt| {
         let (sources, _own) = sources(context, arguments, interrupt)?;
-        let ready = instance::connect_to(context, !arguments.ec2)?;
+        let end = arguments.elsewhere.end();
+        let ready = instance::connect_to(context, &end)?;
         for source in &sources {
             // What is no expression must be said before anything is built.
             attachment(context, arguments, source)?;
@@ -92,7 +92,7 @@ pub fn test(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failure
         runtime.block_on(async {
             let connection = ready.connect().await?;
             let trials = trials(context, arguments, &connection, sources, interrupt).await?;
-            let keeper = Keeper::start(context, connection.local)?;
+            let keeper = Keeper::start(context, &end)?;
             let idle = Mutex::new(arguments.on.clone());
             let bench = Bench { context, connection, arguments, keeper, idle, interrupt };
             Ok::<_, Failure>(bench.run(trials).await)

@@ -22,7 +22,7 @@ use crate::commands::Context;
 use crate::commands::flags::ImageFlags;
 use crate::environment::Environment;
 use crate::failure::Failure;
-use crate::instance::{self, Attachment, Connection, Keeper, Recipe};
+use crate::instance::{self, Attachment, Connection, Elsewhere, Keeper, Recipe};
 use crate::interrupt::Interrupt;
 use crate::source::Source;
 use crate::target::default_name;
@@ -39,9 +39,8 @@ pub struct Arguments {
     image: ImageFlags,
     #[command(flatten)]
     machine: MachineFlags,
-    /// Use a machine of EC2 instead of the desk's
-    #[arg(long)]
-    ec2: bool,
+    #[command(flatten)]
+    elsewhere: Elsewhere,
 }
 
 /// Runs `test-starter`.
@@ -98,23 +97,25 @@ fn boot(
         booted: booted.clone(),
         ..JudgeFlags::default().attachment(context, None, false)?
     };
-    let ready = instance::connect_to(context, !arguments.ec2)?;
+    let end = arguments.elsewhere.end();
+    let ready = instance::connect_to(context, &end)?;
     ready.check_desk(context, source.arch())?;
     runtime.block_on(async {
         let connection = ready.connect().await?;
-        watch(context, &connection, &source, &recipe, attachment, interrupt).await
+        let keeper = Keeper::start(context, &end)?;
+        watch(context, &connection, &keeper, &source, &recipe, attachment, interrupt).await
     })
 }
 
 async fn watch(
     context: &Arc<Context>,
     connection: &Connection,
+    keeper: &Keeper,
     source: &Source,
     recipe: &Recipe,
     attachment: Attachment,
     interrupt: &Interrupt,
 ) -> Result<(), Failure> {
-    let keeper = Keeper::start(context, connection.local)?;
     let begin = Instant::now();
     keeper.launching(&recipe.name)?;
     let launch = instance::launch(context, connection, source, recipe, interrupt).await?;

@@ -42,7 +42,7 @@ pub fn upload(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failu
         let mut recipe = flags.recipe(context, &source, arguments.image.kind)?;
         recipe.make_bucket = arguments.make_bucket;
         recipe.bucket = arguments.bucket.clone().or(recipe.bucket);
-        let ready = instance::connect(context, arguments.end)?;
+        let ready = instance::connect(context, &arguments.end)?;
         runtime.block_on(async {
             let connection = ready.connect().await?;
             let (connection, source, recipe) = (&connection, &source, &recipe);

@@ -57,7 +57,7 @@ pub fn watch(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failur
         arguments.judge.attachment(context, source.entry(), arguments.on.is_some())?;
         let recipe = arguments.machine.recipe(context, &source, arguments.image.kind)?;
         let local = arguments.on.is_none() || arguments.end.local;
-        let ready = instance::connect(context, Where { local })?;
+        let ready = instance::connect(context, &Where { local, ..arguments.end.clone() })?;
         if arguments.on.is_none() {
             ready.check_desk(context, source.arch())?;
         }
@@ -293,7 +293,7 @@ impl<'a> Rounds<'a> {
 
     fn failed(&self, failure: &Failure) {
         let shell = &self.context.shell;
-        shell.error(&failure.diagnostic(self.connection.local));
+        shell.error(&failure.diagnostic(&self.context.end()));
         let stays = if self.up.is_some() { "; what ran before stays" } else { "" };
         shell.status("Failed", format_args!("{}{stays}", self.source.name()));
     }

@@ -15,14 +15,16 @@ use serde_json::json;
 
 use crate::commands::Context;
 use crate::failure::{Failure, MachineFailure};
-use crate::instance::{self, Where};
+use crate::instance::{self, Account, Where};
 
 /// Arguments of `doctor`.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Look at this desk, for instances on the twin, instead of at AWS
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["region", "profile"])]
     local: bool,
+    #[command(flatten)]
+    account: Account,
     /// Print the least IAM policy that all commands work with
     #[arg(long, conflicts_with_all = ["local", "metal", "types", "spot"])]
     policy: bool,
@@ -70,7 +72,8 @@ pub fn doctor(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failu
         https: context.settings.find(|layer| layer.https).unwrap_or(false),
         scheduler_role,
     };
-    let (mut findings, machines) = at_aws(context, &options)?;
+    let end = Where { account: arguments.account.clone(), ..Where::default() };
+    let (mut findings, machines) = at_aws(context, &end, &options)?;
     findings.extend(trees::findings(context, arch, &machines));
     report(context, &findings)
 }
@@ -78,9 +81,10 @@ pub fn doctor(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failu
 /// What AWS says. Without a region there is nobody to ask, and that is a finding.
 fn at_aws(
     context: &Arc<Context>,
+    end: &Where,
     options: &DoctorOptions,
 ) -> Result<(Vec<Finding>, Vec<InstanceTypeFacts>), Failure> {
-    let ready = instance::connect(context, Where { local: false })?;
+    let ready = instance::connect(context, end)?;
     let examined = context.with_runtime(|runtime, interrupt| {
         runtime.block_on(async {
             let cloud = ready.connect().await?.cloud;
@@ -93,7 +97,7 @@ fn at_aws(
     match examined {
         Ok(examined) => Ok((examined.findings, examined.machines)),
         Err(Failure::Machine(MachineFailure::Cloud(error))) => {
-            let fix = Failure::from(error).diagnostic(false);
+            let fix = Failure::from(error).diagnostic("");
             let help = fix.help.first().cloned().unwrap_or_default();
             Ok((vec![Finding::problem("region", fix.message, help)], Vec::new()))
         }
