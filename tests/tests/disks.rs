@@ -59,3 +59,14 @@ fn an_elf_image_is_refused() {
     desk.l4re(&words).code(5).says("EFI images only");
     assert!(!desk.dir().join("disk.img").exists());
 }
+
+#[test]
+fn an_image_of_l4re_is_no_ipxe() {
+    let desk = Desk::new();
+    let tree = given("L4RE_TEST_TREE_AMD64").to_string();
+    let image = desk.l4re(&["efiimage", "hello", "--tree", &tree]).code(0).stdout;
+    let words = ["disk", "hello", "--tree", &tree, "-o", "disk.img", "--ipxe", image.trim()];
+    desk.l4re(&words).code(2).says("`--ipxe` takes an iPXE");
+    let words = ["ami", "build", "--local", "--dry-run", "--ipxe", image.trim()];
+    desk.l4re(&words).code(2).says("`--ipxe` takes an iPXE");
+}

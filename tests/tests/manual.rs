@@ -133,13 +133,16 @@ fn bash_completes_both_spellings() {
         ask() { COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); COMP_TYPE=9; COMPREPLY=()\n\
             f=$(complete -p $1 | sed 's/.* -F \\([^ ]*\\) .*/\\1/'); $f $1 \"${!#}\" x 2> /dev/null\n\
             echo \"$*: ${COMPREPLY[*]}\"; }\n\
-        ask cargo-l4re efii; ask cargo l4re efii; ask cargo l4re twin sta; ask cargo bui\n";
+        ask cargo-l4re efii; ask cargo l4re efii; ask cargo l4re twin sta; ask cargo bui\n\
+        ask cargo l4re inspect odd\n";
+    desk.write("odd $name.efi", "");
     let output = desk.start_program("/bin/bash".into(), &["-c", script]);
     let output = output.wait(LIMIT).code(0);
     for line in [
         "cargo-l4re efii: efiimage\n",
         "cargo l4re efii: efiimage\n",
         "cargo bui: ours-is-not-asked\n",
+        "cargo l4re inspect odd: odd\\ \\$name.efi\n",
     ] {
         assert!(output.stdout.contains(line), "{output:?}");
     }

@@ -11,6 +11,21 @@ fn a_tree_from_l4re_toml() {
 }
 
 #[test]
+fn a_tree_is_for_the_architecture_that_it_is_named_for() {
+    let (amd64, arm64) = (given("L4RE_TEST_TREE_AMD64"), given("L4RE_TEST_TREE_ARM64"));
+    let desk = Desk::new();
+    let words = ["entries", "--arch", "arm64", "--tree", amd64.as_str()];
+    desk.l4re(&words).code(3).says("a build tree for amd64, and one for arm64 is meant");
+    desk.write("l4re.toml", format!("[tree.arm64]\nbuild = \"{amd64}\"\n"));
+    desk.l4re(&["entries"]).code(3).says("a build tree for amd64, and one for arm64 is meant");
+    let both = format!("[tree.arm64]\nbuild = \"{arm64}\"\n[tree.amd64]\nbuild = \"{amd64}\"\n");
+    desk.write("l4re.toml", both);
+    desk.l4re(&["entries", "--arch", "arm64"]).code(0).prints("hello");
+    let words = ["entries", "--arch", "riscv64"];
+    desk.l4re(&words).code(3).says("no L4Re build tree for riscv64 is set");
+}
+
+#[test]
 fn a_tree_from_the_manifest_and_one_from_the_environment() {
     let tree = given("L4RE_TEST_TREE_AMD64");
     let desk = Desk::new();

@@ -1,7 +1,7 @@
 //! Building an image: which build tree, which entry, and make with its output shown.
 //!
-//! The tree is, in this order: `--tree`, the one that the working folder is in, the one that
-//! settings name for the architecture.
+//! The tree is, in this order: `--tree`, the one that the working folder is in (unless `--arch`
+//! asks for another architecture), the one that settings name for the architecture.
 
 use std::time::Duration;
 
@@ -37,11 +37,18 @@ impl Workplace {
     /// Finds the build trees that the flags, the working folder and the settings name.
     pub fn find(context: &Context) -> Result<Self, Failure> {
         let folder = context.environment.folder();
+        let asked = context.global.arch;
         let tree = match &context.global.tree {
-            Some(dir) => BuildTree::open(&folder.join(dir))?,
+            Some(dir) => of_arch(BuildTree::open(&folder.join(dir))?, asked)?,
             None => match BuildTree::find_upwards(folder)? {
-                Some(tree) => tree,
-                None => BuildTree::open(&tree_of_settings(context)?)?,
+                Some(tree) if asked.is_none_or(|asked| asked == tree.arch()) => tree,
+                here => match (tree_of_settings(context), here) {
+                    (Err(Failure::NoTree { .. }), Some(here)) => of_arch(here, asked)?,
+                    (set, _) => {
+                        let (arch, dir) = set?;
+                        of_arch(BuildTree::open(&dir)?, Some(arch))?
+                    }
+                },
             },
         };
         let set = context.settings.tree(tree.arch());
@@ -158,8 +165,20 @@ impl Workplace {
     }
 }
 
+/// The tree, if it is for the architecture that it is taken for.
+fn of_arch(tree: BuildTree, wanted: Option<Arch>) -> Result<BuildTree, Failure> {
+    match wanted.filter(|wanted| *wanted != tree.arch()) {
+        None => Ok(tree),
+        Some(wanted) => Err(Failure::OtherArch {
+            path: tree.root().to_owned(),
+            arch: ArchKey(tree.arch()).name(),
+            wanted: ArchKey(wanted).name(),
+        }),
+    }
+}
+
 /// The build tree that settings name, for the architecture that is asked for.
-fn tree_of_settings(context: &Context) -> Result<Utf8PathBuf, Failure> {
+fn tree_of_settings(context: &Context) -> Result<(Arch, Utf8PathBuf), Failure> {
     let asked = asked_arch(context);
     let mut trees = context.settings.trees();
     trees.retain(|(_, tree)| tree.build.is_some());
@@ -173,7 +192,7 @@ fn tree_of_settings(context: &Context) -> Result<Utf8PathBuf, Failure> {
             Err(Failure::NoTreeFor { asked: ArchKey(asked).name(), known })
         }
         ([], _) => Err(Failure::NoTree { folder: context.environment.folder().to_owned() }),
-        ([(_, tree)], _) => Ok(tree.build.clone().unwrap_or_default()),
+        ([(arch, tree)], _) => Ok((*arch, tree.build.clone().unwrap_or_default())),
         (several, _) => Err(Failure::WhichTree { arches: arches(several) }),
     }
 }
@@ -340,6 +359,16 @@ fn ended_by<T>(
 pub fn describe(image: &Image) -> String {
     let size = bytesize::ByteSize::b(image.size).display().iec();
     format!("{} ({size}, {} {})", image.path, image.arch, image.kind)
+}
+
+/// An iPXE's binary; an L4Re image, which would boot in its place every time, is an error.
+pub fn ipxe(path: &Utf8Path) -> Result<Image, Failure> {
+    match l4re_image::inspect_headers(path)?.info {
+        None => Ok(Image::open(path)?),
+        Some(_) => {
+            Err(Failure::Usage(format!("{path} is an L4Re image, and `--ipxe` takes an iPXE")))
+        }
+    }
 }
 
 /// An error if the image failed a check.

@@ -6,9 +6,13 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
+use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
+
+/// What nothing was written to for so long is left over.
+const ABANDONED: Duration = Duration::from_secs(3600);
 
 /// A file being written beside the one that it replaces.
 #[derive(Debug)]
@@ -26,6 +30,7 @@ impl Replacement {
             return Err(io::Error::new(ErrorKind::InvalidInput, why));
         }
         let name = path.file_name().unwrap_or_default();
+        sweep(path, name);
         let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
         let create = || OpenOptions::new().read(true).write(true).create_new(true).open(&temporary);
         let file = create().or_else(|error| match error.kind() {
@@ -89,6 +94,24 @@ impl Drop for Replacement {
     }
 }
 
+/// Removes what processes that were killed have left of this file.
+fn sweep(path: &Utf8Path, name: &str) {
+    let folder = path.parent().filter(|folder| !folder.as_str().is_empty());
+    let Ok(entries) = folder.unwrap_or(Utf8Path::new(".")).read_dir_utf8() else { return };
+    for entry in entries.filter_map(Result::ok) {
+        let number = entry.file_name().strip_prefix('.').and_then(|rest| rest.strip_prefix(name));
+        let number = number.and_then(|rest| rest.strip_prefix('.')?.strip_suffix(".tmp"));
+        if !number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit())) {
+            continue;
+        }
+        let written = entry.metadata().and_then(|data| data.modified());
+        if written.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > ABANDONED)) {
+            // There is nobody to tell, and the next one tries again.
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// Writes a file whole or not at all, whatever fails: a full disk leaves what was there.
 ///
 /// A link stays a link to the file that is written, and a file keeps its permissions. What is no
@@ -141,6 +164,24 @@ mod tests {
         let folder = Replacement::of(dir.path()).unwrap();
         assert!(folder.commit().is_err(), "a folder is not replaced");
     }
+    #[test]
+    fn what_a_killed_process_left_is_removed_in_time() {
+        let dir = camino_tempfile::tempdir().unwrap();
+        let left = |name: &str, age: Duration| {
+            let file = File::create(dir.path().join(name)).unwrap();
+            file.set_modified(std::time::SystemTime::now() - age).unwrap();
+        };
+        left(".f.1.tmp", 2 * ABANDONED);
+        left(".f.2.tmp", Duration::ZERO);
+        left(".f.x.tmp", 2 * ABANDONED);
+        left(".g.1.tmp", 2 * ABANDONED);
+        write_whole(&dir.path().join("f"), b"new").unwrap();
+        let entries = dir.path().read_dir_utf8().unwrap();
+        let mut names: Vec<_> = entries.map(|e| e.unwrap().file_name().to_owned()).collect();
+        names.sort_unstable();
+        assert_eq!(names, [".f.2.tmp", ".f.x.tmp", ".g.1.tmp", "f"]);
+    }
+
     #[test]
     fn a_link_stays_one_and_so_do_permissions() {
         let dir = camino_tempfile::tempdir().unwrap();

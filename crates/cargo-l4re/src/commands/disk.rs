@@ -5,7 +5,7 @@
 
 use camino::Utf8PathBuf;
 use clap::Args;
-use l4re_image::{Cancel, DiskOptions, Image, Kind, write_disk};
+use l4re_image::{Cancel, DiskOptions, Kind, write_disk};
 use serde_json::json;
 
 use super::Context;
@@ -40,7 +40,7 @@ pub fn disk(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
     let disk = match &arguments.ipxe {
         None => write_disk(&path, &image, &DiskOptions::default())?,
         Some(ipxe) => {
-            let ipxe = Image::open(&folder.join(ipxe))?;
+            let ipxe = crate::build::ipxe(&folder.join(ipxe))?;
             write_disk(&path, &ipxe, &DiskOptions { beside: Some(image) })?
         }
     };

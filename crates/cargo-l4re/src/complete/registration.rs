@@ -18,6 +18,19 @@ const PROGRAM: &str = "cargo-l4re";
 const NAME: &str = "cargo_l4re";
 
 const BASH: &str = r#"
+# Bash puts in what it is given as it is: words with blanks and the like must be quoted.
+_cargo_l4re() {
+    _clap_complete_cargo_l4re "$@"
+    local at
+    [[ ${COMP_WORDS[COMP_CWORD]} == [\"\']* ]] && return
+    for at in "${!COMPREPLY[@]}"; do
+        [[ ${COMPREPLY[at]} == *[[:space:]\"\'\`\$\\\;\&\|\<\>\(\)\*\?\[\#]* ]] &&
+            printf -v "COMPREPLY[at]" %q "${COMPREPLY[at]}"
+    done
+}
+complete -o nospace -o bashdefault -o nosort -F _cargo_l4re cargo-l4re 2> /dev/null ||
+    complete -o nospace -o bashdefault -F _cargo_l4re cargo-l4re
+
 # `cargo l4re …` too; all else is left to cargo's own completion.
 if ! complete -p cargo &> /dev/null; then
     if declare -F _comp_load > /dev/null; then _comp_load cargo
@@ -30,7 +43,7 @@ _cargo_or_cargo_l4re() {
     if [[ ${COMP_WORDS[1]} == l4re && $COMP_CWORD -gt 1 ]]; then
         COMP_WORDS=(cargo-l4re "${COMP_WORDS[@]:2}")
         COMP_CWORD=$((COMP_CWORD - 1))
-        _clap_complete_cargo_l4re cargo-l4re "$2" "$3"
+        _cargo_l4re cargo-l4re "$2" "$3"
     elif [[ -n $_cargo_l4re_others ]]; then
         "$_cargo_l4re_others" "$@"
     fi

@@ -1,7 +1,8 @@
 //! Build trees and kernels in the neighbourhood: below the folder, and beside it.
 //!
 //! A tree is recognised by what is in it, never by its name. The search is bounded in depth
-//! and in the number of folders, follows no links, and leaves hidden folders out.
+//! and in the number of folders, and leaves hidden folders out. A link counts if it leads to a
+//! tree itself, and is followed no further.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -38,7 +39,7 @@ pub fn search(folder: &Utf8Path) -> Nearby {
             if seen.len() >= MOST || !seen.insert(dir.clone()) || nearby.take(&dir) {
                 continue;
             }
-            if depth < DEPTH {
+            if depth < DEPTH && !dir.is_symlink() {
                 queue.extend(below(&dir).into_iter().map(|dir| (dir, depth + 1)));
             }
         }
@@ -51,9 +52,9 @@ fn below(dir: &Utf8Path) -> Vec<Utf8PathBuf> {
     let Ok(entries) = dir.read_dir_utf8() else { return Vec::new() };
     let is_wanted = |entry: &camino::Utf8DirEntry| {
         let name = entry.file_name();
-        entry.file_type().is_ok_and(|kind| kind.is_dir())
-            && !name.starts_with('.')
-            && !PASSED.contains(&name)
+        let is_dir =
+            |kind: std::fs::FileType| kind.is_dir() || (kind.is_symlink() && entry.path().is_dir());
+        entry.file_type().is_ok_and(is_dir) && !name.starts_with('.') && !PASSED.contains(&name)
     };
     let mut dirs: Vec<_> =
         entries.filter_map(Result::ok).filter(is_wanted).map(|entry| entry.into_path()).collect();
@@ -105,5 +106,25 @@ mod tests {
         let nearby = search(&dir.path().join("a/b"));
         assert!(nearby.by_arch().iter().all(|(_, trees)| trees.build.is_some()));
         assert_eq!(below(dir.path()), [dir.path().join("a")]);
+    }
+
+    #[test]
+    fn a_link_to_a_tree_counts_and_leads_no_further() {
+        let dir = camino_tempfile::tempdir().unwrap();
+        let kernel = dir.path().join("far/far/far/far/kernel");
+        fs_err::create_dir_all(&kernel).unwrap();
+        fs_err::write(kernel.join("globalconfig.out"), "CONFIG_AMD64=y\n").unwrap();
+        fs_err::write(kernel.join("fiasco"), "").unwrap();
+        let project = dir.path().join("a/b/c");
+        fs_err::create_dir_all(&project).unwrap();
+        let link = |to: &str, name: &str| {
+            fs_err::os::unix::fs::symlink(dir.path().join(to), project.join(name)).unwrap();
+        };
+        link("far/far/far/far", "further");
+        assert!(search(&project).kernels.is_empty());
+        link("far/far/far/far/kernel", "kernel");
+        link(".", "loop");
+        let found: Vec<_> = search(&project).kernels.into_iter().map(|found| found.root).collect();
+        assert_eq!(found, [kernel.canonicalize_utf8().unwrap()]);
     }
 }

@@ -9,6 +9,7 @@ pub(super) fn of(failure: &Failure, end: &str) -> Vec<String> {
     match failure {
         Failure::NoTree { .. } => trees("amd64"),
         Failure::NoTreeFor { asked, .. } => trees(asked),
+        Failure::OtherArch { wanted, .. } => trees(wanted),
         Failure::WhichTree { .. } => vec!["say `--arch ARCH` or `--tree DIR`".to_owned()],
         Failure::WhichEntry { names, .. } => {
             vec![format!("name one of {names}"), "`cargo l4re entries` lists all".to_owned()]

@@ -68,6 +68,16 @@ pub enum Failure {
         /// The working folder.
         folder: Utf8PathBuf,
     },
+    /// A build tree that is named for another architecture than its own.
+    #[error("{path} is a build tree for {arch}, and one for {wanted} is meant")]
+    OtherArch {
+        /// The tree.
+        path: Utf8PathBuf,
+        /// Its architecture.
+        arch: &'static str,
+        /// The one that a flag or a setting names.
+        wanted: &'static str,
+    },
     /// No build tree is set for the architecture that is asked for.
     #[error("no L4Re build tree for {asked} is set: settings name those for {known}")]
     NoTreeFor {
@@ -173,6 +183,7 @@ impl Failure {
             | Self::Edit { .. }
             | Self::NoTree { .. }
             | Self::NoTreeFor { .. }
+            | Self::OtherArch { .. }
             | Self::WhichTree { .. }
             | Self::NoHome => code::SETTINGS,
             Self::Make(MakeError::Cancelled)

@@ -32,7 +32,7 @@ const PATTERNS: [(&str, &str); 12] = [
         r#"(?i)((?:secret|token|passw(?:or)?d|passphrase|credential|signature|private_?key|access_?key|api_?key|\bauth)[\w-]*["']?\s*[=:]\s*)("[^"\n]*"|'[^'\n]*'|[^\s,;&}]+)"#,
         "$1…",
     ),
-    (r#"\b([A-Z0-9_]+_KEY\s*=\s*)("[^"\n]*"|'[^'\n]*'|[^\s,;&}]+)"#, "$1…"),
+    (r#"\b([A-Z0-9_]+_(?:KEY|PASS|PWD|PSK)\s*=\s*)("[^"\n]*"|'[^'\n]*'|[^\s,;&}]+)"#, "$1…"),
     // What a flag takes, and what is said aloud.
     (
         r#"(?i)((?:--?[\w-]*(?:secret|token|passw(?:or)?d|passphrase)[\w-]*|\bpassw(?:or)?d(?: is)?)\s+)[^\s"'-][^\s"']*"#,
@@ -87,7 +87,7 @@ pub fn is_secret(name: &str) -> bool {
     let parts = ["SECRET", "TOKEN", "PASSW", "PASSPHRASE", "CREDENTIAL", "PRIVATE", "API_KEY"];
     parts.iter().any(|part| name.contains(part))
         || name.contains("ACCESS_KEY")
-        || name.ends_with("_PAT")
+        || ["_PAT", "_PASS", "_PWD", "_PSK"].iter().any(|end| name.ends_with(end))
 }
 
 /// Whether a long word is of random letters: no sum, no path.
@@ -137,6 +137,7 @@ mod tests {
             ("Bearer abcdefg1", "Bearer …"),
             ("push glpat-0123456789abcdef now", "push … now"),
             ("FOO_KEY=abc def", "FOO_KEY=… def"),
+            ("FOO_PASS=abc PWD=/src", "FOO_PASS=… PWD=/src"),
             ("moe --token abc --auth=def -v", "moe --token … --auth=… -v"),
             ("the password is abc, the passwd def", "the password is … the passwd …"),
         ] {

@@ -110,7 +110,7 @@ impl Build {
     fn image(&self, context: &Context, interrupt: &Interrupt) -> Result<(Image, String), Failure> {
         let named = |default: String| self.name.clone().unwrap_or(default);
         if let Some(ipxe) = &self.ipxe {
-            let image = Image::open(&context.environment.folder().join(ipxe))?;
+            let image = crate::build::ipxe(&context.environment.folder().join(ipxe))?;
             let name = named(format!("ipxe-{}", image.arch));
             return Ok((image, name));
         }

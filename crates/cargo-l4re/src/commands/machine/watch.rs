@@ -14,6 +14,7 @@ use camino::Utf8PathBuf;
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use l4re_cloud::Instance;
+use l4re_console::escape::Leaving;
 use l4re_image::{Arch, Cancel, Image, Kind};
 use serde_json::json;
 
@@ -229,6 +230,9 @@ impl<'a> Rounds<'a> {
         let mut attachment =
             self.arguments.judge.attachment(&self.context, self.source.entry(), false)?;
         attachment.since = Some(redeployed.mark);
+        if self.arguments.on.is_none() {
+            attachment.leaving = Leaving::Ends;
+        }
         let (context, connection, interrupt) =
             (self.context.clone(), self.connection, self.interrupt);
         let shown = machine.clone();
