@@ -63,7 +63,7 @@ pub(super) fn hints(error: &CloudError, end: &str) -> Vec<String> {
             "an iPXE hands one over: `--boot ipxe`"
         }
         CloudError::Script { field: "the image's URL", .. } => {
-            return vec![format!("`cargo l4re upload{flag} IMAGE` uploads one and prints its URL")];
+            return vec![format!("`cargo l4re upload{end} IMAGE` uploads one and prints its URL")];
         }
         CloudError::Plan(error) => return plan(error),
         CloudError::Serial(SerialError::Disabled { region }) => {
