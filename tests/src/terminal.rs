@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 
 use camino::Utf8PathBuf;
 
+/// What the shell says when it takes a line.
+const PROMPT: &str = "at your service: ";
+
 /// A shell on a terminal of its own. Killed when dropped.
 #[derive(Debug)]
 pub struct Terminal {
@@ -27,10 +30,10 @@ impl Terminal {
         screen: Utf8PathBuf,
     ) -> Self {
         let (keys, typed) = UnixStream::pair().unwrap();
-        let shell = "exec bash --norc --noprofile -i";
+        // Set here: a shell in between that is not interactive drops it.
+        let shell = format!("exec env 'PS1={PROMPT}' bash --norc --noprofile -i");
         let call = duct::cmd!("script", "--quiet", "--flush", "--command", shell, "/dev/null");
         let call = surroundings(call)
-            .env("PS1", "at your service: ")
             .env("TERM", "vt100")
             .stdin_file(OwnedFd::from(typed))
             .stdout_path(&screen)
@@ -62,6 +65,16 @@ impl Terminal {
             assert!(Instant::now() < deadline, "no `{text}` on the terminal in {limit:?}:\n{new}");
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Waits until the shell takes a line: what is typed before that a program may still read
+    /// that is about to end.
+    ///
+    /// # Panics
+    /// When it does not by the limit.
+    #[track_caller]
+    pub fn prompts(&mut self, limit: Duration) {
+        self.shows(PROMPT, limit);
     }
 
     /// All that it has shown.

@@ -22,6 +22,8 @@ fn the_console_of_a_machine() {
     let tree = given("L4RE_TEST_TREE_AMD64").to_string();
     let session = |call: u32, effect: Value| json!({ "on": "console:session", "at_call": call, "effect": effect });
     let rules = json!([
+        // The second session ends before the image is there, however fast the machine boots.
+        { "on": "guest:GET", "times": 1, "effect": { "delay": { "milliseconds": 5000 } } },
         session(1, json!({ "drop-console": { "bytes": 600 } })),
         session(2, json!({ "end-console": { "seconds": 1 } })),
         session(3, json!({ "drop-console": { "bytes": 600 } })),
@@ -71,7 +73,9 @@ fn a_debugger_finds_the_machine(said: &str) {
 /// Keys, help, job control and a second console.
 fn at_a_terminal(desk: &Desk) {
     let mut terminal = desk.terminal();
+    terminal.prompts(SOON);
     terminal.keys("stty -g > before\n");
+    terminal.prompts(SOON);
     terminal.keys("\"$L4RE\" l4re console --local hello --timestamps --record cast -v\n");
     terminal.shows("lists keys", SOON);
     // Before that a second one could be first.
@@ -87,6 +91,7 @@ fn at_a_terminal(desk: &Desk) {
 
     terminal.keys("\x1a");
     terminal.shows("Stopped", SOON);
+    terminal.prompts(SOON);
     terminal.keys("stty -g > during; fg\n");
     terminal.shows("] Hello World!", SOON);
     // Without a newline of its own: keys go through one by one again.
@@ -94,6 +99,7 @@ fn at_a_terminal(desk: &Desk) {
     terminal.shows("the machine runs on", SOON);
     terminal.keys("\r~.");
     terminal.shows("its console: cargo l4re console --local hello", SOON);
+    terminal.prompts(SOON);
     terminal.keys("stty -g > after; exit\n");
     terminal.shows("exit", SOON);
     let modes = |name: &str| desk.wait_for_log(name, ":", SOON);

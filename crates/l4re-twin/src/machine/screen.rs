@@ -14,7 +14,7 @@ use crate::machine::Machines;
 pub(super) const PICTURE: &str = "screen.ppm";
 
 /// How long QEMU may take.
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// A picture, three bytes a pixel: red, green, blue.
 #[derive(Debug, PartialEq, Eq)]
