@@ -87,6 +87,11 @@ const ACTIONS: &[(&str, DryRun, Action)] = &[
     ("TerminateInstances", DryRun::Before, lifecycle::terminate),
 ];
 
+/// The names of all actions.
+pub(crate) fn action_names() -> impl Iterator<Item = &'static str> {
+    ACTIONS.iter().map(|(name, ..)| *name)
+}
+
 /// Answers one call: status and XML.
 pub(crate) fn answer(twin: &Arc<Twin>, body: &[u8], now: jiff::Timestamp) -> (u16, String) {
     let request_id = uuid();

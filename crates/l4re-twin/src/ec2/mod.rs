@@ -29,7 +29,7 @@ pub(crate) mod tests;
 mod unplayed;
 mod volumes;
 
-pub(crate) use actions::{answer, refusal, uuid};
+pub(crate) use actions::{action_names, answer, refusal, uuid};
 pub(crate) use filters::glob;
 #[cfg(test)]
 pub(crate) use instance_types::type_count;

@@ -166,7 +166,8 @@ fn chance(seed: u64, rule: u64, call: u64) -> f64 {
     (x >> 11) as f64 / (1_u64 << 53) as f64
 }
 
-fn fits(pattern: &str, name: &str) -> bool {
+/// Whether a call's name fits a rule's pattern.
+pub(super) fn fits(pattern: &str, name: &str) -> bool {
     let name = if pattern.contains(':') {
         name
     } else {

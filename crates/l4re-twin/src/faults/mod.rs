@@ -1,5 +1,6 @@
 //! Faults on request: what EC2 and the network do wrong now and then, when a test wants it.
 
+mod calls;
 mod decide;
 mod meet;
 mod plan;

@@ -7,6 +7,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::TwinError;
+use crate::faults::calls;
+use crate::faults::decide::fits;
 use crate::state::files;
 
 /// All rules, and the seed that makes a run with them repeatable.
@@ -110,6 +112,9 @@ impl FaultPlan {
                 |detail: &str| TwinError::Fault { number: index + 1, detail: detail.to_owned() };
             if !(0.0..=1.0).contains(&rule.probability) {
                 return Err(wrong("its probability is not between 0 and 1"));
+            }
+            if !calls::exists(|call| fits(&rule.on, call)) {
+                return Err(wrong(&format!("the twin has no call that fits `{}`", rule.on)));
             }
             if rule.at_call == Some(0) {
                 return Err(wrong("calls are counted from 1"));
@@ -219,7 +224,9 @@ mod tests {
     fn what_cannot_be_meant_is_refused() {
         for (rule, why) in [
             (r#"{"on": "x", "probability": 1.5, "effect": "reset"}"#, "between 0 and 1"),
-            (r#"{"on": "x", "at_call": 0, "effect": "reset"}"#, "counted from 1"),
+            (r#"{"on": "*", "at_call": 0, "effect": "reset"}"#, "counted from 1"),
+            (r#"{"on": "RunInstance", "effect": "reset"}"#, "no call that fits `RunInstance`"),
+            (r#"{"on": "s3:RunInstances", "effect": "reset"}"#, "no call that fits"),
             (r#"{"on": "ec2:*", "effect": "no-network"}"#, "`machine:network` only"),
             (r#"{"on": "*", "effect": {"drop-console": {"bytes": 1}}}"#, "`console:session`"),
             (r#"{"on": "*", "effect": {"end-console": {"seconds": 1}}}"#, "`console:session`"),
