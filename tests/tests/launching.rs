@@ -71,6 +71,8 @@ fn a_subnet_that_leads_nowhere_is_found_before_the_launch() {
     twin.aws(&[&["ec2"][..], &private].concat()).code(0);
     let asked = "NetworkInterface.AssociatePublicIpAddress = true";
     desk.l4re(&[&deploy[..], &["--dry-run"]].concat()).code(0).prints(asked);
+    let wrong = ["deploy", &image, "--dry-run", "--expect", "("];
+    desk.l4re(&wrong).code(2).says("unclosed group");
     desk.l4re(&deploy).code(0);
     let deadline = Instant::now() + LIMIT;
     let address = || {

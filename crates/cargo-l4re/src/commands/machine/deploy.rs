@@ -82,6 +82,7 @@ pub fn deploy(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failu
     context.with_runtime(|runtime, interrupt| {
         let source = arguments.what.image.source(context, interrupt)?;
         let recipe = recipe(context, arguments, &source)?;
+        arguments.judge.expressions(context, source.entry())?;
         let ready = instance::connect(context, &arguments.what.end)?;
         ready.check_desk(context, source.arch())?;
         runtime.block_on(async {

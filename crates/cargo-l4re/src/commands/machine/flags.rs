@@ -140,16 +140,10 @@ impl JudgeFlags {
         metal: bool,
     ) -> Result<Attachment, Failure> {
         let set = entry.and_then(|name| context.settings.entry(name));
-        let or_set = |flags: &Vec<String>, set: Option<&Vec<String>>| match flags.as_slice() {
-            [] => set.cloned().unwrap_or_default(),
-            flags => flags.to_vec(),
-        };
-        let expect = or_set(&self.expect, set.map(|entry| &entry.expect));
-        let fail_on = or_set(&self.fail_on, set.map(|entry| &entry.fail_on));
+        // What is no expression must be said before anything is built.
+        let (expect, fail_on) = self.expressions(context, entry)?;
         let tap = self.tap || set.is_some_and(|entry| entry.tap);
         let idle = self.idle_timeout.or(set.and_then(|entry| entry.idle_timeout));
-        // What is no expression must be said before anything is built.
-        Expectations::new(&expect, &fail_on)?;
         instance::check_log(context, self.log.as_deref())?;
         let asked = self.timeout.or(set.and_then(|entry| entry.timeout)).map(|span| span.0);
         Ok(Attachment {
@@ -162,6 +156,23 @@ impl JudgeFlags {
             log: self.log.clone(),
             ..Attachment::default()
         })
+    }
+
+    /// The expressions that must be seen and those that must not: the flags', else the entry's.
+    pub fn expressions(
+        &self,
+        context: &Context,
+        entry: Option<&str>,
+    ) -> Result<(Vec<String>, Vec<String>), Failure> {
+        let set = entry.and_then(|name| context.settings.entry(name));
+        let or_set = |flags: &Vec<String>, set: Option<&Vec<String>>| match flags.as_slice() {
+            [] => set.cloned().unwrap_or_default(),
+            flags => flags.to_vec(),
+        };
+        let expect = or_set(&self.expect, set.map(|entry| &entry.expect));
+        let fail_on = or_set(&self.fail_on, set.map(|entry| &entry.fail_on));
+        Expectations::new(&expect, &fail_on)?;
+        Ok((expect, fail_on))
     }
 }
 
