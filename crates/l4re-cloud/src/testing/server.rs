@@ -157,7 +157,7 @@ impl Server {
     pub(crate) async fn connect_impatient(&self) -> (Cloud, Arc<Mutex<Vec<Event>>>) {
         let options = self.options();
         let timeouts = Timeouts {
-            attempt: Duration::from_millis(400),
+            attempt: Duration::from_secs(2),
             operation: Duration::from_secs(5),
             ..options.timeouts
         };
