@@ -116,6 +116,8 @@ fn regions_are_those_of_the_account_and_profiles_those_of_the_settings() {
     let settings = desk.write("aws", "[default]\n[profile work]\nregion = eu-west-3\n");
     let desk = desk.with("AWS_CONFIG_FILE", settings);
     assert_eq!(offered(&desk, &["ps", "--profile", "w"]), ["work"]);
+    let missing = desk.l4re(&["ps", "--profile", "wrok"]).code(6);
+    missing.says("no profile `wrok`").says("did you mean `work`?");
     let refused = desk.l4re(&["ps", "--local", "--region", "eu-west-3"]).code(2);
     refused.says("cannot be used with");
     let by_settings = desk.with("CARGO_L4RE_LOCAL", "true");

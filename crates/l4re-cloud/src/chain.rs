@@ -11,7 +11,7 @@ use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::imds;
 use aws_config::meta::region::RegionProviderChain;
-use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
+use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider, ProfileSet};
 use aws_config::provider_config::ProviderConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
@@ -35,8 +35,14 @@ const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(120);
 /// On EC2 the metadata service answers within milliseconds.
 const IMDS_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// The profile that is meant where none is named; it need not be there.
+const NO_PROFILE_NAMED: &str = "default";
+
 /// The configuration of all clients.
 pub(crate) async fn load(options: &ConnectOptions) -> Result<SdkConfig, CloudError> {
+    if options.endpoint.is_none() {
+        check_profile(options.profile.as_deref()).await?;
+    }
     let region = region(options).await?;
     let loader = aws_config::defaults(BehaviorVersion::latest())
         .region(region.clone())
@@ -56,8 +62,27 @@ pub(crate) async fn load(options: &ConnectOptions) -> Result<SdkConfig, CloudErr
 
 /// The profiles that the settings for AWS have; none where they cannot be read.
 pub async fn profiles() -> Vec<String> {
-    let set = aws_config::profile::load(&Fs::real(), &Env::real(), &Default::default(), None).await;
+    let set = profile_set(None).await;
     set.map(|set| set.profiles().map(ToOwned::to_owned).collect()).unwrap_or_default()
+}
+
+/// The settings for AWS. What is wrong with them the chain says.
+async fn profile_set(named: Option<&str>) -> Option<ProfileSet> {
+    let named = named.map(|name| name.to_owned().into());
+    aws_config::profile::load(&Fs::real(), &Env::real(), &Default::default(), named).await.ok()
+}
+
+/// Refuses a profile that is not there, as the aws command does; to the chain it is one that
+/// says nothing.
+async fn check_profile(named: Option<&str>) -> Result<(), CloudError> {
+    let Some(set) = profile_set(named).await else { return Ok(()) };
+    let profile = set.selected_profile();
+    if profile == NO_PROFILE_NAMED || set.get_profile(profile).is_some() {
+        return Ok(());
+    }
+    let nearest = l4re_image::nearest(profile, set.profiles());
+    let nearest = nearest.into_iter().map(ToOwned::to_owned).collect();
+    Err(CloudError::NoProfile { profile: profile.to_owned(), nearest })
 }
 
 async fn region(options: &ConnectOptions) -> Result<Region, CloudError> {

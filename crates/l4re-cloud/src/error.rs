@@ -29,6 +29,14 @@ pub enum CloudError {
         /// What the chain or the service said.
         cause: String,
     },
+    /// A profile was named that the settings for AWS do not have.
+    #[error("no profile `{profile}` in the settings for AWS")]
+    NoProfile {
+        /// The profile.
+        profile: String,
+        /// Those that are most like it.
+        nearest: Vec<String>,
+    },
     /// No region in the options, the environment or the profile.
     #[error("no AWS region is set")]
     NoRegion,
@@ -431,6 +439,7 @@ impl CloudError {
             Self::NoCredentials => "no-credentials",
             Self::BadCredentials { .. } => "bad-credentials",
             Self::Expired { .. } => "expired",
+            Self::NoProfile { .. } => "no-profile",
             Self::NoRegion => "no-region",
             Self::BadRegion { .. } => "bad-region",
             Self::AccessDenied(_) => "access-denied",

@@ -47,6 +47,7 @@ pub(super) fn hints(error: &CloudError, end: &str) -> Vec<String> {
             "name one with `--region`, AWS_REGION, or `region` in the profile (`aws configure \
              list-profiles` lists them, `--profile` or AWS_PROFILE names one)"
         }
+        CloudError::NoProfile { nearest, .. } => return profile(nearest),
         CloudError::BadRegion { nearest, .. } => return region(nearest),
         CloudError::AccessDenied(denied) => return self::denied(denied),
         CloudError::Account { code, .. } => account(code),
@@ -221,6 +222,11 @@ fn denied(denied: &Denied) -> Vec<String> {
         hints.push(text.to_owned());
     }
     hints
+}
+
+fn profile(nearest: &[String]) -> Vec<String> {
+    let list = "`aws configure list-profiles` lists them, `aws configure --profile NAME` makes one";
+    did_you_mean(nearest).into_iter().chain([list.to_owned()]).collect()
 }
 
 fn region(nearest: &[String]) -> Vec<String> {

@@ -32,6 +32,10 @@ pub async fn attach_local(
     mut attachment: Attachment,
     interrupt: &Interrupt,
 ) -> Result<Ending, Failure> {
+    if context.environment.folder().join(from).is_dir() {
+        let text = format!("`{from}` is a folder: name a recorded console, a socket or a pipe");
+        return Err(Failure::Usage(text));
+    }
     let place = place(context, from);
     let transport = open(&place).await.map_err(std::io::Error::other)?;
     let mut log = None;

@@ -3,11 +3,11 @@
 //! A thread of its own reads ahead: the next bytes are there when the last ones are looked
 //! at, and a disk that takes its time holds up no deadline.
 
+use std::fs::File;
 use std::io::Read as _;
 
 use bytes::{Bytes, BytesMut};
 use camino::{Utf8Path, Utf8PathBuf};
-use fs_err::File;
 use futures::FutureExt as _;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -30,6 +30,7 @@ pub struct Replay {
 impl Replay {
     /// Opens the log at `path`.
     pub fn open(path: &Utf8Path) -> Result<Self, TransportError> {
+        // Errors of ours name the path.
         let file = File::open(path)
             .map_err(|source| TransportError::Io { address: path.to_string(), source })?;
         let (sender, blocks) = mpsc::channel(AHEAD);
