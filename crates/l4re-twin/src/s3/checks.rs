@@ -19,6 +19,39 @@ pub(crate) struct Sums {
     pub(crate) sha256: Option<String>,
 }
 
+/// An answer that names the sums of an object or of a part.
+pub(crate) trait Summed: Sized {
+    /// One that says nothing else.
+    fn with(sums: Sums) -> Self;
+}
+
+macro_rules! summed {
+    ($($answer:ident),*) => {
+        $(impl Summed for s3s::dto::$answer {
+            fn with(sums: Sums) -> Self {
+                Self {
+                    checksum_crc32: sums.crc32,
+                    checksum_crc32c: sums.crc32c,
+                    checksum_crc64nvme: sums.crc64nvme,
+                    checksum_sha1: sums.sha1,
+                    checksum_sha256: sums.sha256,
+                    ..Self::default()
+                }
+            }
+        })*
+    };
+}
+
+summed!(
+    Checksum,
+    CompleteMultipartUploadOutput,
+    CopyObjectResult,
+    HeadObjectOutput,
+    Part,
+    PutObjectOutput,
+    UploadPartOutput
+);
+
 impl Sums {
     /// Field by field with its name in headers.
     fn named(&self) -> [(&'static str, &Option<String>); 5] {

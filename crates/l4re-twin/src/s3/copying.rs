@@ -13,7 +13,7 @@ use crate::s3::refusals::{refuse_unkept, refuse_versions};
 use crate::s3::service::{Store, sealed};
 use crate::s3::transfer::{Unfinished, header_of};
 use crate::s3::uploads::{Part as StoredPart, append};
-use crate::s3::{Checks, Objects, Sums, Uploads};
+use crate::s3::{Checks, Objects, Summed, Sums, Uploads};
 
 impl Store {
     /// S3's `CopyObject`.
@@ -55,12 +55,7 @@ impl Store {
             copy_object_result: Some(CopyObjectResult {
                 e_tag: Some(ETag::Strong(object.e_tag)),
                 last_modified: Some(Timestamp::from(object.modified)),
-                checksum_crc32: object.sums.crc32,
-                checksum_crc32c: object.sums.crc32c,
-                checksum_crc64nvme: object.sums.crc64nvme,
-                checksum_sha1: object.sums.sha1,
-                checksum_sha256: object.sums.sha256,
-                ..Default::default()
+                ..Summed::with(object.sums)
             }),
             server_side_encryption: sealed(),
             ..Default::default()

@@ -9,10 +9,10 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::dto::*;
 use s3s::{S3Result, s3_error};
 
-use crate::s3::Uploads;
 use crate::s3::objects::Object as Record;
 use crate::s3::service::Store;
 use crate::s3::transfer::signed;
+use crate::s3::{Summed, Uploads};
 
 /// The most that one page has.
 const MOST: i32 = 1000;
@@ -303,12 +303,7 @@ impl Store {
                 part_number: Some(part.number),
                 size: Some(signed(part.size)),
                 e_tag: Some(ETag::Strong(part.e_tag)),
-                checksum_crc32: part.sums.crc32,
-                checksum_crc32c: part.sums.crc32c,
-                checksum_crc64nvme: part.sums.crc64nvme,
-                checksum_sha1: part.sums.sha1,
-                checksum_sha256: part.sums.sha256,
-                ..Default::default()
+                ..Summed::with(part.sums)
             })
             .collect();
         let more = most > 0 && rest.next().is_some();

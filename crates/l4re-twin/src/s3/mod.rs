@@ -19,7 +19,7 @@ mod transfer;
 mod untold;
 mod uploads;
 
-pub(crate) use checks::{Checks, Sums};
+pub(crate) use checks::{Checks, Summed, Sums};
 pub(crate) use expiry::expire;
 pub(crate) use objects::{Condition, Header, Objects};
 pub(crate) use refusals::{complete, drop_odd_range, refuse_signature};

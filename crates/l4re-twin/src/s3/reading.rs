@@ -9,11 +9,11 @@ use s3s::dto::*;
 use s3s::{S3Error, S3Request, S3Response, S3Result, s3_error};
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 
-use crate::s3::Sums;
 use crate::s3::objects::Object;
 use crate::s3::refusals::refuse_versions;
 use crate::s3::service::{Store, sealed};
 use crate::s3::transfer::{BLOCK, signed};
+use crate::s3::{Summed, Sums};
 
 /// What S3 says of a content that nobody named.
 const UNNAMED: &str = "binary/octet-stream";
@@ -108,12 +108,7 @@ impl Store {
             content_language: input.response_content_language.or(header.content_language),
             cache_control: input.response_cache_control.or(header.cache_control),
             server_side_encryption: sealed(),
-            checksum_crc32: sums.crc32,
-            checksum_crc32c: sums.crc32c,
-            checksum_crc64nvme: sums.crc64nvme,
-            checksum_sha1: sums.sha1,
-            checksum_sha256: sums.sha256,
-            ..Default::default()
+            ..Summed::with(sums)
         };
         Ok((object, start, head))
     }

@@ -12,7 +12,7 @@ use crate::s3::objects::{Condition, Object};
 use crate::s3::refusals::refuse_unkept;
 use crate::s3::service::{Store, sealed};
 use crate::s3::uploads::{Part as StoredPart, Upload};
-use crate::s3::{Checks, Objects, Sums, Uploads};
+use crate::s3::{Checks, Objects, Summed, Sums, Uploads};
 
 /// How much is read from or written to disk at once.
 pub(super) const BLOCK: usize = 256 * 1024;
@@ -108,12 +108,7 @@ impl Store {
         Ok(S3Response::new(PutObjectOutput {
             e_tag: Some(ETag::Strong(e_tag)),
             server_side_encryption: sealed(),
-            checksum_crc32: sums.crc32,
-            checksum_crc32c: sums.crc32c,
-            checksum_crc64nvme: sums.crc64nvme,
-            checksum_sha1: sums.sha1,
-            checksum_sha256: sums.sha256,
-            ..Default::default()
+            ..Summed::with(sums)
         }))
     }
 
@@ -150,12 +145,7 @@ impl Store {
         Ok(S3Response::new(UploadPartOutput {
             e_tag: Some(ETag::Strong(e_tag)),
             server_side_encryption: sealed(),
-            checksum_crc32: sums.crc32,
-            checksum_crc32c: sums.crc32c,
-            checksum_crc64nvme: sums.crc64nvme,
-            checksum_sha1: sums.sha1,
-            checksum_sha256: sums.sha256,
-            ..Default::default()
+            ..Summed::with(sums)
         }))
     }
 
@@ -184,12 +174,7 @@ impl Store {
             key: Some(object.key),
             e_tag: Some(ETag::Strong(object.e_tag)),
             server_side_encryption: sealed(),
-            checksum_crc32: object.sums.crc32,
-            checksum_crc32c: object.sums.crc32c,
-            checksum_crc64nvme: object.sums.crc64nvme,
-            checksum_sha1: object.sums.sha1,
-            checksum_sha256: object.sums.sha256,
-            ..Default::default()
+            ..Summed::with(object.sums)
         }))
     }
 

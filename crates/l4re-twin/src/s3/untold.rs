@@ -6,6 +6,7 @@
 use s3s::dto::*;
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 
+use crate::s3::Summed;
 use crate::s3::service::Store;
 
 impl Store {
@@ -71,14 +72,8 @@ impl Store {
         }
         let sums = object.sums;
         Ok(S3Response::new(GetObjectAttributesOutput {
-            checksum: wants(ObjectAttributes::CHECKSUM).then_some(Checksum {
-                checksum_crc32: sums.crc32,
-                checksum_crc32c: sums.crc32c,
-                checksum_crc64nvme: sums.crc64nvme,
-                checksum_sha1: sums.sha1,
-                checksum_sha256: sums.sha256,
-                ..Default::default()
-            }),
+            checksum: wants(ObjectAttributes::CHECKSUM)
+                .then_some(Checksum { ..Summed::with(sums) }),
             e_tag: wants(ObjectAttributes::ETAG).then_some(ETag::Strong(object.e_tag)),
             last_modified: Some(Timestamp::from(object.modified)),
             object_size: wants(ObjectAttributes::OBJECT_SIZE)
