@@ -32,12 +32,14 @@ impl RawLog {
     /// Makes or empties the file at `path`.
     pub fn create(path: &Utf8Path) -> Result<Self, LogError> {
         // Errors of ours name the path.
-        let file = File::create(path).map_err(|source| LogError {
-            path: path.to_owned(),
-            written: 0,
-            source,
-        })?;
+        let file = File::create(path).map_err(nothing_written(path))?;
         Ok(Self { path: path.to_owned(), file, written: 0 })
+    }
+
+    /// Makes sure that a log can be made at `path`; one that is there stays as it is.
+    pub fn check(path: &Utf8Path) -> Result<(), LogError> {
+        let opened = File::options().append(true).create(true).open(path);
+        opened.map(drop).map_err(nothing_written(path))
     }
 
     /// Appends bytes.
@@ -74,6 +76,10 @@ impl RawLog {
     }
 }
 
+fn nothing_written(path: &Utf8Path) -> impl FnOnce(std::io::Error) -> LogError {
+    move |source| LogError { path: path.to_owned(), written: 0, source }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,7 +106,18 @@ mod tests {
 
     #[test]
     fn a_path_that_cannot_be_made_is_an_error() {
-        let error = RawLog::create(Utf8Path::new("/nonexistent/x.log")).unwrap_err();
-        assert!(error.to_string().contains("/nonexistent/x.log"), "{error}");
+        let path = Utf8Path::new("/nonexistent/x.log");
+        for error in [RawLog::create(path).unwrap_err(), RawLog::check(path).unwrap_err()] {
+            assert!(error.to_string().contains("/nonexistent/x.log"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_check_changes_no_log() {
+        let dir = camino_tempfile::tempdir().unwrap();
+        let path = dir.path().join("console.log");
+        RawLog::create(&path).unwrap().append(b"of the last run").unwrap();
+        RawLog::check(&path).unwrap();
+        assert_eq!(fs_err::read(&path).unwrap(), b"of the last run");
     }
 }

@@ -86,8 +86,11 @@ impl Context {
 
     /// Notes the words that do.
     pub fn lead_to(&self, words: &[String]) {
-        let words = words.iter().map(|word| format!(" {word}")).collect();
-        *self.end.lock().unwrap_or_else(PoisonError::into_inner) = words;
+        let flags = match words.is_empty() {
+            true => String::new(),
+            false => format!(" {}", crate::shell::words(words)),
+        };
+        *self.end.lock().unwrap_or_else(PoisonError::into_inner) = flags;
     }
 
     /// The folder for downloads.

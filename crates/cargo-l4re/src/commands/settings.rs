@@ -1,6 +1,7 @@
 //! `cargo l4re settings [KEY]`: every value that holds, with its origin; or the schema.
 //!
-//! What is printed is TOML: a file of it, given with `--config`, sets the same.
+//! What is printed is TOML: a file of it, given with `--config`, sets the same, but for entries,
+//! which are told by their names and declared one after the other (`[[entry]]`).
 
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;

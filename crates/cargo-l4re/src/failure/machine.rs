@@ -62,6 +62,8 @@ pub enum MachineFailure {
         verdict: Box<Verdict>,
         /// The raw log.
         log: Utf8PathBuf,
+        /// Whether all of the console is in it.
+        whole: bool,
     },
     /// An expression that is none.
     #[error(transparent)]
@@ -114,8 +116,8 @@ impl MachineFailure {
 
     /// What stands behind it, as further lines.
     pub(super) fn causes(&self) -> Vec<String> {
-        let (verdict, log) = match self {
-            Self::Verdict { verdict, log } => (verdict, log),
+        let (verdict, log, whole) = match self {
+            Self::Verdict { verdict, log, whole } => (verdict, log, whole),
             Self::Cloud(error) => return cloud::causes(error),
             _ => return Vec::new(),
         };
@@ -123,7 +125,8 @@ impl MachineFailure {
         if let Verdict::Crashed { lines, .. } | Verdict::Looping { lines, .. } = &**verdict {
             causes.push(format!("around it:\n{}", lines.join("\n")));
         }
-        causes.push(format!("the whole console is in {log}"));
+        let part = if *whole { "the whole console" } else { "what could be kept of the console" };
+        causes.push(format!("{part} is in {log}"));
         causes
     }
 

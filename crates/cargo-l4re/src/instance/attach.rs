@@ -212,7 +212,8 @@ pub fn judged(context: &Context, ending: Ending) -> Result<(), Failure> {
         Verdict::Interrupted => Err(Failure::Interrupted),
         verdict => {
             let verdict = Box::new(verdict);
-            Err(MachineFailure::Verdict { verdict, log: ending.log }.into())
+            let whole = ending.report.log_error.is_none();
+            Err(MachineFailure::Verdict { verdict, log: ending.log, whole }.into())
         }
     }
 }

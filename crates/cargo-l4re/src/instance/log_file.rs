@@ -14,10 +14,10 @@ const LOGS_KEPT: usize = 50;
 /// lost.
 pub fn check_log(context: &Context, path: Option<&Utf8Path>) -> Result<(), Failure> {
     match path {
-        Some(path) => drop(RawLog::create(&context.environment.folder().join(path))?),
+        Some(path) => RawLog::check(&context.environment.folder().join(path))?,
         None => {
             let probe = folder(context)?.join(format!(".{}", std::process::id()));
-            drop(RawLog::create(&probe)?);
+            RawLog::check(&probe)?;
             fs_err::remove_file(probe)?;
         }
     }

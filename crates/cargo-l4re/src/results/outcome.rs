@@ -166,7 +166,7 @@ pub(super) mod tests {
 
     pub fn failed(verdict: Verdict) -> Option<Failure> {
         let (verdict, log) = (Box::new(verdict), "/l/tap.log".into());
-        Some(MachineFailure::Verdict { verdict, log }.into())
+        Some(MachineFailure::Verdict { verdict, log, whole: true }.into())
     }
 
     pub fn timed_out() -> Option<Failure> {
