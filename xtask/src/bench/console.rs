@@ -46,7 +46,9 @@ pub(super) fn measure(bench: &Bench<'_>) -> Result<Vec<Outcome>> {
     let rounds = bench.rounds.unwrap_or(ROUNDS);
     let alone = || {
         // Each run has a new log; to empty the last one would be the file system's time.
-        fs_err::remove_file(folder.log()).or_else(not_there_yet)?;
+        if folder.log().exists() {
+            fs_err::remove_file(folder.log())?;
+        }
         ours.time_alone()
     };
     let sample = alternate(GREP, rounds, alone, || grep.time_alone())?;
@@ -60,13 +62,6 @@ pub(super) fn measure(bench: &Bench<'_>) -> Result<Vec<Outcome>> {
     let python = bench.project.venv().join("bin/python");
     let peak = peak::take(MEMORY, 1, || peak::of(&python, &our_argv(&bench.binary, &folder)))?;
     Ok(vec![Outcome::Ratio(sample), Outcome::Rate(rate), Outcome::Peak(peak)])
-}
-
-fn not_there_yet(error: std::io::Error) -> std::io::Result<()> {
-    match error.kind() {
-        std::io::ErrorKind::NotFound => Ok(()),
-        _ => Err(error),
-    }
 }
 
 /// The folder of this measure; gone with this value.

@@ -74,10 +74,7 @@ impl Uploads<'_> {
 
     /// Removes what uploads that had ended still held when the daemon was killed.
     pub(crate) fn clear_ended(self) -> io::Result<()> {
-        match fs::remove_dir_all(self.ended()) {
-            Err(error) => not_found_is_fine(error),
-            Ok(()) => Ok(()),
-        }
+        fs::remove_dir_all(self.ended()).or_else(not_found_is_fine)
     }
 
     /// Begins an upload; answers its id.
