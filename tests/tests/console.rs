@@ -32,7 +32,26 @@ fn the_console_of_a_machine() {
     let id = log.split_once("instances/").unwrap().1.split('/').next().unwrap().to_owned();
     at_a_terminal(&desk);
     sessions_that_cannot_be_had(&desk, &id);
-    desk.l4re(&["rm", "--local", "hello"]).code(0);
+    several_at_once(&desk, &tree);
+    desk.l4re(&["rm", "--local", "hello", "second"]).code(0);
+}
+
+/// Each line carries its machine's name, and what is for one console is refused.
+fn several_at_once(desk: &Desk, tree: &str) {
+    let words = ["deploy", "hello", "--metal", "--local", "--tree", tree, "--detach"];
+    desk.start(&[&words[..], &["--name", "second"]].concat()).wait(BOOT).code(0);
+    let both = ["console", "--local", "hello", "second"];
+    desk.l4re(&[&both[..], &["--record", "cast"]].concat()).code(2).says("for one console");
+    desk.l4re(&["console", "--local", "hello", "nobody"]).code(6).says("`nobody`");
+    let words = [&both[..], &["--expect", "Hello World!", "--timeout", "3m"]].concat();
+    let output = desk.start(&words).wait(BOOT).code(0);
+    assert!(!output.stdout.contains('\x1b'), "{output:?}");
+    for line in output.stdout.lines() {
+        assert!(line.starts_with("hello  | ") || line.starts_with("second | "), "{line:?}");
+    }
+    for machine in ["hello  | Hello World!", "second | Hello World!"] {
+        assert!(output.stdout.contains(machine), "{output:?}");
+    }
 }
 
 /// The log of a console whose session drops again and again, and comes to its limit, is what
@@ -151,6 +170,13 @@ fn a_recorded_console_is_judged_as_a_live_one() {
         desk.write("crash.log", format!("{boot}L4Re: rom/x: Unhandled exception: PC=0x1\r\n"));
     from(&crash, &[]).code(9).says("unhandled exception").says("MOE: Hello world");
     from(&desk.dir().join("none"), &[]).code(1).says("none");
+    // Of a pipe that nobody writes to yet, too, limits hold from the start.
+    let pipe = desk.dir().join("pipe");
+    duct::cmd!("mkfifo", &pipe).run().unwrap();
+    from(&pipe, &["--timeout", "1s"]).code(8).says("without any output");
+    let writer = duct::cmd!("cp", &log, &pipe).start().unwrap();
+    from(&pipe, &["--expect", "red$"]).code(0).prints("Hello world");
+    writer.wait().unwrap();
     from(&log, &["--log", "/dev/full"]).code(0).says("log /dev/full is incomplete after 0 bytes");
     from(&log, &["--log", "/no/such/folder/x"]).code(1).says("/no/such/folder/x");
     // Before anything is launched, and the debugger is the twin's.

@@ -1,8 +1,9 @@
 //! Records a session as asciicast version 2, which `asciinema play` shows.
 //!
-//! A header line, then a line `[seconds, "o", text]` for each piece of output; `i` for typed
-//! bytes, `m` for marks. Takes what may reach a terminal: a recording is played on one. Each
-//! line is written at once, so that a recording is whole however the process ends.
+//! A header line, then a line `[seconds, "o", text]` for each piece of output; `r` for a
+//! terminal of another size, `m` for marks. Takes what may reach a terminal: a recording is
+//! played on one. What is typed is not in it, a password for instance. Each line is written at
+//! once, so that a recording is whole however the process ends.
 //! Reference: <https://docs.asciinema.org/manual/asciicast/v2/>.
 
 use std::fs::File;
@@ -29,6 +30,8 @@ pub struct Screen {
 pub struct Recording {
     path: Utf8PathBuf,
     file: File,
+    /// The last output ended in a carriage return.
+    returned: bool,
 }
 
 /// Why a recording is not complete.
@@ -47,7 +50,7 @@ impl Recording {
         // Errors of ours name the path.
         let file =
             File::create(path).map_err(|source| RecordError { path: path.to_owned(), source })?;
-        let mut recording = Self { path: path.to_owned(), file };
+        let mut recording = Self { path: path.to_owned(), file, returned: false };
         let mut header = serde_json::json!({
             "version": 2,
             "width": screen.width,
@@ -61,14 +64,24 @@ impl Recording {
         Ok(recording)
     }
 
-    /// Output that may reach a terminal, `at` from the start.
+    /// Output that may reach a terminal, `at` from the start. A newline without a carriage
+    /// return gets one, as a terminal's driver gives it: players have none.
     pub fn output(&mut self, at: Duration, safe: &[u8]) -> Result<(), RecordError> {
-        self.event(at, "o", &String::from_utf8_lossy(safe))
+        let safe = String::from_utf8_lossy(safe);
+        let mut text = String::with_capacity(safe.len());
+        for letter in safe.chars() {
+            if letter == '\n' && !self.returned {
+                text.push('\r');
+            }
+            self.returned = letter == '\r';
+            text.push(letter);
+        }
+        self.event(at, "o", &text)
     }
 
-    /// Typed bytes.
-    pub fn input(&mut self, at: Duration, typed: &[u8]) -> Result<(), RecordError> {
-        self.event(at, "i", &String::from_utf8_lossy(typed))
+    /// The terminal has another size now.
+    pub fn resized(&mut self, at: Duration, width: u16, height: u16) -> Result<(), RecordError> {
+        self.event(at, "r", &format!("{width}x{height}"))
     }
 
     /// A mark to jump to, for instance the name of a phase.
@@ -105,7 +118,7 @@ mod tests {
         let mut recording = Recording::create(&path, &screen()).unwrap();
         recording.output(Duration::from_millis(1500), "\x1b[1mé\r\n".as_bytes()).unwrap();
         recording.mark(Duration::from_secs(2), "kernel").unwrap();
-        recording.input(Duration::from_secs(3), b"\x1b").unwrap();
+        recording.resized(Duration::from_secs(3), 132, 50).unwrap();
         let text = fs_err::read_to_string(&path).unwrap();
         let mut lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
         let header: serde_json::Value = lines.next().unwrap();
@@ -116,9 +129,25 @@ mod tests {
         let want = serde_json::json!([
             [1.5, "o", "\x1b[1mé\r\n"],
             [2.0, "m", "kernel"],
-            [3.0, "i", "\x1b"]
+            [3.0, "r", "132x50"]
         ]);
         assert_eq!(serde_json::Value::from(events), want);
+    }
+
+    #[test]
+    fn each_newline_has_its_carriage_return_once() {
+        let dir = camino_tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.cast");
+        let mut recording = Recording::create(&path, &screen()).unwrap();
+        for piece in ["one\ntwo\r", "\nthree\r\n", "\n"] {
+            recording.output(Duration::ZERO, piece.as_bytes()).unwrap();
+        }
+        let text = fs_err::read_to_string(&path).unwrap();
+        let pieces = text.lines().skip(1).map(|line| {
+            let event: serde_json::Value = serde_json::from_str(line).unwrap();
+            event[2].as_str().unwrap().to_owned()
+        });
+        assert_eq!(pieces.collect::<String>(), "one\r\ntwo\r\nthree\r\n\r\n");
     }
 
     #[test]

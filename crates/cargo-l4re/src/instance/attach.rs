@@ -13,7 +13,7 @@ use l4re_console::expect::Expectations;
 use l4re_console::follow::{self, ControlHandle, Event, FollowOptions, Observer, Report};
 use l4re_console::log::RawLog;
 use l4re_console::phase::{ImageInfo, Phase, Start};
-use l4re_console::sanitise::{Sanitiser, without_sequences};
+use l4re_console::sanitise::{Sanitiser, only_colours, without_sequences};
 use l4re_console::transport::{BoxFuture, Notice, Since, Transport};
 use l4re_console::verdict::Verdict;
 use serde_json::json;
@@ -235,15 +235,18 @@ fn options(attachment: Attachment, shell: &Shell) -> Result<FollowOptions, Failu
 pub fn show_kept(context: &Context, bytes: &[u8]) -> std::io::Result<()> {
     let mut safe = Vec::new();
     Sanitiser::default().push(bytes, &mut safe);
-    put_out(&context.shell, &safe, &mut Vec::new())
+    put_out(&context.shell, &safe, &mut Vec::new())?;
+    context.shell.console_over()
 }
 
 /// Puts console bytes out in the form that is asked for; `memory` is for what has to be made.
 fn put_out(shell: &Shell, safe: &[u8], memory: &mut Vec<u8>) -> std::io::Result<()> {
-    if shell.is_json() || shell.shows_colours() {
-        return shell.console(safe);
-    }
-    shell.console(without_sequences(safe, memory))
+    shell.console(match (shell.is_json(), shell.shows_colours()) {
+        (false, false) => without_sequences(safe, memory),
+        // What moves the cursor would take a line from behind its name, and others' with it.
+        (false, true) if shell.is_one_of_several() => only_colours(safe, memory),
+        _ => safe,
+    })
 }
 
 /// Who gets what is typed: the console that was attached last.

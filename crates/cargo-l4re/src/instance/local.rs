@@ -2,9 +2,10 @@
 
 use std::os::unix::fs::FileTypeExt as _;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use l4re_console::phase::Start;
 use l4re_console::transport::{Replay, SocketConsole, Transport, TransportError};
+use tokio::net::unix::pipe;
 
 use super::Attachment;
 use super::attach::{Console, Ending, watch};
@@ -20,7 +21,10 @@ enum Place {
     Stdin,
     /// Nothing more will come, and it needs no log: it is one.
     Recorded(Utf8PathBuf),
+    /// Nobody may have opened its other end yet.
     Pipe(Utf8PathBuf),
+    /// A serial port, for instance.
+    Device(Utf8PathBuf),
     Socket(Utf8PathBuf),
     Tcp(String, u16),
 }
@@ -37,7 +41,10 @@ pub async fn attach_local(
         return Err(Failure::Usage(text));
     }
     let place = place(context, from);
-    let transport = open(&place).await.map_err(std::io::Error::other)?;
+    let transport = tokio::select! {
+        opened = open(&place) => opened.map_err(std::io::Error::other)?,
+        () = interrupt.asked() => return Err(Failure::Interrupted),
+    };
     let mut log = None;
     let mut log_path = context.environment.folder().join(from);
     let recorded = matches!(place, Place::Recorded(_));
@@ -63,7 +70,8 @@ fn place(context: &Context, from: &str) -> Place {
     let path = context.environment.folder().join(from);
     match fs_err::metadata(&path) {
         Ok(file) if file.file_type().is_socket() => Place::Socket(path),
-        Ok(file) if !file.is_file() => Place::Pipe(path),
+        Ok(file) if file.file_type().is_fifo() => Place::Pipe(path),
+        Ok(file) if !file.is_file() => Place::Device(path),
         Err(_) if let Some((host, port)) = host_and_port(from) => Place::Tcp(host, port),
         // One that is not there is said as such when it is opened.
         _ => Place::Recorded(path),
@@ -75,6 +83,10 @@ fn host_and_port(text: &str) -> Option<(String, u16)> {
     Some((host.trim_matches(['[', ']']).to_owned(), port.parse().ok()?))
 }
 
+fn io(path: &Utf8Path) -> impl FnOnce(std::io::Error) -> TransportError {
+    move |source| TransportError::Io { address: path.to_string(), source }
+}
+
 async fn open(place: &Place) -> Result<Box<dyn Transport>, TransportError> {
     Ok(match place {
         Place::Stdin => {
@@ -82,10 +94,14 @@ async fn open(place: &Place) -> Result<Box<dyn Transport>, TransportError> {
             Box::new(SocketConsole::over("stdin".to_owned(), stdin, None))
         }
         Place::Recorded(path) => Box::new(Replay::open(path)?),
+        // Without a wait for who writes to it: limits and Ctrl-C hold from the start.
         Place::Pipe(path) => {
-            let io = |source| TransportError::Io { address: path.to_string(), source };
-            let pipe = tokio::fs::File::open(path).await.map_err(io)?;
+            let pipe = pipe::OpenOptions::new().open_receiver(path).map_err(io(path))?;
             Box::new(SocketConsole::over(path.to_string(), Box::new(pipe), None))
+        }
+        Place::Device(path) => {
+            let device = tokio::fs::File::open(path).await.map_err(io(path))?;
+            Box::new(SocketConsole::over(path.to_string(), Box::new(device), None))
         }
         Place::Socket(path) => Box::new(SocketConsole::unix(path).await?),
         Place::Tcp(host, port) => Box::new(SocketConsole::tcp(host, *port).await?),

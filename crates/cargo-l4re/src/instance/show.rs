@@ -15,6 +15,11 @@ use crate::failure::Failure;
 /// What a screen has where none can be asked.
 const USUAL_SCREEN: (u16, u16) = (80, 24);
 
+/// Columns and rows of the terminal.
+fn screen() -> (u16, u16) {
+    crate::terminal::size().unwrap_or(USUAL_SCREEN)
+}
+
 /// How to show it.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Show {
@@ -62,6 +67,7 @@ impl Show {
     pub(super) fn begin(&self, context: &Context, title: &str) -> Result<Shown, Failure> {
         Ok(Shown {
             begin: Instant::now(),
+            size: screen(),
             stamps: self.timestamps.then(Stamps::default),
             recording: self.recording(context, Some(title))?,
         })
@@ -73,7 +79,7 @@ impl Show {
         title: Option<&str>,
     ) -> Result<Option<Recording>, Failure> {
         let Some(path) = &self.record else { return Ok(None) };
-        let (width, height) = crate::terminal::size().unwrap_or(USUAL_SCREEN);
+        let (width, height) = screen();
         let began = jiff::Timestamp::now();
         let screen = Screen { width, height, began, title: title.map(str::to_owned) };
         Ok(Some(Recording::create(&context.environment.folder().join(path), &screen)?))
@@ -84,6 +90,8 @@ impl Show {
 #[derive(Debug)]
 pub(super) struct Shown {
     begin: Instant,
+    /// What the recording knows of the terminal.
+    size: (u16, u16),
     stamps: Option<Stamps>,
     recording: Option<Recording>,
 }
@@ -97,7 +105,17 @@ impl Shown {
         stamped: &'a mut Vec<u8>,
     ) -> (&'a [u8], Option<RecordError>) {
         let at = self.begin.elapsed();
-        let failed = self.record(|recording| recording.output(at, safe));
+        let before = self.size;
+        if self.recording.is_some() {
+            self.size = screen();
+        }
+        let (width, height) = self.size;
+        let failed = self.record(|recording| {
+            if before != (width, height) {
+                recording.resized(at, width, height)?;
+            }
+            recording.output(at, safe)
+        });
         let Some(stamps) = &mut self.stamps else { return (safe, failed) };
         stamps.push(safe, at.as_secs_f64(), stamped);
         (stamped, failed)

@@ -6,5 +6,5 @@ mod tail;
 mod told;
 
 pub use self::junit::{forget as forget_junit, write as write_junit};
-pub use self::outcome::{Outcome, Tally};
+pub use self::outcome::{Outcome, Tally, weight};
 pub use self::told::{details, line, message};

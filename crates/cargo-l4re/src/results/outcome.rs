@@ -115,8 +115,8 @@ impl Tally {
     }
 }
 
-/// Which exit code stands for several.
-fn weight(exit: u8) -> u8 {
+/// Which exit code stands for several: that of the greatest weight.
+pub fn weight(exit: u8) -> u8 {
     match exit {
         INTERRUPTED => 4,
         code::CRASHED => 3,

@@ -59,7 +59,7 @@ impl Machine {
         self.doing(phase);
     }
 
-    /// Takes bytes of its console; gives what is to be put out.
+    /// Takes bytes of its console, which move no cursor; gives what is to be put out.
     pub(super) fn console(&self, bytes: &[u8]) -> Vec<u8> {
         let mut state = self.state();
         state.partial.extend_from_slice(bytes);
@@ -99,10 +99,10 @@ impl Machine {
         let (name, width, reset) = (&self.name, self.width, anstyle::Reset);
         let of_name: Style = style::TRANSIENT;
         let line = |line: &str| {
-            let line = line.trim_end_matches('\r');
+            let line = line.replace('\u{8}', "");
             format!("{of_name}{name:width$}{of_name:#} | {line}{reset}\n")
         };
-        text.lines().map(line).collect::<String>().into_bytes()
+        text.lines().flat_map(written_over).map(line).collect::<String>().into_bytes()
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -114,6 +114,15 @@ impl Drop for Machine {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// What a terminal would show one after the other in a line, carriage returns between.
+fn written_over(line: &str) -> Vec<&str> {
+    let mut all: Vec<&str> = line.split('\r').filter(|text| !text.is_empty()).collect();
+    if all.is_empty() {
+        all.push("");
+    }
+    all
 }
 
 /// Where the last whole line ends.
@@ -136,6 +145,13 @@ mod tests {
         assert_eq!(plain(&machine.console(b"ST START\r\nok")), "tap   | TAP TEST START\n");
         assert_eq!(plain(&machine.last_line()), "tap   | ok\n");
         assert_eq!(machine.last_line(), b"");
+    }
+
+    #[test]
+    fn nothing_stands_on_a_line_without_the_name() {
+        let machine = Machine::new("a", 1, true, &Progress::hidden());
+        let shown = machine.console(b"10%\r20%\x08\x08\r\n\r\n");
+        assert_eq!(plain(&shown), "a | 10%\na | 20%\na | \n");
     }
 
     #[test]

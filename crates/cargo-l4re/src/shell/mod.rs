@@ -116,6 +116,12 @@ impl Shell {
         Self { machine: Some(Arc::new(machine)), ..self.clone() }
     }
 
+    /// A shell for one of several consoles, each line of which carries its name.
+    pub fn of_console(&self, name: &str, width: usize) -> Self {
+        let machine = Machine::new(name, width, true, &Progress::hidden());
+        Self { machine: Some(Arc::new(machine)), ..self.clone() }
+    }
+
     /// Whether results are JSON lines.
     pub fn is_json(&self) -> bool {
         self.options.format == MessageFormat::Json
@@ -371,8 +377,8 @@ impl Shell {
     ) -> std::io::Result<()> {
         self.progress.suspend(|| {
             let mut stdout = self.streams.stdout.lock().unwrap_or_else(PoisonError::into_inner);
-            write(&mut stdout)?;
-            stdout.flush()
+            let written = write(&mut stdout).and_then(|()| stdout.flush());
+            written.map_err(|error| std::io::Error::new(error.kind(), format!("stdout: {error}")))
         })
     }
 

@@ -1,4 +1,5 @@
-//! What the filter lets through, for readers that are no terminal: without any sequence.
+//! What the filter lets through, for readers that are no terminal: without any sequence; and
+//! for lines that stand beside others: without those that move the cursor.
 
 use super::piece::ESC;
 
@@ -6,11 +7,25 @@ use super::piece::ESC;
 /// there are none, else what `plain` holds then. They must be whole, as they are in what one
 /// call of the filter gives.
 pub fn without_sequences<'a>(safe: &'a [u8], plain: &'a mut Vec<u8>) -> &'a [u8] {
+    with_sequences(safe, plain, |_| false)
+}
+
+/// The same with the colours left in it.
+pub fn only_colours<'a>(safe: &'a [u8], plain: &'a mut Vec<u8>) -> &'a [u8] {
+    with_sequences(safe, plain, |sequence| sequence.ends_with(b"m"))
+}
+
+fn with_sequences<'a>(
+    safe: &'a [u8],
+    plain: &'a mut Vec<u8>,
+    stays: impl Fn(&[u8]) -> bool,
+) -> &'a [u8] {
     let mut rest = safe;
     plain.clear();
     while let Some(at) = memchr::memchr(ESC, rest) {
-        plain.extend_from_slice(&rest[..at]);
-        let sequence = &rest[at + 1..];
+        let (text, escape) = rest.split_at(at);
+        plain.extend_from_slice(text);
+        let sequence = &escape[1..];
         let length = match sequence {
             [b'[', inner @ ..] => {
                 let last = inner.iter().position(|byte| (0x40..=0x7e).contains(byte));
@@ -18,7 +33,11 @@ pub fn without_sequences<'a>(safe: &'a [u8], plain: &'a mut Vec<u8>) -> &'a [u8]
             }
             _ => sequence.len().min(1),
         };
-        rest = &sequence[length..];
+        let (sequence, next) = escape.split_at(1 + length);
+        if stays(sequence) {
+            plain.extend_from_slice(sequence);
+        }
+        rest = next;
     }
     if rest.len() == safe.len() {
         return safe;
@@ -43,5 +62,12 @@ mod tests {
         for cut in ["\x1b", "\x1b[", "\x1b[1"] {
             assert_eq!(plain(cut), "");
         }
+    }
+
+    #[test]
+    fn colours_are_left_where_they_are_wanted() {
+        let mut memory = Vec::new();
+        let safe = b"\x1b[2J\x1b[1;1Ha\x1b[1;32mb\x1b[m\x1b7c\x1b[K";
+        assert_eq!(only_colours(safe, &mut memory), b"a\x1b[1;32mb\x1b[mc");
     }
 }

@@ -4,5 +4,5 @@ mod colourless;
 mod filter;
 mod piece;
 
-pub use colourless::without_sequences;
+pub use colourless::{only_colours, without_sequences};
 pub use filter::Sanitiser;
