@@ -39,6 +39,8 @@ pub enum Verdict {
         waited: Duration,
         /// The expectation that was still open.
         missing: Option<String>,
+        /// Why the boot stands there, as far as the console said so, or what to look at.
+        hint: Option<String>,
     },
     /// Nothing was printed for the idle limit.
     Idle {
@@ -49,6 +51,8 @@ pub enum Verdict {
         waited: Duration,
         /// The expectation that was still open.
         missing: Option<String>,
+        /// Why the boot stands there, as far as the console said so, or what to look at.
+        hint: Option<String>,
     },
     /// Kernel, bootstrapper or an application died.
     Crashed {
@@ -59,11 +63,13 @@ pub enum Verdict {
         /// The lines around it, oldest first, without escapes.
         lines: Vec<String>,
     },
-    /// The bootstrapper's banner came again without a reboot being asked for.
+    /// The machine was reset, or boots again, without a reboot being asked for.
     Looping {
-        /// How many boots were seen.
+        /// How many times the bootstrapper was seen.
         boots: u32,
-        /// The lines before the banner, oldest first.
+        /// What it means, in a sentence.
+        explanation: String,
+        /// The lines before that, oldest first.
         lines: Vec<String>,
     },
     /// The stream ended.

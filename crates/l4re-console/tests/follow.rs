@@ -12,7 +12,7 @@ use l4re_console::follow::{
     ControlHandle, Event, FollowOptions, Observer, Report, control, follow,
 };
 use l4re_console::log::RawLog;
-use l4re_console::phase::{FaultKind, Phase};
+use l4re_console::phase::{FaultKind, Phase, hint_for};
 use l4re_console::tap::TapVerdict;
 use l4re_console::transport::{Replay, SocketConsole, Transport};
 use l4re_console::verdict::Verdict;
@@ -167,7 +167,8 @@ async fn a_whole_run_and_silence_have_limits() {
     let (report, _) = run(&mut console, limited).await;
     let waited = Duration::from_secs(100);
     let (phase, missing) = (Some(Phase::Moe), Some("never".to_owned()));
-    assert_eq!(report.verdict, Verdict::TimedOut { phase, waited, missing });
+    let hint = Some(hint_for(phase).to_owned());
+    assert_eq!(report.verdict, Verdict::TimedOut { phase, waited, missing, hint });
     playing.abort();
 
     let (mut console, _machine) = played();
@@ -175,7 +176,8 @@ async fn a_whole_run_and_silence_have_limits() {
     limited.idle_timeout = Some(Duration::from_secs(30));
     let (report, _) = run(&mut console, limited).await;
     let waited = Duration::from_secs(30);
-    assert_eq!(report.verdict, Verdict::Idle { phase: None, waited, missing: None });
+    let hint = Some(hint_for(None).to_owned());
+    assert_eq!(report.verdict, Verdict::Idle { phase: None, waited, missing: None, hint });
 }
 
 #[tokio::test(start_paused = true)]

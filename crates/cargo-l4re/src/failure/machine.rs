@@ -165,10 +165,10 @@ fn sentence(verdict: &Verdict) -> String {
     };
     match verdict {
         Verdict::Failed { pattern, line } => format!("`{pattern}` was seen: {line}"),
-        Verdict::TimedOut { phase: at, waited, missing } => {
+        Verdict::TimedOut { phase: at, waited, missing, .. } => {
             format!("time-out after {} s{}{}", waited.as_secs(), phase(at), still(missing))
         }
-        Verdict::Idle { phase: at, waited, missing } => {
+        Verdict::Idle { phase: at, waited, missing, .. } => {
             let (seconds, still) = (waited.as_secs(), still(missing));
             match at {
                 Some(_) => format!("no output for {seconds} s{}{still}", phase(at)),
@@ -176,7 +176,7 @@ fn sentence(verdict: &Verdict) -> String {
             }
         }
         Verdict::Crashed { cause, explanation, .. } => format!("{}: {explanation}", cause.name()),
-        Verdict::Looping { boots, .. } => format!("reboot loop: {boots} boots were seen"),
+        Verdict::Looping { explanation, .. } => format!("reboot loop: {explanation}"),
         Verdict::Closed { reason, missing } => {
             format!("the console ended ({reason}){}", still(missing))
         }
@@ -227,7 +227,11 @@ fn install(missing: &[l4re_twin::Finding]) -> Vec<String> {
 
 fn verdict(verdict: &Verdict) -> Vec<String> {
     match verdict {
-        Verdict::TimedOut { .. } => vec!["`--timeout TIME` gives it longer".to_owned()],
+        Verdict::TimedOut { hint, .. } => {
+            let longer = "`--timeout TIME` gives it longer".to_owned();
+            hint.iter().cloned().chain([longer]).collect()
+        }
+        Verdict::Idle { hint, .. } => hint.iter().cloned().collect(),
         _ => Vec::new(),
     }
 }

@@ -171,7 +171,12 @@ pub(super) mod tests {
 
     pub fn timed_out() -> Option<Failure> {
         let waited = Duration::from_secs(5);
-        failed(Verdict::TimedOut { phase: None, waited, missing: Some("login:".into()) })
+        failed(Verdict::TimedOut {
+            phase: None,
+            waited,
+            missing: Some("login:".into()),
+            hint: None,
+        })
     }
 
     #[test]
@@ -181,7 +186,7 @@ pub(super) mod tests {
             Some(Failure::NoHome),
             failed(Verdict::Failed { pattern: "a".into(), line: "a".into() }),
             timed_out(),
-            failed(Verdict::Looping { boots: 2, lines: Vec::new() }),
+            failed(Verdict::Looping { boots: 2, explanation: String::new(), lines: Vec::new() }),
             Some(Failure::Interrupted),
         ];
         let mut outcomes = Vec::new();

@@ -35,8 +35,8 @@ pub enum Event {
         phase: Option<Phase>,
         /// For how long.
         waited: Duration,
-        /// What to look at.
-        text: &'static str,
+        /// Why, as far as the console said so, or what to look at.
+        text: String,
     },
     /// Bytes are missing here.
     Gap(Gap),

@@ -271,7 +271,8 @@ impl<'a> Judge<'a> {
         let lines = self.scanner.recogniser.lines_around_fault().to_vec();
         self.conclude(match fault.kind {
             FaultKind::RebootLoop => {
-                Verdict::Looping { boots: self.scanner.recogniser.boots(), lines }
+                let (boots, explanation) = (self.scanner.recogniser.boots(), fault.explanation);
+                Verdict::Looping { boots, explanation, lines }
             }
             cause => Verdict::Crashed { cause, explanation: fault.explanation, lines },
         });
@@ -328,17 +329,20 @@ impl<'a> Judge<'a> {
             && self.start + self.stopped + waited <= now
         {
             self.fatal_verdict();
-            self.conclude(Verdict::TimedOut { phase, waited, missing: self.missing() });
+            let (missing, hint) = (self.missing(), self.scanner.recogniser.stuck());
+            self.conclude(Verdict::TimedOut { phase, waited, missing, hint });
         }
         if let Some(waited) = self.options.idle_timeout
             && self.last_byte + waited <= now
         {
             self.fatal_verdict();
-            self.conclude(Verdict::Idle { phase, waited, missing: self.missing() });
+            let (missing, hint) = (self.missing(), self.scanner.recogniser.stuck());
+            self.conclude(Verdict::Idle { phase, waited, missing, hint });
         }
         if self.verdict.is_none() && self.hint_due().is_some_and(|due| due <= now) {
             let at = now.saturating_duration_since(self.start);
-            if let Some((waited, text)) = self.hints.take(at) {
+            if let Some(waited) = self.hints.take(at) {
+                let text = self.scanner.recogniser.stuck().unwrap_or_default();
                 self.event(Event::Hint { phase, waited, text });
             }
         }

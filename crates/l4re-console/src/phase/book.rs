@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::line::faults;
+use super::rules::faults;
 use super::{FaultKind, Phase, explain, hint_for, usual_limit};
 
 /// The page, and how a table's beginning and end are marked in it.

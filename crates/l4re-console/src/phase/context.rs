@@ -41,8 +41,16 @@ impl Context {
         &self.around
     }
 
+    /// The last lines before one in whose block these stand before it, oldest first.
+    pub(super) fn latest(&self, before: &[u8]) -> Vec<String> {
+        let mut with = Self { recent: self.recent.clone(), ..Self::default() };
+        with.remember(before);
+        with.recent.iter().map(|line| shown(line)).collect()
+    }
+
     /// Notes the first final fault: `before` and `after` are what its block holds around it.
-    pub(super) fn fault(&mut self, before: &[u8], line: &[u8], after: &[u8]) {
+    /// What comes after a reset is of the next boot and says nothing.
+    pub(super) fn fault(&mut self, before: &[u8], line: &[u8], after: &[u8], reset: bool) {
         if self.faulted {
             return;
         }
@@ -52,7 +60,7 @@ impl Context {
             self.around = self.recent.iter().map(|line| shown(line)).collect();
         }
         self.around.push(shown(line));
-        self.after_left = AFTER;
+        self.after_left = if reset { 0 } else { AFTER };
         self.append(after);
         self.in_this_block = true;
     }
@@ -136,7 +144,7 @@ mod tests {
     fn lines_come_from_before_within_and_after_the_block() {
         let mut context = Context::default();
         context.note(block("one\n\ntwo\n"));
-        context.fault(b"three\n", b"Panic", b"four\n");
+        context.fault(b"three\n", b"Panic", b"four\n", false);
         context.note(block("three\nPanic\nfour\n"));
         context.note(block("five\n\n"));
         assert_eq!(context.around(), ["one", "two", "three", "Panic", "four", "five"]);
@@ -148,8 +156,8 @@ mod tests {
         for number in 0..100 {
             context.note(block(&format!("{number}\n")));
         }
-        context.fault(b"", b"Panic", &b"x\n".repeat(100));
-        context.fault(b"", b"a second fault", b"");
+        context.fault(b"", b"Panic", &b"x\n".repeat(100), false);
+        context.fault(b"", b"a second fault", b"", false);
         assert_eq!(context.around().len(), BEFORE + 1 + AFTER);
         assert_eq!(context.around()[0], "90");
     }

@@ -22,11 +22,13 @@ pub enum FaultKind {
     RootTaskDied,
     /// An application exited with an error.
     ApplicationExit,
+    /// Ned's script ended with an error; what it had started before goes on.
+    NedScript,
     /// iPXE reported an error; its script may retry.
     Ipxe,
     /// Our iPXE script gave up.
     BootScriptFailed,
-    /// The bootstrapper's banner came again without a reboot being asked for.
+    /// The machine was reset, or boots again, without a reboot being asked for.
     RebootLoop,
 }
 
@@ -34,7 +36,7 @@ impl FaultKind {
     /// Whether the run is over.
     #[must_use]
     pub fn is_final(self) -> bool {
-        !matches!(self, Self::ApplicationExit | Self::Ipxe)
+        !matches!(self, Self::ApplicationExit | Self::NedScript | Self::Ipxe)
     }
 
     /// The name as people read it.
@@ -47,6 +49,7 @@ impl FaultKind {
             Self::UnhandledException => "unhandled exception",
             Self::RootTaskDied => "root task died",
             Self::ApplicationExit => "application exit",
+            Self::NedScript => "ned script",
             Self::Ipxe => "iPXE error",
             Self::BootScriptFailed => "boot script failed",
             Self::RebootLoop => "reboot loop",

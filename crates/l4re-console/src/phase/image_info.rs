@@ -56,7 +56,12 @@ impl ImageInfo {
             let is_sum = runs.len() >= 16 && runs.bytes().all(|byte| byte.is_ascii_hexdigit());
             match what {
                 "sum" if !is_sum => continue,
-                "sum" if built.starts_with(runs.as_str()) => {}
+                // What the script was to fetch is no proof where it could not compare.
+                "sum" if built.starts_with(runs.as_str()) => {
+                    if self.verified.as_deref() != Some("ok") {
+                        continue;
+                    }
+                }
                 _ if runs == built => {}
                 _ => {
                     let (runs, built) = (runs.clone(), built.clone());
@@ -75,7 +80,8 @@ mod tests {
 
     fn info(sum: &str, sequence: &str) -> ImageInfo {
         let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        ImageInfo { sha256: some(sum), sequence: some(sequence), ..ImageInfo::default() }
+        let verified = some("ok");
+        ImageInfo { sha256: some(sum), sequence: some(sequence), verified, ..ImageInfo::default() }
     }
 
     #[test]
@@ -84,6 +90,8 @@ mod tests {
         let built = info(&sum, "17");
         let same = |by: &[&'static str]| Agreement::Same { by: by.to_vec() };
         assert_eq!(info(&sum[..32], "17").agreement_with(&built), same(&["sum", "number"]));
+        let unchecked = ImageInfo { verified: Some("unchecked".into()), ..info(&sum, "17") };
+        assert_eq!(unchecked.agreement_with(&built), same(&["number"]));
         assert_eq!(info("unknown", "17").agreement_with(&built), same(&["number"]));
         assert_eq!(info("", "").agreement_with(&built), Agreement::Unknown);
         let other = info(&sum[..32], "16").agreement_with(&built);

@@ -45,6 +45,7 @@ const TLS: u32 = 0x000d_e000;
 const X509: u32 = 0x0016_e000;
 const VALIDATOR: u32 = 0x002e_e000;
 const OCSP: u32 = 0x002f_e000;
+const ENA: u32 = 0x00c9_4000;
 
 /// Explains the number of an iPXE error URL.
 #[must_use]
@@ -63,6 +64,10 @@ pub fn explain(code: u32) -> &'static str {
         (0x4c, DHCP) => "no DHCP answer",
         (_, DHCP) => "DHCP failed",
         (_, DNS) => "the host name could not be resolved: check the VPC's DNS",
+        (_, ENA) => {
+            "the network card does not start: this build's ENA driver does not know it (types of \
+             the 7th and 8th generation need builds of 2025-10 and later)"
+        }
         (0x1a | 0x38, NETDEVICE) => "the network link is not up yet",
         (0x26 | 0x28, _) => "the network is not up: no address or no route",
         (0x04, IFMGMT) => "no way to configure the network worked: no DHCP answer",
@@ -101,6 +106,8 @@ mod tests {
             (b"No configuration methods succeeded (http://ipxe.org/040ee119)", "DHCP"),
             (b"Connection timed out (http://ipxe.org/4c0a6035)", "TCP"),
             (b"Operation not permitted (https://ipxe.org/410c618f)", "403"),
+            // As an account's c6a.large printed it.
+            (b"Could not open net0: Input/output error (https://ipxe.org/1dc94039)", "ENA"),
         ];
         for (line, part) in cases {
             let error = IpxeError::parse(line).unwrap();

@@ -1,14 +1,11 @@
-//! Says what one line of plain text means.
-//!
-//! Wording: bootstrap `startup.cc`, `efi-support.cc`, `libc_support+.cc`; fiasco `kip.cpp`,
-//! `kernel_panic.cc`, `terminate.cpp`, `thread-ia32.cpp`, `jdb_core.cpp`; l4re-core moe,
-//! ned, sigma0, `l4re_itas`; iPXE `src/core/main.c`, `usr/ifmgmt.c`, `usr/imgmgmt.c`.
+//! Says what one line of plain text means, by the rules of [`super::rules`].
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, Input, packed};
 
+use super::rules::{DOUBLED, EXIT, INIT, Place, RULES, Rule};
 use super::{FaultKind, Mark, Phase};
 
 /// What a line means.
@@ -17,6 +14,16 @@ pub(super) enum Meaning {
     Phase(Phase),
     /// Only worth something while iPXE runs; its words are common ones.
     IpxePhase(Phase),
+    /// The same of the network, and what it lacks if that takes long.
+    IpxeWaits(&'static str),
+    /// What iPXE waited for is there, in this phase.
+    IpxeHas(Phase),
+    /// The firmware loads the boot option of this name.
+    FirmwareLoads(String),
+    /// The firmware starts what it has loaded.
+    FirmwareStarts,
+    /// What the firmware had started gave up.
+    FirmwareLeft(&'static str),
     Banner,
     /// Lines from now on may be the application's.
     RootTaskStarts,
@@ -33,125 +40,12 @@ impl Meaning {
     /// Whether the rest of the line cannot take back what its beginning means.
     pub(super) fn holds_for_partial_lines(&self) -> bool {
         match self {
-            Self::Phase(_) | Self::IpxePhase(_) | Self::BootstrapWaits => true,
+            Self::Phase(_) | Self::IpxePhase(_) | Self::IpxeWaits(_) | Self::BootstrapWaits => true,
             Self::Fault(kind, _) => *kind != FaultKind::ApplicationExit,
             _ => false,
         }
     }
 }
-
-#[derive(Clone, Copy)]
-enum Place {
-    Start,
-    Anywhere,
-    Whole,
-}
-
-#[derive(Clone, Copy)]
-enum Rule {
-    Phase(Phase),
-    IpxePhase(Phase),
-    Banner,
-    RootTaskStarts,
-    Sequence,
-    Created,
-    BootstrapBuilt,
-    Mark,
-    IpxeError,
-    Fault(FaultKind, &'static str),
-    BootstrapWaits,
-    RootTaskEnds,
-}
-
-const EL2: &str = "the kernel is built for EL2: use a metal instance, or a kernel without CPU_VIRT";
-const PAGES: &str = "bootstrap wants a fixed address that the firmware still holds";
-const MODULES: &str = "the image cannot be laid out in memory: check its modules and their sizes";
-const KEY_WAIT: &str = "the bootstrapper gave up and waits for a key";
-const KERNEL: &str = "the kernel gave up";
-const JDB: &str = "the kernel debugger waits at its prompt";
-const TRAP: &str = "a thread died of an exception that nobody handles";
-const ROOT: &str = "the root task, the root pager or ned died";
-const INIT: &str =
-    "what moe was to start ended with an error: check that its module is in the image";
-const EXIT: &str = "an application ended with an error";
-
-/// Needle, where it stands in the line, and what it means. The first that fits counts.
-const RULES: &[(&str, Place, Rule)] = {
-    use FaultKind::{
-        ApplicationExit, BootstrapPanic, Debugger, KernelPanic, RootTaskDied, UnhandledException,
-    };
-    use Place::{Anywhere, Start, Whole};
-    use Rule::Fault;
-    &[
-        ("l4re: ", Start, Rule::Mark),
-        ("ipxe.org/", Anywhere, Rule::IpxeError),
-        ("BdsDxe: ", Start, Rule::Phase(Phase::Firmware)),
-        ("SeaBIOS (version", Start, Rule::Phase(Phase::Firmware)),
-        ("UEFI firmware (version", Start, Rule::Phase(Phase::Firmware)),
-        ("NOTICE:  BL", Start, Rule::Phase(Phase::Firmware)),
-        ("iPXE initialising devices", Anywhere, Rule::Phase(Phase::Ipxe)),
-        ("iPXE ", Start, Rule::Phase(Phase::Ipxe)),
-        ("Configuring (net", Start, Rule::IpxePhase(Phase::Network)),
-        ("Waiting for link-up on net", Start, Rule::IpxePhase(Phase::Network)),
-        ("net0: ", Start, Rule::IpxePhase(Phase::Network)),
-        ("http://", Start, Rule::IpxePhase(Phase::Download)),
-        ("https://", Start, Rule::IpxePhase(Phase::Download)),
-        ("tftp://", Start, Rule::IpxePhase(Phase::Download)),
-        ("EFI: L4::Bootstrap", Start, Rule::Phase(Phase::Bootstrap)),
-        ("L4 Bootstrapper", Whole, Rule::Banner),
-        ("L4Image sequence info:", Start, Rule::Sequence),
-        ("L4Image creation info:", Start, Rule::Created),
-        ("Bootstrap build info:", Start, Rule::BootstrapBuilt),
-        ("Starting kernel ", Start, Rule::Phase(Phase::Kernel)),
-        ("Welcome to the L4Re Microkernel!", Start, Rule::Phase(Phase::Kernel)),
-        ("Welcome to Fiasco", Start, Rule::Phase(Phase::Kernel)),
-        ("SIGMA0: Hello!", Start, Rule::Phase(Phase::Sigma0)),
-        ("MOE: Hello world", Start, Rule::Phase(Phase::Moe)),
-        ("MOE: Starting:", Start, Rule::RootTaskStarts),
-        ("L4Re is configured for EL2 mode", Anywhere, Fault(BootstrapPanic, EL2)),
-        ("EFI: AllocatePages failed", Anywhere, Fault(BootstrapPanic, PAGES)),
-        ("EFI: ExitBootServices failed", Anywhere, Fault(BootstrapPanic, PAGES)),
-        ("EFI: Neither ACPI nor DTB found", Anywhere, Fault(BootstrapPanic, KEY_WAIT)),
-        ("No kernel module available", Anywhere, Fault(BootstrapPanic, MODULES)),
-        ("Not enough free memory to load binary", Anywhere, Fault(BootstrapPanic, MODULES)),
-        ("This is an invalid binary, fix it", Anywhere, Fault(BootstrapPanic, MODULES)),
-        ("Could not gather load section infos", Anywhere, Fault(BootstrapPanic, MODULES)),
-        ("Can't load module (", Anywhere, Fault(BootstrapPanic, MODULES)),
-        ("Binary outside memory", Anywhere, Fault(BootstrapPanic, MODULES)),
-        ("region overlap", Whole, Fault(BootstrapPanic, MODULES)),
-        ("could not find kernel info page", Anywhere, Fault(BootstrapPanic, MODULES)),
-        ("Cannot boot kernel with incompatible", Anywhere, Fault(BootstrapPanic, MODULES)),
-        ("No platform found, hangup", Anywhere, Fault(BootstrapPanic, KEY_WAIT)),
-        ("Key press reboots...", Start, Rule::BootstrapWaits),
-        ("Panic: ", Start, Fault(KernelPanic, KERNEL)),
-        ("Kernel panic", Anywhere, Fault(KernelPanic, KERNEL)),
-        ("DOUBLE FAULT!", Start, Fault(KernelPanic, KERNEL)),
-        ("Return reboots, \"k\"", Start, Fault(KernelPanic, KERNEL)),
-        ("Press any key to reboot.", Start, Fault(KernelPanic, KERNEL)),
-        ("Unhandled in-kernel fault", Anywhere, Fault(KernelPanic, KERNEL)),
-        ("jdb: ", Start, Fault(Debugger, JDB)),
-        ("jdb# ", Start, Fault(Debugger, JDB)),
-        ("Unhandled exception", Anywhere, Fault(UnhandledException, TRAP)),
-        ("unhandled exception", Anywhere, Fault(UnhandledException, TRAP)),
-        ("Unhandled trap", Anywhere, Fault(UnhandledException, TRAP)),
-        ("Unhandled page fault", Anywhere, Fault(UnhandledException, TRAP)),
-        ("unhandled read page fault", Anywhere, Fault(UnhandledException, TRAP)),
-        ("unhandled write page fault", Anywhere, Fault(UnhandledException, TRAP)),
-        ("l4re_itas: FATAL: ", Anywhere, Fault(UnhandledException, TRAP)),
-        ("FATAL exception in MOE", Anywhere, Fault(RootTaskDied, ROOT)),
-        ("MOE: is terminating", Anywhere, Fault(RootTaskDied, ROOT)),
-        ("MOE: FATAL: ", Anywhere, Fault(RootTaskDied, ROOT)),
-        ("Ned: FATAL: ", Anywhere, Fault(RootTaskDied, ROOT)),
-        ("FATAL: Sigma0 terminated", Anywhere, Fault(RootTaskDied, ROOT)),
-        ("FATAL: ", Start, Fault(RootTaskDied, ROOT)),
-        ("MOE: task ", Start, Rule::RootTaskEnds),
-        ("exiting with ", Anywhere, Fault(ApplicationExit, EXIT)),
-        ("exited with ", Anywhere, Fault(ApplicationExit, EXIT)),
-    ]
-};
-
-/// Needles of lines that bootstrap may print doubled, by their first and last rule.
-const DOUBLED: std::ops::RangeInclusive<&str> = "EFI: L4::Bootstrap"..="Key press reboots...";
 
 /// Bytes of a needle that make a line worth a closer look.
 const PREFIX: usize = 4;
@@ -235,15 +129,31 @@ pub(super) fn meaning(line: &[u8]) -> Option<Meaning> {
 pub(super) fn ipxe_phase(line: &[u8]) -> Option<Phase> {
     RULES.iter().find_map(|(needle, _, rule)| match rule {
         Rule::IpxePhase(phase) if line.starts_with(needle.as_bytes()) => Some(*phase),
+        Rule::IpxeWaits(_) if line.starts_with(needle.as_bytes()) => Some(Phase::Network),
         _ => None,
     })
 }
 
 fn apply(rule: Rule, line: &[u8], rest: &[u8]) -> Option<Meaning> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes.trim_ascii()).into_owned();
+    let holds = |text: &str| memchr::memmem::find(line, text.as_bytes()).is_some();
+    let fault = |kind, explanation: &str| Meaning::Fault(kind, explanation.to_owned());
     Some(match rule {
         Rule::Phase(phase) => Meaning::Phase(phase),
+        Rule::FirmwareStarts => Meaning::FirmwareStarts,
+        Rule::FirmwareLoads => {
+            let option = rest.split(u8::is_ascii_whitespace).next().unwrap_or_default();
+            Meaning::FirmwareLoads(text(option))
+        }
+        Rule::FirmwareLeft(explanation) => Meaning::FirmwareLeft(explanation),
+        Rule::IpxeBanner if holds("-- Open Source Network Boot") => Meaning::Phase(Phase::Ipxe),
+        Rule::IpxeBanner => return None,
+        Rule::IpxePhase(phase @ Phase::Download) if line.ends_with(b" ok") => {
+            Meaning::IpxeHas(phase)
+        }
+        Rule::IpxeWaits(_) if line.ends_with(b" ok") => Meaning::IpxeHas(Phase::Network),
         Rule::IpxePhase(phase) => Meaning::IpxePhase(phase),
+        Rule::IpxeWaits(lacks) => Meaning::IpxeWaits(lacks),
         Rule::Banner => Meaning::Banner,
         Rule::RootTaskStarts => Meaning::RootTaskStarts,
         Rule::Sequence => Meaning::Sequence(text(rest).trim_start_matches('#').to_owned()),
@@ -252,20 +162,21 @@ fn apply(rule: Rule, line: &[u8], rest: &[u8]) -> Option<Meaning> {
         Rule::Mark => Meaning::Mark(Mark::parse(line)?),
         Rule::IpxeError => {
             let code = super::ipxe_error::code(rest)?;
-            Meaning::Fault(FaultKind::Ipxe, super::explain(code).to_owned())
+            fault(FaultKind::Ipxe, super::explain(code))
         }
-        Rule::Fault(FaultKind::ApplicationExit, explanation) => {
+        Rule::ApplicationEnds => {
             let failed = line.starts_with(b"L4Re") && is_error_code(rest);
-            let exit = || Meaning::Fault(FaultKind::ApplicationExit, explanation.to_owned());
-            failed.then(exit)?
+            failed.then(|| fault(FaultKind::ApplicationExit, EXIT))?
         }
         Rule::RootTaskEnds => {
             const EXITED: &[u8] = b"exited with ";
             let at = memchr::memmem::find(rest, EXITED)?;
             let failed = is_error_code(&rest[at + EXITED.len()..]);
-            failed.then(|| Meaning::Fault(FaultKind::RootTaskDied, INIT.to_owned()))?
+            failed.then(|| fault(FaultKind::RootTaskDied, INIT))?
         }
-        Rule::Fault(kind, explanation) => Meaning::Fault(kind, explanation.to_owned()),
+        Rule::Fault(kind, explanation) => fault(kind, explanation),
+        Rule::FaultWith(kind, explanation, also) if holds(also) => fault(kind, explanation),
+        Rule::FaultWith(..) => return None,
         Rule::BootstrapWaits => Meaning::BootstrapWaits,
     })
 }
@@ -275,37 +186,61 @@ fn is_error_code(code: &[u8]) -> bool {
     code.first().is_some_and(|&digit| digit != b'0')
 }
 
+/// The beginning of an iPXE error's number that a screen of 80 columns has cut, as BIOS
+/// consoles do.
+pub(super) fn cut_error(line: &[u8]) -> Option<&[u8]> {
+    const COLUMNS: usize = 78;
+    const URL: &[u8] = b"ipxe.org/";
+    if line.len() < COLUMNS {
+        return None;
+    }
+    match memchr::memmem::rfind(line, URL) {
+        Some(at) => {
+            let digits = &line[at + URL.len()..];
+            let cut = digits.len() < 8 && digits.iter().all(u8::is_ascii_hexdigit);
+            cut.then_some(&line[at..])
+        }
+        None => (1..URL.len()).rev().map(|kept| &URL[..kept]).find_map(|begin| {
+            let at = line.len().checked_sub(begin.len())?;
+            line[at..].eq(begin).then_some(&line[at..])
+        }),
+    }
+}
+
 /// Whether a line after the root task's start comes from the system and not from an
 /// application.
 pub(super) fn from_system(line: &[u8]) -> bool {
-    const SPEAKERS: [&[u8]; 10] = [
-        b"MOE",
-        b"Ned",
-        b"SIGMA0",
-        b"KERNEL",
-        b"CPU",
-        b"l4re_itas",
-        b"L4Re",
+    const SPEAKERS: [&[u8]; 7] =
+        [b"MOE", b"Ned", b"SIGMA0", b"KERNEL", b"CPU", b"l4re_itas", b"L4Re"];
+    const BEGINNINGS: [&[u8]; 9] = [
+        b"Ned says",
         b"l4re:",
         b"FATAL:",
         b"jdb",
+        b"lua error: ",
+        b"lua couldn't ",
+        b"terminate called ",
+        b"what: ",
+        b"CPU(s) ",
     ];
-    SPEAKERS.iter().any(|speaker| line.starts_with(speaker))
-}
-
-/// What a line with each of these texts is, for the book.
-#[cfg(test)]
-pub(super) fn faults() -> impl Iterator<Item = (&'static str, FaultKind, &'static str)> {
-    RULES.iter().filter_map(|&(needle, _, rule)| match rule {
-        Rule::Fault(kind, explanation) => Some((needle, kind, explanation)),
-        Rule::RootTaskEnds => Some(("MOE: task … exited with", FaultKind::RootTaskDied, INIT)),
-        _ => None,
-    })
+    // A log's tag: `name    | text`.
+    let line = match memchr::memchr(b'|', &line[..line.len().min(16)]) {
+        Some(bar) => line[bar + 1..].trim_ascii_start(),
+        None => line,
+    };
+    let speaks = |speaker: &&[u8]| {
+        let Some(rest) = line.strip_prefix(*speaker) else { return false };
+        // `MOE:`, `MOE[rm]:`, `KERNEL2:`, `CPU 0 [ip]:`; `CPUs are plenty` is somebody's prose.
+        let name = rest.iter().take_while(|&&byte| byte.is_ascii_digit() || byte == b' ').count();
+        matches!(rest.get(name), Some(b':' | b'['))
+    };
+    SPEAKERS.iter().any(speaks) || BEGINNINGS.iter().any(|text| line.starts_with(text))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::phase::rules::{NO_DHCP, NO_LINK};
 
     fn fault(line: &str) -> Option<FaultKind> {
         match meaning(line.as_bytes()) {
@@ -336,10 +271,21 @@ mod tests {
 
     #[test]
     fn phases_are_known_by_their_lines() {
-        let cases: [(&str, Meaning); 8] = [
+        let cases: [(&str, Meaning); 16] = [
             ("iPXE initialising devices...", Meaning::Phase(Phase::Ipxe)),
-            ("Configuring (net0 52:54:00:12:34:56)......", Meaning::IpxePhase(Phase::Network)),
-            ("http://10.0.0.1/x.efi... ok", Meaning::IpxePhase(Phase::Download)),
+            (
+                "iPXE 1.21.1+ (gd3c89) -- Open Source Network Boot Firmware -- https://ipxe.org",
+                Meaning::Phase(Phase::Ipxe),
+            ),
+            ("iPXE (PCI 00:02.0) starting execution...ok", Meaning::Phase(Phase::Ipxe)),
+            ("Configuring (net0 52:54:00:12:34:56)......", Meaning::IpxeWaits(NO_DHCP)),
+            ("Configuring (net0 52:54:00:12:34:56)...... ok", Meaning::IpxeHas(Phase::Network)),
+            ("Configuring [dhcp] (net0 52:54:00:12:34:56)...", Meaning::IpxeWaits(NO_DHCP)),
+            ("Waiting for link-up on net1...", Meaning::IpxeWaits(NO_LINK)),
+            ("DHCP attempt 3", Meaning::IpxePhase(Phase::Network)),
+            ("http://10.0.0.1/x.efi... 26%", Meaning::IpxePhase(Phase::Download)),
+            ("http://10.0.0.1/x.efi... ok", Meaning::IpxeHas(Phase::Download)),
+            ("BdsDxe: loading Boot0001 \"UEFI\" from X", Meaning::FirmwareLoads("Boot0001".into())),
             ("L4 Bootstrapper", Meaning::Banner),
             ("  Starting kernel fiasco at 0000000000300930", Meaning::Phase(Phase::Kernel)),
             ("SIGMA0: Hello!", Meaning::Phase(Phase::Sigma0)),
@@ -349,24 +295,65 @@ mod tests {
         for (line, want) in cases {
             assert_eq!(meaning(line.as_bytes()), Some(want), "{line}");
         }
-        assert_eq!(meaning(b"L4 Bootstrapper is waiting for key input to continue..."), None);
-        assert_eq!(meaning(b"say iPXE is here"), None);
-        assert_eq!(meaning(b"jdb:x"), None);
+        for line in [
+            "L4 Bootstrapper is waiting for key input to continue...",
+            "L4 Bootstrapper is what started us",
+            "say iPXE is here",
+            "iPXE is a boot loader",
+            "jdb:x",
+        ] {
+            assert_eq!(meaning(line.as_bytes()), None, "{line}");
+        }
     }
 
     #[test]
     fn faults_are_known_by_their_lines() {
+        use FaultKind::{
+            ApplicationExit, BootstrapPanic, Debugger, Ipxe, KernelPanic, NedScript, RootTaskDied,
+            UnhandledException,
+        };
         let cases = [
-            ("EFI: AllocatePages failed: 14", FaultKind::BootstrapPanic),
-            ("Panic: Unable to map local APIC", FaultKind::KernelPanic),
-            ("Return reboots, \"k\" enters L4 kernel debugger...", FaultKind::KernelPanic),
-            ("jdb:", FaultKind::Debugger),
-            ("L4Re: rom/x: Unhandled exception: PC=0x1 PFA=0x0", FaultKind::UnhandledException),
-            ("FATAL exception in MOE:", FaultKind::RootTaskDied),
-            ("FATAL: L4::Runtime_error: no such file", FaultKind::RootTaskDied),
-            ("L4Re: rom/x exiting with 1", FaultKind::ApplicationExit),
-            ("MOE: task [C:109000] exited with 2", FaultKind::RootTaskDied),
-            ("Permission denied (https://ipxe.org/020c618f)", FaultKind::Ipxe),
+            ("PANIC: Invalid ELF file: wrong machine", BootstrapPanic),
+            (
+                "!!!! X64 Exception Type - 06(#UD - Invalid Opcode)  CPU Apic ID - 00000000 !!!!",
+                UnhandledException,
+            ),
+            ("Synchronous Exception at 0x000000005C4C1000", UnhandledException),
+            ("Panic: Unable to map local APIC", KernelPanic),
+            ("Assertion failed at ../kern/thread.cpp:412:0xfffffffff0012: !in_ready", KernelPanic),
+            ("DOUBLE FAULT!", KernelPanic),
+            ("Return reboots, \"k\" enters L4 kernel debugger...", KernelPanic),
+            ("Return reboots, \"k\" tries to enter the L4 kernel debugger...", KernelPanic),
+            ("Press any key to reboot.", KernelPanic),
+            (" 0xfffe IP=00001000 Trap=0d [ENTER=Continue, Other=Reboot]", KernelPanic),
+            ("Machine check exception: ip=00001000 mcg_cap=1 mcg_status=0", KernelPanic),
+            ("vm | [ 1.2] Kernel panic - not syncing: VFS: Unable to mount root", KernelPanic),
+            ("jdb:", Debugger),
+            ("jdb#", Debugger),
+            ("L4Re: rom/x: Unhandled exception: PC=0x1 PFA=0x0", UnhandledException),
+            ("L4Re: unhandled exception: pc=0x1 (pfa=0)", UnhandledException),
+            (
+                "x | l4re_itas[rm]: unhandled write page fault at 0xa pc=0x4003fb",
+                UnhandledException,
+            ),
+            (
+                "x | l4re_itas[rm]: instruction page fault in non-exec region at 0x1 pc=0x1",
+                UnhandledException,
+            ),
+            (
+                "x | l4re_itas: FATAL: Fatal signal: Aborted (si_signo=6, si_code=0)",
+                UnhandledException,
+            ),
+            ("FATAL exception in MOE:", RootTaskDied),
+            ("MOE: is terminating with 1, very bad......", RootTaskDied),
+            ("FATAL: Sigma0 terminated!", RootTaskDied),
+            ("FATAL: Exception: no such file.", RootTaskDied),
+            ("MOE: task [C:109000] exited with 2", RootTaskDied),
+            ("lua error: rom/x.cfg:1: attempt to index a nil value (global 'x').", NedScript),
+            ("L4Re: rom/x exiting with 1", ApplicationExit),
+            ("x | terminate called from 0xa00 after throwing an instance of 'N'", ApplicationExit),
+            ("Permission denied (https://ipxe.org/020c618f)", Ipxe),
+            ("iPXE> ", Ipxe),
         ];
         for (line, kind) in cases {
             assert_eq!(fault(line), Some(kind), "{line}");
@@ -383,8 +370,54 @@ mod tests {
             "see http://ipxe.org/ for help",
             "l4re: something else",
             "Don't Panic: read the manual",
+            "jdb: is the debugger of the kernel",
+            "no Kernel panic, no Unhandled exception and no DOUBLE FAULT! here",
+            "Return reboots nothing",
+            "Press any key to reboot. Or not.",
+            "Assertion failed: none",
+            "FATAL errors: 0",
+            "FATAL: my disk is full",
+            "MOE is a process",
+            "terminate called the police",
+            "Caught an Exception Type - fine",
+            "region overlap",
         ] {
             assert_eq!(fault(line), None, "{line}");
         }
+    }
+
+    #[test]
+    fn the_system_is_told_from_applications() {
+        for line in [
+            "MOE: loading 'rom/ned'",
+            "Ned says: Hi World!",
+            "Ned: loading file: 'rom/x.cfg'",
+            "l4re_itas[rm]: unhandled read page fault at 0x0 pc=0x0",
+            "CPU[1]: AuthenticAMD",
+            "CPU0: SVM enabled",
+            "KERNEL: Warning: x",
+            "nobody  | terminate called from 0xa00 after throwing an instance of 'N'",
+            "nobody  |   what: No such object found: rom/nobody",
+            "lua error: x",
+        ] {
+            assert!(from_system(line.as_bytes()), "{line}");
+        }
+        for line in ["CPU usage: 3 %", "MOEBIUS strip", "Needle", "L4Re is fun", "x | Hello"] {
+            assert!(!from_system(line.as_bytes()), "{line}");
+        }
+    }
+
+    #[test]
+    fn numbers_that_a_screen_cut_are_kept() {
+        let cut = |end: &str| {
+            let line = format!("{}{end}", " ".repeat(80 - end.len()).replace(' ', "."));
+            cut_error(line.as_bytes()).map(|begin| String::from_utf8_lossy(begin).into_owned())
+        };
+        assert_eq!(cut("(http://ipxe.org/2d0c").as_deref(), Some("ipxe.org/2d0c"));
+        assert_eq!(cut("(http://ipxe.o").as_deref(), Some("ipxe.o"));
+        assert_eq!(cut("(http://i").as_deref(), Some("i"));
+        assert_eq!(cut("(http://ipxe.org/2d0c613b)"), None);
+        assert_eq!(cut("Hello"), None);
+        assert_eq!(cut_error(b"short ipxe.org/2d"), None);
     }
 }

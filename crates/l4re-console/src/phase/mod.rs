@@ -2,6 +2,7 @@
 //!
 //! Invariant: recognition is a function of the bytes, not of how they were cut into chunks.
 
+mod apply;
 #[cfg(test)]
 mod book;
 mod context;
@@ -12,6 +13,7 @@ mod ipxe_error;
 mod line;
 mod mark;
 mod recogniser;
+mod rules;
 mod stage;
 
 pub use fault::{Fault, FaultKind};

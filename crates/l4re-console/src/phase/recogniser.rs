@@ -6,9 +6,9 @@
 
 use std::time::Duration;
 
-use super::context::{Context, shown};
+use super::context::Context;
 use super::line::{self, Meaning, WORTH_A_LOOK};
-use super::{Fault, FaultKind, ImageInfo, Mark, MarkStage, Phase, PhaseTimes};
+use super::{Fault, ImageInfo, Mark, Phase, PhaseTimes};
 use crate::text::{Block, BlockEnd, Lines, split_line, undouble};
 
 /// Bytes of a line that are looked at: what L4Re and iPXE print is shorter.
@@ -93,30 +93,48 @@ impl Recogniser {
 /// The recogniser behind the line cutter, for callers that have one themselves.
 #[derive(Debug)]
 pub struct LineRecogniser {
-    start: Start,
-    phases: PhaseTimes,
-    boots: u32,
+    pub(super) start: Start,
+    pub(super) phases: PhaseTimes,
+    pub(super) boots: u32,
     /// Banners that may come without being a loop.
-    boots_allowed: u32,
+    pub(super) boots_allowed: u32,
+    /// Nothing of the boot that was asked for has come yet.
+    pub(super) reboot_requested: bool,
+    /// Resets before any bootstrapper was reached.
+    pub(super) restarts: u32,
+    /// The present boot was told to be a loop.
+    pub(super) loop_told: bool,
+    /// Firmware was seen in this boot.
+    pub(super) powered_on: bool,
+    /// What the firmware started first in this boot.
+    pub(super) first_option: Option<String>,
+    /// The bootstrapper's banner was seen in this boot.
+    pub(super) banner_seen: bool,
     /// The script's last word was that it starts the image.
-    image_started: bool,
-    root_task_started: bool,
-    debugger_requested: bool,
-    bootstrap_panicked: bool,
+    pub(super) image_started: bool,
+    pub(super) root_task_started: bool,
+    pub(super) debugger_requested: bool,
+    pub(super) bootstrap_panicked: bool,
     /// What the unfinished line at the start of the next block was taken for already.
     partial: Option<Meaning>,
-    image: ImageInfo,
-    application: Option<ApplicationLine>,
-    context: Context,
+    /// The end of a line whose error continues on the next one.
+    cut: Option<Vec<u8>>,
+    pub(super) image: ImageInfo,
+    /// What is known of the image is of a boot before this one.
+    pub(super) image_is_old: bool,
+    pub(super) application: Option<ApplicationLine>,
+    /// Why the boot stands where it stands, as far as it said so.
+    pub(super) cause: Option<String>,
+    pub(super) context: Context,
 }
 
 /// A line within its block.
 #[derive(Clone, Copy)]
-struct Look<'a> {
-    before: &'a [u8],
-    line: &'a [u8],
-    after: &'a [u8],
-    at: Duration,
+pub(super) struct Look<'a> {
+    pub(super) before: &'a [u8],
+    pub(super) line: &'a [u8],
+    pub(super) after: &'a [u8],
+    pub(super) at: Duration,
     /// Its newline was seen.
     whole: bool,
 }
@@ -130,23 +148,24 @@ impl LineRecogniser {
             phases: PhaseTimes::default(),
             boots: 0,
             boots_allowed: 1,
+            reboot_requested: false,
+            restarts: 0,
+            loop_told: false,
+            powered_on: false,
+            first_option: None,
+            banner_seen: false,
             image_started: false,
             root_task_started: false,
             debugger_requested: false,
             bootstrap_panicked: false,
             partial: None,
+            cut: None,
             image: ImageInfo::default(),
+            image_is_old: false,
             application: None,
+            cause: None,
             context: Context::default(),
         }
-    }
-
-    /// A reboot was asked for: the next boot is not a loop and gets its own phases.
-    pub fn reboot_requested(&mut self) {
-        self.boots_allowed = self.boots + 1;
-        // What the old system still prints must not count as firmware of the new one.
-        self.start = Start::Attached;
-        self.forget_boot();
     }
 
     /// The kernel debugger was asked for: its prompt is no fault from now on.
@@ -221,7 +240,8 @@ impl LineRecogniser {
 
     /// Before the first phase, and while the application's first line is due.
     fn every_line_counts(&self) -> bool {
-        (self.start == Start::Boot && self.phases.current().is_none()) || self.application_due()
+        let first = self.start == Start::Boot && self.phases.current().is_none();
+        first || self.application_due() || self.cut.is_some()
     }
 
     fn application_due(&self) -> bool {
@@ -233,18 +253,25 @@ impl LineRecogniser {
         let undoubled = undouble(&line[..line.len().min(LOOKED_AT)]);
         let line = undoubled.as_deref().unwrap_or(line);
         let line = line[..line.len().min(LOOKED_AT)].trim_ascii();
+        let begin = self.cut.take();
+        let joined = begin.as_ref().map(|begin| [begin, line].concat());
+        let line = joined.as_deref().unwrap_or(line);
         let look = Look { line, ..look };
-        let meaning = line::meaning(line);
+        let meaning = line::meaning(line).filter(|meaning| self.is_meant(meaning));
         if look.before.is_empty() && self.partial.is_some() && self.partial == meaning {
             return;
         }
         if !look.whole {
+            self.cut = begin;
             // The rest of a line can change what its values are, and whose line it is.
             if let Some(known) = meaning.filter(Meaning::holds_for_partial_lines) {
                 self.partial = Some(known.clone());
                 self.apply(known, look, sink);
             }
             return;
+        }
+        if self.phases.current() < Some(Phase::Bootstrap) {
+            self.cut = line::cut_error(line).map(<[u8]>::to_vec);
         }
         match meaning {
             Some(meaning) => self.apply(meaning, look, sink),
@@ -257,132 +284,5 @@ impl LineRecogniser {
             None if line::from_system(line) => {}
             None => self.application_reached(look, sink),
         }
-    }
-
-    fn apply(&mut self, meaning: Meaning, look: Look<'_>, sink: &mut dyn FnMut(Sighting)) {
-        match meaning {
-            Meaning::Phase(phase) => {
-                if self.is_reset(phase) {
-                    self.context.last_words(look.before);
-                    self.forget_phases();
-                }
-                self.advance(phase, look.at, sink);
-            }
-            Meaning::IpxePhase(phase) => {
-                if self.phases.current() >= Some(Phase::Ipxe) {
-                    self.advance(phase, look.at, sink);
-                }
-            }
-            Meaning::Banner => self.banner(look, sink),
-            Meaning::RootTaskStarts => {
-                self.advance(Phase::Moe, look.at, sink);
-                self.root_task_started = true;
-            }
-            Meaning::Sequence(value) => self.image.sequence = Some(value),
-            Meaning::Created(value) => self.image.created = Some(value),
-            Meaning::BootstrapBuilt(value) => self.image.bootstrap_built = Some(value),
-            Meaning::Mark(mark) => self.mark(mark, look, sink),
-            Meaning::Fault(kind, explanation) => {
-                if let Some(phase) = line::ipxe_phase(look.line) {
-                    self.apply(Meaning::IpxePhase(phase), look, sink);
-                }
-                self.fault(kind, &explanation, look, sink);
-            }
-            Meaning::BootstrapWaits if self.bootstrap_panicked => {}
-            Meaning::BootstrapWaits => {
-                let explanation = "the line before says why the bootstrapper gave up";
-                self.fault(FaultKind::BootstrapPanic, explanation, look, sink);
-            }
-        }
-    }
-
-    fn advance(&mut self, phase: Phase, at: Duration, sink: &mut dyn FnMut(Sighting)) {
-        if self.phases.advance(phase, at) {
-            sink(Sighting::Phase(phase));
-        }
-    }
-
-    fn application_reached(&mut self, look: Look<'_>, sink: &mut dyn FnMut(Sighting)) {
-        self.advance(Phase::Application, look.at, sink);
-        let first = ApplicationLine { text: shown(look.line), at: look.at };
-        self.application = Some(first.clone());
-        sink(Sighting::Application(first));
-    }
-
-    fn banner(&mut self, look: Look<'_>, sink: &mut dyn FnMut(Sighting)) {
-        self.boots += 1;
-        if self.boots > self.boots_allowed {
-            self.context.restore_last_words();
-            // Firmware that came in between has ended the phases of the boot before.
-            if self.phases.current() >= Some(Phase::Bootstrap) {
-                self.forget_phases();
-            }
-            self.context.forget_last_words();
-            let explanation = "the machine boots again without being asked to";
-            self.fault(FaultKind::RebootLoop, explanation, look, sink);
-        }
-        self.advance(Phase::Bootstrap, look.at, sink);
-        sink(Sighting::Boot(self.boots));
-    }
-
-    fn mark(&mut self, mark: Mark, look: Look<'_>, sink: &mut dyn FnMut(Sighting)) {
-        let failed = mark.stage == MarkStage::Failed;
-        self.image_started = mark.stage == MarkStage::Boot;
-        if !failed && mark.stage != MarkStage::Retry {
-            self.advance(Phase::Download, look.at, sink);
-        }
-        match mark.stage {
-            MarkStage::Start => self.image.sha256 = mark.get("image").map(str::to_owned),
-            MarkStage::Verify => self.image.verified = mark.get("sum").map(str::to_owned),
-            _ => {}
-        }
-        sink(Sighting::Mark(mark));
-        if failed {
-            self.fault(FaultKind::BootScriptFailed, "the boot script gave up", look, sink);
-        }
-    }
-
-    fn fault(
-        &mut self,
-        kind: FaultKind,
-        explanation: &str,
-        look: Look<'_>,
-        sink: &mut dyn FnMut(Sighting),
-    ) {
-        if kind == FaultKind::Debugger && self.debugger_requested {
-            return;
-        }
-        self.bootstrap_panicked |= kind == FaultKind::BootstrapPanic;
-        if kind.is_final() {
-            self.context.fault(look.before, look.line, look.after);
-        }
-        let explanation = explanation.to_owned();
-        sink(Sighting::Fault(Fault { kind, line: shown(look.line), explanation, at: look.at }));
-    }
-
-    /// Whether a phase that begins now means that the machine was reset: firmware comes once
-    /// in a boot, and before iPXE; iPXE may chain to another iPXE. Where the twin stands in for
-    /// iPXE, firmware comes only when the image was started.
-    fn is_reset(&self, phase: Phase) -> bool {
-        let current = self.phases.current();
-        match phase {
-            Phase::Firmware if self.image_started => current >= Some(Phase::Bootstrap),
-            Phase::Firmware => current > Some(Phase::Ipxe),
-            Phase::Ipxe => current >= Some(Phase::Bootstrap),
-            _ => false,
-        }
-    }
-
-    fn forget_boot(&mut self) {
-        self.forget_phases();
-        self.context.forget_last_words();
-    }
-
-    fn forget_phases(&mut self) {
-        self.phases = PhaseTimes::default();
-        self.image_started = false;
-        self.root_task_started = false;
-        self.bootstrap_panicked = false;
-        self.application = None;
     }
 }

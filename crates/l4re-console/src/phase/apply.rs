@@ -1,0 +1,362 @@
+//! What the meaning of a line changes: phases, boots, resets, what the image is, faults.
+//!
+//! Invariants: a machine that was reset without being asked is a loop from the first sign of
+//! that on; firmware that goes on after iPXE gave up is none, and iPXE's last words stay the
+//! reason for standing still. What the bootstrapper says counts only while it runs.
+
+use super::context::shown;
+use super::line::{self, Meaning};
+use super::recogniser::{ApplicationLine, LineRecogniser, Look, Sighting, Start};
+use super::rules::{BOOTSTRAP_CAUSES, KEY_WAIT};
+use super::{Fault, FaultKind, ImageInfo, Mark, MarkStage, Phase, PhaseTimes, explain, hint_for};
+
+/// So many starts of a machine that reaches no bootstrapper are a loop.
+const RESTARTS: u32 = 3;
+
+const CONFIGURED: &str = "the network is configured, and nothing is fetched: check the boot script";
+const WRONG_SUM: &str =
+    "the object in the store is not the image that was built (wrong sum): deploy again";
+const RESET: &str = "the machine was reset while its system ran, and boots again without being \
+                     asked to";
+const SILENT: &str = "the image was started, and the machine was reset before it said anything: \
+                      check that it is for this machine";
+const AGAIN: &str = "the machine boots again without being asked to";
+
+impl LineRecogniser {
+    /// Why the boot stands where it stands, or what to look at.
+    #[must_use]
+    pub fn stuck(&self) -> Option<String> {
+        let hint = || Some(hint_for(self.phases.current())).filter(|hint| !hint.is_empty());
+        self.cause.clone().or_else(|| hint().map(str::to_owned))
+    }
+
+    /// Whether that can be meant now: an application may print the same words.
+    pub(super) fn is_meant(&self, meaning: &Meaning) -> bool {
+        let current = self.phases.current();
+        match meaning {
+            Meaning::IpxePhase(_) | Meaning::IpxeWaits(_) | Meaning::IpxeHas(_) => {
+                current >= Some(Phase::Ipxe) && current < Some(Phase::Bootstrap)
+            }
+            Meaning::FirmwareLeft(_) => current < Some(Phase::Bootstrap),
+            Meaning::Sequence(_) | Meaning::Created(_) | Meaning::BootstrapBuilt(_) => {
+                current == Some(Phase::Bootstrap)
+            }
+            Meaning::Mark(_)
+            | Meaning::BootstrapWaits
+            | Meaning::Fault(FaultKind::BootstrapPanic | FaultKind::Ipxe, _) => {
+                current < Some(Phase::Kernel)
+            }
+            _ => true,
+        }
+    }
+
+    pub(super) fn apply(
+        &mut self,
+        meaning: Meaning,
+        look: Look<'_>,
+        sink: &mut dyn FnMut(Sighting),
+    ) {
+        let current = self.phases.current();
+        match meaning {
+            Meaning::Phase(phase @ (Phase::Firmware | Phase::Ipxe)) => {
+                self.reset(phase, look, sink)
+            }
+            Meaning::Phase(phase) => self.advance(phase, look.at, sink),
+            Meaning::FirmwareLoads(option) => self.firmware_loads(option, look, sink),
+            Meaning::FirmwareStarts if current >= Some(Phase::Bootstrap) => {
+                self.reset(Phase::Firmware, look, sink);
+            }
+            Meaning::FirmwareStarts => self.advance(Phase::Firmware, look.at, sink),
+            Meaning::FirmwareLeft(explanation) => {
+                self.cause.get_or_insert_with(|| explanation.to_owned());
+                self.advance(Phase::Firmware, look.at, sink);
+            }
+            Meaning::IpxePhase(_) | Meaning::IpxeWaits(_) | Meaning::IpxeHas(_) => {
+                self.ipxe(&meaning, look, sink);
+            }
+            Meaning::Banner => self.banner(look, sink),
+            Meaning::RootTaskStarts => {
+                self.advance(Phase::Moe, look.at, sink);
+                self.root_task_started = true;
+            }
+            Meaning::Sequence(value) => self.image.sequence = Some(value),
+            Meaning::Created(value) => self.image.created = Some(value),
+            Meaning::BootstrapBuilt(value) => self.image.bootstrap_built = Some(value),
+            Meaning::Mark(mark) => self.mark(mark, look, sink),
+            Meaning::Fault(kind, explanation) => self.line_fault(kind, &explanation, look, sink),
+            Meaning::BootstrapWaits => self.bootstrap_waits(look, sink),
+        }
+    }
+
+    pub(super) fn advance(
+        &mut self,
+        phase: Phase,
+        at: std::time::Duration,
+        sink: &mut dyn FnMut(Sighting),
+    ) {
+        if self.phases.advance(phase, at) {
+            if phase == Phase::Bootstrap {
+                self.cause = None;
+            }
+            sink(Sighting::Phase(phase));
+        }
+    }
+
+    fn ipxe(&mut self, meaning: &Meaning, look: Look<'_>, sink: &mut dyn FnMut(Sighting)) {
+        match *meaning {
+            Meaning::IpxePhase(phase) => self.advance(phase, look.at, sink),
+            Meaning::IpxeWaits(lacks) => {
+                self.cause = Some(lacks.to_owned());
+                self.advance(Phase::Network, look.at, sink);
+            }
+            Meaning::IpxeHas(phase) => {
+                self.cause = (phase == Phase::Network).then(|| CONFIGURED.to_owned());
+                self.advance(phase, look.at, sink);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn application_reached(&mut self, look: Look<'_>, sink: &mut dyn FnMut(Sighting)) {
+        self.advance(Phase::Application, look.at, sink);
+        let first = ApplicationLine { text: shown(look.line), at: look.at };
+        self.application = Some(first.clone());
+        sink(Sighting::Application(first));
+    }
+
+    fn banner(&mut self, look: Look<'_>, sink: &mut dyn FnMut(Sighting)) {
+        self.boots += 1;
+        let loops = self.boots > self.boots_allowed && !std::mem::take(&mut self.loop_told);
+        if loops {
+            self.context.last_words(look.before);
+        }
+        // Where nothing came in between that would have ended the phases of the boot before.
+        let current = self.phases.current();
+        if current > Some(Phase::Bootstrap) || self.banner_seen {
+            self.forget_phases();
+        }
+        self.banner_seen = true;
+        self.reboot_requested = false;
+        self.image_of_boot();
+        if loops {
+            self.looping(AGAIN, look, sink);
+        }
+        self.context.forget_last_words();
+        self.advance(Phase::Bootstrap, look.at, sink);
+        sink(Sighting::Boot(self.boots));
+    }
+
+    /// What is said of an image from now on is said of the one that boots now.
+    fn image_of_boot(&mut self) {
+        if std::mem::take(&mut self.image_is_old) {
+            self.image = ImageInfo::default();
+        }
+    }
+
+    fn mark(&mut self, mark: Mark, look: Look<'_>, sink: &mut dyn FnMut(Sighting)) {
+        let failed = mark.stage == MarkStage::Failed;
+        self.image_started = mark.stage == MarkStage::Boot;
+        if !failed && mark.stage != MarkStage::Retry {
+            self.advance(Phase::Download, look.at, sink);
+        }
+        match mark.stage {
+            MarkStage::Start => {
+                self.image_of_boot();
+                if let Some(sum) = mark.get("image") {
+                    self.image.sha256 = Some(sum.to_owned());
+                    self.image.verified = None;
+                }
+            }
+            MarkStage::Verify => {
+                self.image.verified = mark.get("sum").map(str::to_owned);
+                let wrong = mark.get("sum") == Some("wrong");
+                self.cause = wrong.then(|| WRONG_SUM.to_owned());
+            }
+            MarkStage::Boot => self.cause = None,
+            MarkStage::Retry | MarkStage::Failed => {
+                self.cause = reason(&mark).or(self.cause.take())
+            }
+            MarkStage::Fetch => {}
+        }
+        sink(Sighting::Mark(mark));
+        if failed {
+            let why = self.cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default();
+            let explanation = format!("the boot script gave up{why}");
+            self.fault(FaultKind::BootScriptFailed, &explanation, look, sink);
+        }
+    }
+
+    /// A fault that a line says.
+    fn line_fault(
+        &mut self,
+        kind: FaultKind,
+        explanation: &str,
+        look: Look<'_>,
+        sink: &mut dyn FnMut(Sighting),
+    ) {
+        let current = self.phases.current();
+        let kind = match kind {
+            // The bootstrapper's own words may begin like the kernel's.
+            FaultKind::KernelPanic if current == Some(Phase::Bootstrap) => {
+                FaultKind::BootstrapPanic
+            }
+            kind => kind,
+        };
+        match kind {
+            FaultKind::Ipxe => {
+                let phase = line::ipxe_phase(look.line).map(Meaning::IpxePhase);
+                if let Some(phase) = phase.filter(|phase| self.is_meant(phase)) {
+                    self.apply(phase, look, sink);
+                }
+                self.cause = Some(explanation.to_owned());
+            }
+            FaultKind::NedScript | FaultKind::ApplicationExit => {
+                let explanation = format!("{explanation}: {}", shown(look.line));
+                self.cause = Some(explanation.clone());
+                return self.fault(kind, &explanation, look, sink);
+            }
+            _ => {}
+        }
+        self.fault(kind, explanation, look, sink);
+    }
+
+    fn bootstrap_waits(&mut self, look: Look<'_>, sink: &mut dyn FnMut(Sighting)) {
+        if self.bootstrap_panicked {
+            return;
+        }
+        let said = self.context.latest(look.before);
+        let known = BOOTSTRAP_CAUSES.iter().find_map(|(text, explanation)| {
+            let line = said.iter().rev().find(|line| line.contains(text))?;
+            Some((line.as_str(), *explanation))
+        });
+        let last = said.last().map_or("", String::as_str);
+        let (line, explanation) = known.unwrap_or((last, KEY_WAIT));
+        self.fault_of(FaultKind::BootstrapPanic, line.trim(), explanation, look, sink);
+    }
+
+    fn fault(
+        &mut self,
+        kind: FaultKind,
+        explanation: &str,
+        look: Look<'_>,
+        sink: &mut dyn FnMut(Sighting),
+    ) {
+        self.fault_of(kind, &shown(look.line), explanation, look, sink);
+    }
+
+    /// A fault that `line` says, which need not be the one that is looked at.
+    fn fault_of(
+        &mut self,
+        kind: FaultKind,
+        line: &str,
+        explanation: &str,
+        look: Look<'_>,
+        sink: &mut dyn FnMut(Sighting),
+    ) {
+        if kind == FaultKind::Debugger && self.debugger_requested {
+            return;
+        }
+        self.bootstrap_panicked |= kind == FaultKind::BootstrapPanic;
+        if kind.is_final() {
+            let reset = kind == FaultKind::RebootLoop;
+            self.context.fault(look.before, look.line, look.after, reset);
+        }
+        let (line, explanation) = (line.to_owned(), explanation.to_owned());
+        sink(Sighting::Fault(Fault { kind, line, explanation, at: look.at }));
+    }
+
+    fn firmware_loads(&mut self, option: String, look: Look<'_>, sink: &mut dyn FnMut(Sighting)) {
+        let current = self.phases.current();
+        // The same option once more: all begins anew. Another one: iPXE gave up.
+        let again = match &self.first_option {
+            Some(first) => *first == option,
+            None => current >= Some(Phase::Bootstrap),
+        };
+        if again {
+            self.reset(Phase::Firmware, look, sink);
+        }
+        self.advance(Phase::Firmware, look.at, sink);
+        self.first_option.get_or_insert(option);
+    }
+
+    /// Firmware or iPXE begins: is that a machine that was reset?
+    ///
+    /// Firmware comes once in a boot, and before iPXE; iPXE may chain to another iPXE. Where
+    /// the twin stands in for iPXE, firmware comes only when the image was started.
+    fn reset(&mut self, phase: Phase, look: Look<'_>, sink: &mut dyn FnMut(Sighting)) {
+        let current = self.phases.current();
+        let ran = current >= Some(Phase::Bootstrap);
+        let reset = match phase {
+            Phase::Firmware if self.image_started && !self.powered_on => ran,
+            Phase::Firmware => current > Some(Phase::Ipxe),
+            _ => ran,
+        };
+        if reset {
+            self.was_reset(ran, look, sink);
+        }
+        self.powered_on |= phase == Phase::Firmware;
+        self.advance(phase, look.at, sink);
+    }
+
+    fn was_reset(&mut self, ran: bool, look: Look<'_>, sink: &mut dyn FnMut(Sighting)) {
+        self.context.last_words(look.before);
+        let silent = !ran && self.image_started;
+        // What a boot lacks the next one may lack as well.
+        let cause = self.cause.take().filter(|_| !ran);
+        let asked = std::mem::take(&mut self.reboot_requested);
+        self.restarts = if ran || asked { 0 } else { self.restarts + 1 };
+        self.forget_phases();
+        let again = cause.as_ref().map(|cause| format!("{AGAIN}: {cause}"));
+        self.cause = cause;
+        match () {
+            () if asked => {}
+            () if ran => return self.looping(RESET, look, sink),
+            () if silent => return self.looping(SILENT, look, sink),
+            () if self.restarts == RESTARTS => {
+                return self.looping(again.as_deref().unwrap_or(AGAIN), look, sink);
+            }
+            () => {}
+        }
+        self.context.forget_last_words();
+    }
+
+    /// Tells of a loop, with what the system before said last.
+    fn looping(&mut self, explanation: &str, look: Look<'_>, sink: &mut dyn FnMut(Sighting)) {
+        self.loop_told = true;
+        self.context.restore_last_words();
+        self.fault(FaultKind::RebootLoop, explanation, look, sink);
+    }
+
+    /// A reboot was asked for: the next boot is not a loop and gets its own phases.
+    pub fn reboot_requested(&mut self) {
+        self.boots_allowed = self.boots + 1;
+        self.reboot_requested = true;
+        // What the old system still prints must not count as firmware of the new one.
+        self.start = Start::Attached;
+        self.forget_phases();
+        self.context.forget_last_words();
+    }
+
+    fn forget_phases(&mut self) {
+        self.phases = PhaseTimes::default();
+        self.image_started = false;
+        self.root_task_started = false;
+        self.bootstrap_panicked = false;
+        self.banner_seen = false;
+        self.powered_on = false;
+        self.first_option = None;
+        self.application = None;
+        self.cause = None;
+        self.image_is_old = true;
+    }
+}
+
+/// Why the boot script tries again, where its mark says so.
+fn reason(mark: &Mark) -> Option<String> {
+    if mark.get("why") == Some("wrong-sum") {
+        return Some(WRONG_SUM.to_owned());
+    }
+    let code = mark.get("error")?.strip_prefix("0x")?;
+    let code = u32::from_str_radix(code, 16).ok().filter(|code| *code != 0)?;
+    Some(explain(code).to_owned())
+}
