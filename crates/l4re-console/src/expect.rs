@@ -1,23 +1,35 @@
 //! What must come, in order, and what must not.
 //!
-//! Patterns are tried on single lines without escape sequences and carriage returns. Each
+//! Patterns are tried on single lines without escape sequences and carriage returns; one that
+//! asks for what no line has is refused. Each
 //! expectation takes up the text that it matched: the next one looks behind it, in the same
 //! line or later. In a line that holds both, what must not come counts first. Lines longer
 //! than [`crate::text::MAX_LINE`] count as several. Invariant: apart from partial lines, which
 //! are tried when the console is quiet, the outcome does not depend on how bytes were cut.
 
 use regex::bytes::{Regex, RegexBuilder};
+use regex_syntax::ParserBuilder;
+use regex_syntax::hir::{Class, Hir, HirKind};
 
 use crate::text::{Block, BlockEnd, split_line};
 
-/// A pattern that is not a regular expression.
+/// A pattern that cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("pattern `{pattern}`: {source}")]
-pub struct PatternError {
-    /// The pattern as given.
-    pub pattern: String,
-    /// What is wrong with it.
-    pub source: Box<regex::Error>,
+pub enum PatternError {
+    /// It is no regular expression.
+    #[error("pattern `{pattern}`: {source}")]
+    Syntax {
+        /// The pattern as given.
+        pattern: String,
+        /// What is wrong with it.
+        source: Box<regex::Error>,
+    },
+    /// It matches nothing that is in a line.
+    #[error("pattern `{pattern}`: it asks for a line break or an escape sequence")]
+    NeverInLine {
+        /// The pattern as given.
+        pattern: String,
+    },
 }
 
 /// One compiled pattern.
@@ -61,10 +73,15 @@ const SHOWN: usize = 512;
 impl Pattern {
     fn new(source: &str) -> Result<Self, PatternError> {
         let compiled = RegexBuilder::new(source).multi_line(true).unicode(true).build();
-        let regex = compiled.map_err(|error| PatternError {
-            pattern: source.to_owned(),
+        let pattern = source.to_owned();
+        let regex = compiled.map_err(|error| PatternError::Syntax {
+            pattern: pattern.clone(),
             source: Box::new(error),
         })?;
+        let parsed = ParserBuilder::new().multi_line(true).utf8(false).build().parse(source);
+        if parsed.is_ok_and(|parsed| wants_what_no_line_has(&parsed)) {
+            return Err(PatternError::NeverInLine { pattern });
+        }
         let line_by_line = source.contains("\\A") || source.contains("\\z");
         Ok(Self { source: source.to_owned(), regex, line_by_line })
     }
@@ -91,6 +108,27 @@ impl Pattern {
                 return None;
             }
         }
+    }
+}
+
+/// Whether every match holds a character that no line of plain text has.
+fn wants_what_no_line_has(pattern: &Hir) -> bool {
+    let lost = |byte: u32| matches!(byte, 0x00 | 0x0a | 0x0d | 0x1b);
+    match pattern.kind() {
+        HirKind::Empty | HirKind::Look(_) => false,
+        HirKind::Literal(literal) => literal.0.iter().any(|byte| lost(u32::from(*byte))),
+        HirKind::Class(Class::Unicode(class)) => {
+            let all = |c: char| lost(u32::from(c));
+            class.iter().all(|range| (range.start()..=range.end()).all(all))
+        }
+        HirKind::Class(Class::Bytes(class)) => {
+            let all = |byte: u8| lost(u32::from(byte));
+            class.iter().all(|range| (range.start()..=range.end()).all(all))
+        }
+        HirKind::Repetition(repeated) => repeated.min > 0 && wants_what_no_line_has(&repeated.sub),
+        HirKind::Capture(captured) => wants_what_no_line_has(&captured.sub),
+        HirKind::Concat(all) => all.iter().any(wants_what_no_line_has),
+        HirKind::Alternation(any) => any.iter().all(wants_what_no_line_has),
     }
 }
 
@@ -279,6 +317,18 @@ mod tests {
     fn a_bad_pattern_is_named() {
         let error = Expectations::new(&["("], &[] as &[&str]).unwrap_err();
         assert!(error.to_string().starts_with("pattern `(`"), "{error}");
+    }
+
+    #[test]
+    fn a_pattern_that_no_line_can_match_is_refused() {
+        let new = |pattern| Expectations::new(&[] as &[&str], &[pattern]);
+        for never in [r"one\ntwo", r"login:\r$", r"\x1b\[31m", r"a(b\n|c[\r\n])+", "a\nb"] {
+            let error = new(never).unwrap_err().to_string();
+            assert!(error.ends_with("a line break or an escape sequence"), "{never}: {error}");
+        }
+        for maybe in [r"one\s+two", r"[^\n]*", r"a\r?$", r"\n|a", r"(\n)*", "", r"(?-u:\xff)"] {
+            new(maybe).unwrap();
+        }
     }
 
     proptest! {

@@ -390,3 +390,33 @@ async fn an_exception_that_a_test_provokes_is_no_crash() {
     let panicked = tested(&[], &[start, "Panic: no memory\n", end]).await.verdict;
     assert!(matches!(panicked, Verdict::Crashed { .. }), "{panicked:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_tests_say_counts_by_its_place() {
+    // However the bytes are cut, the run ends with the tests.
+    let tests = "TAP TEST START\nok 1 a\n1..1\nTAP TEST FINISH\n";
+    let verdict = async |raw: &str, fail_on: &[&str]| {
+        let mut options = options(&[], fail_on);
+        options.tap = true;
+        let (mut console, mut machine) = played();
+        machine.write_all(raw.as_bytes()).await.unwrap();
+        drop(machine);
+        run(&mut console, options).await.0.verdict
+    };
+    assert_eq!(verdict(&format!("{tests}bad\n"), &["bad"]).await, PASSED);
+    assert!(matches!(verdict(&format!("bad\n{tests}"), &["bad"]).await, Verdict::Failed { .. }));
+    // Nor is a last line less for having no newline.
+    assert_eq!(verdict(tests.trim_end(), &[]).await, PASSED);
+    // An exception after the last test that said anything was none of its making.
+    let exception = "L4Re: rom/x: Unhandled exception: PC=0x1 PFA=0x0\n";
+    let crashed = tested(&[], &[&format!("TAP TEST START\nok 1 a\n{exception}")]).await.verdict;
+    assert!(matches!(crashed, Verdict::Crashed { .. }), "{crashed:?}");
+}
+
+#[tokio::test]
+async fn doubled_lines_are_expected_as_they_are_shown() {
+    let path = fixture("real-amd64-uefi-disk");
+    let expect = ["^EFI: L4::Bootstrap$", "^L4 Bootstrapper$", "L4Image sequence info: #", "Hello"];
+    let report = replay(Utf8Path::new(&path), options(&expect, &[])).await.0;
+    assert_eq!(report.verdict, Verdict::Expected);
+}

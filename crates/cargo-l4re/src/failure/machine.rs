@@ -1,5 +1,7 @@
 //! How a command that needs machines can fail.
 
+use std::time::Duration;
+
 use camino::Utf8PathBuf;
 use l4re_cloud::CloudError;
 use l4re_console::asciicast::RecordError;
@@ -139,6 +141,10 @@ impl MachineFailure {
             }
             Self::Cloud(error) => cloud::hints(error, end),
             Self::Verdict { verdict, .. } => self::verdict(verdict),
+            Self::Pattern(PatternError::NeverInLine { .. }) => vec![
+                "it is tried on one line at a time, without colours: give one expression a line"
+                    .to_owned(),
+            ],
             Self::NothingToTest => vec![
                 "name some: `cargo l4re test ENTRY…`".to_owned(),
                 "or say it in the settings: `[[entry]]` with a `name` and `tap = true` or `expect`"
@@ -166,10 +172,10 @@ fn sentence(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Failed { pattern, line } => format!("`{pattern}` was seen: {line}"),
         Verdict::TimedOut { phase: at, waited, missing, .. } => {
-            format!("time-out after {} s{}{}", waited.as_secs(), phase(at), still(missing))
+            format!("time-out after {} s{}{}", seconds(*waited), phase(at), still(missing))
         }
         Verdict::Idle { phase: at, waited, missing, .. } => {
-            let (seconds, still) = (waited.as_secs(), still(missing));
+            let (seconds, still) = (seconds(*waited), still(missing));
             match at {
                 Some(_) => format!("no output for {seconds} s{}{still}", phase(at)),
                 None => format!("no output at all for {seconds} s{still}"),
@@ -187,6 +193,11 @@ fn sentence(verdict: &Verdict) -> String {
         Verdict::Interrupted => "interrupted".to_owned(),
         other => format!("{other:?}"),
     }
+}
+
+/// A limit in seconds, as it was given.
+fn seconds(limit: Duration) -> String {
+    limit.as_secs_f64().to_string()
 }
 
 /// What tests came to, as an error message.
@@ -231,7 +242,10 @@ fn verdict(verdict: &Verdict) -> Vec<String> {
             let longer = "`--timeout TIME` gives it longer".to_owned();
             hint.iter().cloned().chain([longer]).collect()
         }
-        Verdict::Idle { hint, .. } => hint.iter().cloned().collect(),
+        Verdict::Idle { hint, .. } => {
+            let longer = "`--idle-timeout TIME` allows for more silence".to_owned();
+            hint.iter().cloned().chain([longer]).collect()
+        }
         _ => Vec::new(),
     }
 }

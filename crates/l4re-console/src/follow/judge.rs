@@ -15,7 +15,7 @@ use super::{Event, FollowOptions, Observer, Report};
 use crate::expect::Outcome;
 use crate::log::RawLog;
 use crate::phase::{Fault, FaultKind, HintClock, Sighting};
-use crate::tap::{TapParser, TapVerdict};
+use crate::tap::{Progress, TapParser, TapVerdict};
 use crate::text::{Block, Lines};
 use crate::transport::{Chunk, Received, TransportError};
 use crate::verdict::Verdict;
@@ -43,7 +43,6 @@ pub(super) struct Judge<'a> {
     /// The unfinished line was looked at.
     settled: bool,
     hints: HintClock,
-    tap: Option<TapParser>,
     /// What the tests came to.
     tested: Option<TapVerdict>,
     /// A final fault and when its verdict is due.
@@ -61,10 +60,10 @@ impl<'a> Judge<'a> {
         observer: &'a mut dyn Observer,
     ) -> Self {
         let now = Instant::now();
+        let expectations = std::mem::take(&mut options.expectations);
         Self {
             keeper: Keeper::new(log, observer, options.undouble),
-            scanner: Scanner::new(options.start, std::mem::take(&mut options.expectations)),
-            tap: options.tap.then(TapParser::default),
+            scanner: Scanner::new(options.start, expectations, options.tap),
             tested: None,
             options,
             start: now,
@@ -107,7 +106,7 @@ impl<'a> Judge<'a> {
                 self.gaps += 1;
                 // What follows does not continue the line before.
                 self.finish_line();
-                if let Some(tap) = &mut self.tap {
+                if let Some(tap) = &mut self.scanner.tap {
                     tap.gap();
                 }
                 self.event(Event::Gap(gap));
@@ -144,7 +143,6 @@ impl<'a> Judge<'a> {
         self.last_byte = chunk.at;
         self.settled = false;
         self.seen(at, seen);
-        self.tests(bytes);
     }
 
     fn kept(&mut self, kept: std::io::Result<()>) {
@@ -153,19 +151,13 @@ impl<'a> Judge<'a> {
         }
     }
 
-    fn tests(&mut self, bytes: &[u8]) {
-        let Some(tap) = self.tap.as_mut().filter(|_| self.tested.is_none()) else { return };
-        let before = tap.lines_read();
-        tap.push(bytes);
-        let complete = tap.is_complete();
-        if complete || tap.lines_read() > before {
-            let provoked = |(fault, _): &mut (Fault, Instant)| {
-                complete || fault.kind == FaultKind::UnhandledException
-            };
-            self.fatal.take_if(provoked);
-        }
-        if complete {
-            self.tested = self.tap.as_ref().map(|tap| tap.report().verdict);
+    fn tests(&mut self, progress: Progress) {
+        let provoked = |(fault, _): &mut (Fault, Instant)| {
+            progress.complete || fault.kind == FaultKind::UnhandledException
+        };
+        self.fatal.take_if(provoked);
+        if progress.complete {
+            self.tested = self.scanner.tap.as_ref().map(|tap| tap.report().verdict);
             self.tests_over();
         }
     }
@@ -204,6 +196,7 @@ impl<'a> Judge<'a> {
             match seen {
                 Seen::Sighting(sighting) => self.sighting(sighting),
                 Seen::Outcome(outcome) => self.outcome(outcome),
+                Seen::Tests(progress) => self.tests(progress),
             }
         }
         self.hints.phase(self.scanner.recogniser.phases().current(), at);
@@ -234,7 +227,8 @@ impl<'a> Judge<'a> {
             self.faults.push(fault.clone());
         }
         if self.options.end_on_fault && fault.kind.is_final() && self.fatal.is_none() {
-            let provoked = self.tap.is_some() && fault.kind == FaultKind::UnhandledException;
+            let provoked =
+                self.scanner.tap.is_some() && fault.kind == FaultKind::UnhandledException;
             let wait = if provoked { AFTERMATH_OF_TESTS } else { AFTERMATH };
             self.fatal = Some((fault.clone(), Instant::now() + wait));
         }
@@ -248,7 +242,7 @@ impl<'a> Judge<'a> {
             Outcome::Met(index) => self.met(index),
             Outcome::AllMet(index) => {
                 self.met(index);
-                match self.tap {
+                match self.scanner.tap {
                     Some(_) => self.tests_over(),
                     None => self.conclude(Verdict::Expected),
                 }
@@ -279,7 +273,7 @@ impl<'a> Judge<'a> {
     }
 
     fn missing(&self) -> Option<String> {
-        let tests = || match (&self.tap, &self.tested) {
+        let tests = || match (&self.scanner.tap, &self.tested) {
             (Some(tap), None) => Some(tap.awaits()),
             _ => None,
         };
@@ -361,7 +355,7 @@ impl<'a> Judge<'a> {
             first_application_line: self.scanner.recogniser.first_application_line().cloned(),
             image: self.scanner.recogniser.image().clone(),
             faults: self.faults,
-            tap: self.tap.map(|tap| tap.report()),
+            tap: self.scanner.tap.as_ref().map(TapParser::report),
             gaps: self.gaps,
             log_error: self.keeper.log_error(),
         }

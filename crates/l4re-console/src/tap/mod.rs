@@ -11,5 +11,5 @@ mod line;
 mod parser;
 mod result;
 
-pub use parser::{MAX_CASES, TapParser};
+pub use parser::{MAX_CASES, Progress, TapParser};
 pub use result::{Case, Directive, Outcome, TapReport, TapVerdict};

@@ -2,7 +2,7 @@
 
 use super::line::{self, Line};
 use super::{Case, Outcome, TapReport, TapVerdict};
-use crate::text::{Block, BlockEnd, Lines, split_line};
+use crate::text::{Block, BlockEnd, split_line};
 
 /// Cases kept; more are counted, and make the run a failed one.
 pub const MAX_CASES: usize = 10_000;
@@ -28,15 +28,16 @@ struct Open {
     before: (usize, usize),
 }
 
-/// Reads TAP from a console.
-#[derive(Debug, Default)]
-pub struct TapParser {
-    lines: Lines,
-    state: State,
+/// A line of the tests themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// The tests are complete with it.
+    pub complete: bool,
 }
 
+/// Reads TAP from the lines of a console, up to the end of the tests.
 #[derive(Debug, Default)]
-struct State {
+pub struct TapParser {
     open: Option<Open>,
     cases: Vec<Case>,
     cases_lost: u64,
@@ -45,7 +46,6 @@ struct State {
     bailed_out: Option<String>,
     blocks: u64,
     blocks_skipped: u64,
-    lines: u64,
     /// Bytes are missing since the block began: what comes then may be shown again.
     gap: bool,
     in_bundle: bool,
@@ -54,33 +54,23 @@ struct State {
 }
 
 impl TapParser {
-    /// Takes raw bytes.
-    pub fn push(&mut self, raw: &[u8]) {
-        self.lines.push(raw, |block| self.state.block(block));
-    }
-
     /// Whether the tests have come to their end: a block outside a bundle, a bundle, or a bail
     /// out.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.state.is_complete()
+        let blocks_over = self.open.is_none() && self.blocks > 0;
+        self.bailed_out.is_some() || if self.in_bundle { self.bundle_over } else { blocks_over }
     }
 
     /// Bytes are missing here.
     pub fn gap(&mut self) {
-        self.state.gap = self.state.open.is_some();
-    }
-
-    /// Lines of the tests themselves that were read.
-    #[must_use]
-    pub fn lines_read(&self) -> u64 {
-        self.state.lines
+        self.gap = self.open.is_some();
     }
 
     /// The mark that must come next, in tests that are not complete.
     #[must_use]
     pub fn awaits(&self) -> &'static str {
-        match (&self.state.open, self.state.in_bundle) {
+        match (&self.open, self.in_bundle) {
             (Some(_), _) => "TAP TEST FINISH",
             (None, true) => "BUNDLE TEST FINISH",
             (None, false) => "TAP TEST START",
@@ -90,21 +80,21 @@ impl TapParser {
     /// What the tests came to so far; without an end the verdict is incomplete.
     #[must_use]
     pub fn report(&self) -> TapReport {
-        TapReport {
-            verdict: self.state.verdict(),
-            cases: self.state.cases.clone(),
-            blocks: self.state.blocks,
-        }
+        TapReport { verdict: self.verdict(), cases: self.cases.clone(), blocks: self.blocks }
     }
-}
 
-impl State {
-    fn block(&mut self, block: Block<'_>) {
-        if block.end != BlockEnd::Newline {
-            return; // Lines of TAP are short and end.
-        }
-        let mut rest = block.text;
-        while !rest.is_empty() {
+    /// Takes a block of plain lines. Lines of the tests are told with their start in the block;
+    /// what comes after the tests' end is none.
+    pub fn block(&mut self, block: Block<'_>, sink: &mut dyn FnMut(usize, Progress)) {
+        let text = block.text;
+        let mut rest = match (block.end, block.continued) {
+            (BlockEnd::Partial, _) => return,
+            (_, false) => text,
+            // The rest of a line whose start was taken for all of it.
+            (BlockEnd::Newline, true) => split_line(text).1,
+            (BlockEnd::Cut, true) => return,
+        };
+        while !rest.is_empty() && !self.is_complete() {
             if self.open.is_none() {
                 // Outside of blocks only markers count, and all hold this.
                 match memchr::memmem::find(rest, b" TEST ") {
@@ -115,33 +105,37 @@ impl State {
                     None => return,
                 }
             }
+            let at = text.len() - rest.len();
             let (line, next) = split_line(rest);
             rest = next;
-            self.line(line);
+            if self.line(line) {
+                sink(at, Progress { complete: self.is_complete() });
+            }
         }
     }
 
-    fn line(&mut self, line: &[u8]) {
+    /// Takes a line. Says whether it is one of the tests.
+    fn line(&mut self, line: &[u8]) -> bool {
         let find = |needle: &[u8]| memchr::memmem::find(line, needle);
         match &self.open {
             Some(open) if self.gap && find(b"TAP TEST START").is_some() => {
                 // The block from its start: what was seen of it before is all in here.
                 self.cases.truncate(open.before.0);
                 self.problems.truncate(open.before.1);
-                self.start(line);
+                self.start(line)
             }
             Some(_) if find(b"TAP TEST FINISH").is_some() => self.finish(),
-            Some(open) => {
-                // Lines of other tasks, printed in between, have no part in the block.
-                if let Some(text) = line.strip_prefix(open.prefix.as_slice()) {
-                    self.tap(&String::from_utf8_lossy(text));
-                }
+            Some(_) if self.in_bundle && find(b"BUNDLE TEST FINISH").is_some() => {
+                self.problem("a block has no end".to_owned());
+                self.open = None;
+                self.bundle(line)
             }
-            None => {
-                if !self.start(line) {
-                    self.bundle(line);
-                }
-            }
+            // Lines of other tasks, printed in between, have no part in the block.
+            Some(open) => match line.strip_prefix(open.prefix.as_slice()) {
+                Some(text) => self.tap(&String::from_utf8_lossy(text)),
+                None => false,
+            },
+            None => self.start(line) || self.bundle(line),
         }
     }
 
@@ -151,11 +145,10 @@ impl State {
         let (prefix, before) = (line[..at].to_vec(), (self.cases.len(), self.problems.len()));
         self.open = Some(Open { prefix, plan: None, skip: None, seen: 0, yaml: false, before });
         self.gap = false;
-        self.lines += 1;
         true
     }
 
-    fn bundle(&mut self, line: &[u8]) {
+    fn bundle(&mut self, line: &[u8]) -> bool {
         let find = |needle: &[u8]| memchr::memmem::find(line, needle);
         const COUNT: &[u8] = b"BUNDLE TEST EXPECT TEST COUNT ";
         if find(b"BUNDLE TEST START").is_some() {
@@ -163,16 +156,20 @@ impl State {
         } else if find(b"BUNDLE TEST FINISH").is_some() {
             self.bundle_over = self.in_bundle;
         } else if let Some(at) = find(COUNT) {
-            let count = String::from_utf8_lossy(&line[at + COUNT.len()..]).trim().parse();
-            match count {
+            let count = String::from_utf8_lossy(&line[at + COUNT.len()..]);
+            let digits = count.trim_start_matches(|c: char| c.is_ascii_digit());
+            match count[..count.len() - digits.len()].parse() {
                 Ok(count) => self.expected_blocks = Some(count),
                 Err(_) => self.problem("the bundle's number of tests cannot be read".to_owned()),
             }
+        } else {
+            return false;
         }
+        true
     }
 
-    fn tap(&mut self, text: &str) {
-        let Some(open) = &mut self.open else { return };
+    fn tap(&mut self, text: &str) -> bool {
+        let Some(open) = &mut self.open else { return false };
         let (depth, line) = line::read(text);
         // A block that is not indented, or any more, is none.
         if open.yaml && text.starts_with(' ') {
@@ -180,12 +177,10 @@ impl State {
             if open.yaml {
                 self.diagnostic(line::short(text));
             }
-            return;
+            return true;
         }
         open.yaml = open.seen > 0 && text.starts_with(' ') && text.trim() == "---";
-        if line != Line::Other {
-            self.lines += 1;
-        }
+        let is_tap = line != Line::Other;
         match line {
             Line::Plan { count, skip } if depth == 0 => self.plan(count, skip),
             Line::Case(case) => self.case(case),
@@ -193,6 +188,7 @@ impl State {
             Line::BailOut(reason) => self.bailed_out = Some(reason),
             Line::Plan { .. } | Line::Other => {}
         }
+        is_tap
     }
 
     fn plan(&mut self, count: u64, skip: Option<String>) {
@@ -237,8 +233,8 @@ impl State {
         }
     }
 
-    fn finish(&mut self) {
-        let Some(open) = self.open.take() else { return };
+    fn finish(&mut self) -> bool {
+        let Some(open) = self.open.take() else { return false };
         self.blocks += 1;
         match (open.plan, open.skip) {
             (Some(0), reason) if open.seen == 0 => {
@@ -251,17 +247,13 @@ impl State {
             (Some(_), _) => {}
             (None, _) => self.problem("a block has no plan".to_owned()),
         }
+        true
     }
 
     fn problem(&mut self, problem: String) {
         if self.problems.len() < MAX_PROBLEMS {
             self.problems.push(problem);
         }
-    }
-
-    fn is_complete(&self) -> bool {
-        let blocks_over = self.open.is_none() && self.blocks > 0;
-        self.bailed_out.is_some() || if self.in_bundle { self.bundle_over } else { blocks_over }
     }
 
     fn verdict(&self) -> TapVerdict {
@@ -291,137 +283,4 @@ impl State {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::tap::Directive;
-
-    fn report(raw: &str) -> TapReport {
-        let mut parser = TapParser::default();
-        parser.push(raw.replace('\n', "\r\n").as_bytes());
-        parser.report()
-    }
-
-    fn failed(raw: &str) -> Vec<String> {
-        match report(raw).verdict {
-            TapVerdict::Failed { problems } => problems,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    const KERNEL: &str = "boot\n\nKUT TAP TEST START\nKUT # note\n\nKUT ok 1 Suite::one\n\
-        KUT # Test-uuid: 1-2-3\nCPU1: something else\nnot ok 9 not ours\nKUT ok 2 Suite::two # SKIP no IOMMU\n\
-        KUT not ok 3 three # TODO later\nKUT 1..3\n\nKUT TAP TEST FINISHED\n";
-
-    #[test]
-    fn blocks_of_the_kernels_unit_tests_are_read() {
-        let report = report(KERNEL);
-        assert_eq!(report.verdict, TapVerdict::Passed);
-        let outcomes: Vec<_> = report.cases.iter().map(Case::outcome).collect();
-        assert_eq!(outcomes, [Outcome::Passed, Outcome::Skipped, Outcome::Todo]);
-        assert_eq!(report.cases[0].uuid.as_deref(), Some("1-2-3"));
-        assert_eq!(report.cases[1].directive, Some(Directive::Skip("no IOMMU".into())));
-    }
-
-    #[test]
-    fn colours_of_log_tags_do_not_matter() {
-        let raw = "\x1b[33mtest    | \x1b[mTAP TEST START\n\x1b[33mtest    | \x1b[mok 1 a\n\
-            \x1b[33mtest    | \x1b[m    ok 1 inner\n\x1b[33mtest    | \x1b[m1..1\n\
-            \x1b[33mtest    | \x1b[mTAP TEST FINISH\n";
-        let report = report(raw);
-        assert_eq!(report.verdict, TapVerdict::Passed);
-        assert_eq!(report.cases.iter().map(|case| case.depth).collect::<Vec<_>>(), [0, 1]);
-    }
-
-    #[test]
-    fn failures_and_broken_plans_are_named() {
-        let block = |body: &str| format!("TAP TEST START\n{body}TAP TEST FINISH\n");
-        assert_eq!(failed(&block("not ok 1 a\n# why\n1..1\n")), ["not ok: a"]);
-        assert_eq!(failed(&block("not ok 1\n1..1\n")), ["not ok: test 1"]);
-        assert_eq!(failed(&block("ok 1\nok 1\n1..2\n")), ["test 1 came where test 2 was due"]);
-        assert_eq!(failed(&block("ok 1\n1..0 # SKIP no\n")), ["0 tests were planned and 1 ran"]);
-        assert_eq!(failed(&block("ok 1 a\n1..2\n")), ["2 tests were planned and 1 ran"]);
-        assert_eq!(failed(&block("ok 1 a\n")), ["a block has no plan"]);
-        assert_eq!(failed(&block("1..1\n1..1\nok 1\n")), ["a block has two plans"]);
-    }
-
-    #[test]
-    fn what_stands_below_a_case_belongs_to_it() {
-        let raw = "TAP TEST START\nnot ok 1 a\n  ---\n  message: expected 2\n  ok: no case\n  ...\n\
-            # and why\nok 2 b\n  ---\n  at: x\nok 3 c\n1..3\nTAP TEST FINISH\n";
-        let report = report(raw);
-        assert_eq!(report.verdict, TapVerdict::Failed { problems: vec!["not ok: a".into()] });
-        assert_eq!(report.cases[0].diagnostics, ["message: expected 2", "ok: no case", "and why"]);
-        assert_eq!(report.cases[1].diagnostics, ["at: x"]);
-        assert_eq!(report.cases.len(), 3);
-    }
-
-    #[test]
-    fn what_is_shown_again_after_a_gap_counts_once() {
-        let part = "TAP TEST START\nnot ok 1 a\nok 2 b\n1..2\n";
-        let again = part.replace("not ", "");
-        let mut parser = TapParser::default();
-        parser.push(part.as_bytes());
-        parser.gap();
-        parser.push(format!("other\n{again}TAP TEST FINISH\n").as_bytes());
-        let report = parser.report();
-        assert_eq!((report.verdict, report.cases.len()), (TapVerdict::Passed, 2));
-        // Without a gap a block does not begin twice.
-        let twice = format!("{again}{again}TAP TEST FINISH\n");
-        assert!(failed(&twice).contains(&"a block has two plans".to_owned()));
-    }
-
-    #[test]
-    fn it_is_known_what_comes_next() {
-        let mut parser = TapParser::default();
-        assert_eq!((parser.awaits(), parser.lines_read()), ("TAP TEST START", 0));
-        parser.push(b"BUNDLE TEST START\nTAP TEST START\nok 1\nother\n");
-        assert_eq!((parser.awaits(), parser.lines_read()), ("TAP TEST FINISH", 2));
-        parser.push(b"1..1\nTAP TEST FINISH\n");
-        assert_eq!((parser.awaits(), parser.lines_read()), ("BUNDLE TEST FINISH", 3));
-    }
-
-    #[test]
-    fn skips_and_bail_outs_are_verdicts_of_their_own() {
-        let skipped = "TAP TEST START\n1..0 # SKIP - no network\nTAP TEST FINISH\n";
-        assert_eq!(report(skipped).verdict, TapVerdict::Skipped { reason: "- no network".into() });
-        let bailed = "TAP TEST START\nok 1\nBail out! no power\n";
-        assert_eq!(report(bailed).verdict, TapVerdict::BailedOut { reason: "no power".into() });
-        assert_eq!(report("TAP TEST START\nok 1\n").verdict, TapVerdict::Incomplete);
-        assert_eq!(report("").verdict, TapVerdict::Incomplete);
-    }
-
-    #[test]
-    fn bundles_hold_as_many_blocks_as_they_say() {
-        let block = "TAP TEST START\nok 1 a\n1..1\nTAP TEST FINISH\n";
-        let bundle = |count: u32, blocks: &str| {
-            format!(
-                "BUNDLE TEST START\nBUNDLE TEST EXPECT TEST COUNT {count}\n{blocks}BUNDLE TEST FINISH\n"
-            )
-        };
-        assert_eq!(report(&bundle(2, &block.repeat(2))).verdict, TapVerdict::Passed);
-        assert_eq!(failed(&bundle(3, block)).len(), 1);
-        let unfinished = format!("BUNDLE TEST START\n{block}");
-        assert_eq!(report(&unfinished).verdict, TapVerdict::Incomplete);
-    }
-
-    #[test]
-    fn hostile_numbers_of_cases_are_bounded() {
-        let raw = format!("TAP TEST START\n{}1..1\nTAP TEST FINISH\n", "ok 1 x\n".repeat(20_000));
-        let report = report(&raw);
-        assert_eq!(report.cases.len(), MAX_CASES);
-        assert!(matches!(report.verdict, TapVerdict::Failed { .. }));
-    }
-
-    proptest! {
-        #[test]
-        fn cuts_do_not_matter(step in 1usize..60) {
-            let mut parser = TapParser::default();
-            for chunk in KERNEL.as_bytes().chunks(step) {
-                parser.push(chunk);
-            }
-            prop_assert_eq!(parser.report(), report(KERNEL));
-        }
-    }
-}
+mod tests;

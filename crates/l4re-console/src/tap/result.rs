@@ -6,7 +6,7 @@
 pub enum Directive {
     /// It is known not to work; no failure.
     Todo(String),
-    /// It was not run; no failure.
+    /// It was not run; no failure, unless it says `not ok`.
     Skip(String),
 }
 
@@ -48,10 +48,10 @@ impl Case {
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         match (&self.directive, self.ok) {
-            (Some(Directive::Skip(_)), _) => Outcome::Skipped,
             (Some(Directive::Todo(_)), _) => Outcome::Todo,
+            (_, false) => Outcome::Failed,
+            (Some(Directive::Skip(_)), true) => Outcome::Skipped,
             (None, true) => Outcome::Passed,
-            (None, false) => Outcome::Failed,
         }
     }
 }

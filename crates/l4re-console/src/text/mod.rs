@@ -8,4 +8,5 @@ pub use lines::{Block, BlockEnd, Lines, MAX_LINE};
 pub(crate) use lines::{OVERLAP, split_line};
 pub use plain::Plain;
 pub(crate) use plain::blocks_of;
+pub(crate) use undouble::UndoubledLines;
 pub use undouble::{Undoubler, undouble};

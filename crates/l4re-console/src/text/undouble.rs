@@ -3,6 +3,8 @@
 //! Until it leaves boot services it prints each character to the firmware's console, which
 //! mirrors to the serial port, and to the UART itself: `LL44  BBoooottssttrraappppeerr`.
 
+use super::lines::{Block, BlockEnd, split_line};
+
 /// The line with each pair of equal bytes made one, if the whole line is such pairs.
 ///
 /// A line of fewer than four bytes could be anything and is not touched.
@@ -124,6 +126,67 @@ impl Undoubler {
     }
 }
 
+/// The bootstrapper's first line, doubled.
+const BANNER: &[u8] = b"LL44  BBoooottssttrraappppeerr";
+
+/// Lines behind it that may be doubled, too: it prints some dozens.
+const MAX_LINES: usize = 1000;
+
+/// Undoubles the lines of blocks, from the bootstrapper's doubled banner on.
+///
+/// Elsewhere a line of pairs is taken for what it is, and blocks cost no more than a search.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct UndoubledLines {
+    /// Lines that may still be doubled.
+    left: usize,
+    /// The second half of a doubled newline is due.
+    newline_due: bool,
+    text: Vec<u8>,
+}
+
+impl UndoubledLines {
+    /// The same block without doubled lines. What is no whole line is left as it is.
+    pub(crate) fn block<'a>(&'a mut self, block: Block<'a>) -> Block<'a> {
+        if block.end != BlockEnd::Newline || block.continued {
+            return block;
+        }
+        let text = block.text;
+        let from = match self.left {
+            0 => match memchr::memmem::find(text, BANNER) {
+                Some(at) => memchr::memrchr(b'\n', &text[..at]).map_or(0, |newline| newline + 1),
+                None => return block,
+            },
+            _ => 0,
+        };
+        self.text.clear();
+        self.text.extend_from_slice(&text[..from]);
+        self.left = self.left.max(1);
+        let mut rest = &text[from..];
+        while self.left > 0 && !rest.is_empty() {
+            let (line, next) = split_line(rest);
+            self.line(line, rest.len() > line.len());
+            rest = next;
+        }
+        self.text.extend_from_slice(rest);
+        Block { text: &self.text, seen: block.seen.min(self.text.len()), ..block }
+    }
+
+    fn line(&mut self, line: &[u8], ended: bool) {
+        if std::mem::take(&mut self.newline_due) && line.is_empty() {
+            return;
+        }
+        self.left = if line.starts_with(BANNER) { MAX_LINES } else { self.left - 1 };
+        self.newline_due = is_doubled(line);
+        match self.newline_due {
+            true => self.text.extend(halves(line)),
+            false => self.text.extend_from_slice(line),
+        }
+        if ended {
+            self.text.push(b'\n');
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,5 +215,21 @@ mod tests {
             let want = "EFI: x\r\nL4 Boot\r\n  RRAAMM\r\r\n\nplain\r\n\r\n==\r\nxx";
             assert_eq!(String::from_utf8_lossy(&out), want.replace("  RRAAMM\r\r\n\n", " RAM\r\n"));
         }
+    }
+
+    #[test]
+    fn lines_are_undoubled_from_the_banner_on() {
+        let mut lines = UndoubledLines::default();
+        let mut shown = |text: &str| {
+            let block =
+                Block { text: text.as_bytes(), seen: 0, continued: false, end: BlockEnd::Newline };
+            String::from_utf8_lossy(lines.block(block).text).into_owned()
+        };
+        assert_eq!(shown("aabb\n\n"), "aabb\n\n");
+        let doubled = "EEFF\n\nLL44  BBoooottssttrraappppeerr\n\n  CCPPUU\n";
+        assert_eq!(shown(doubled), "EEFF\n\nL4 Bootstrapper\n CPU\n");
+        assert_eq!(shown("\naabb\n\n\nabc\naabb"), "ab\n\nabc\nab");
+        assert_eq!(shown(&"x\n".repeat(MAX_LINES)).len(), 2 * MAX_LINES);
+        assert_eq!(shown("aabb\n"), "aabb\n");
     }
 }
