@@ -4,8 +4,6 @@
 //! over: without the prefix and carriage returns, with the plan at the end. Perl is there
 //! wherever L4Re's build system is.
 
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
 use l4re_console::tap::TapParser;
 use l4re_console::text::Lines;
 use proptest::prelude::*;
