@@ -110,14 +110,14 @@ fn firmware_that_goes_on_after_ipxe_gave_up_is_no_reset() {
     boot.recogniser.settle(Duration::ZERO, &mut |_| ());
     boot.stands(Phase::Network, "link does not come up");
     boot.bytes(b" Down (https://ipxe.org/38086193)\r\n");
-    boot.stands(Phase::Network, "the network link is not up");
+    boot.stands(Phase::Network, "link does not come up");
     boot.prints(&[
         "BdsDxe: failed to start Boot0001 \"UEFI\" from PciRoot(0x0): Not Found",
         "BdsDxe: loading Boot0002 \"EFI Internal Shell\" from Fv(7CB8)",
         "BdsDxe: starting Boot0002 \"EFI Internal Shell\" from Fv(7CB8)",
         "BdsDxe: No bootable option or device was found.",
     ]);
-    boot.stands(Phase::Network, "the network link is not up");
+    boot.stands(Phase::Network, "link does not come up");
     assert_eq!(boot.faults.len(), 1, "{:?}", boot.faults);
 
     let mut bios = Boot::new();
@@ -181,6 +181,16 @@ fn a_reboot_that_was_asked_for_is_no_loop_whatever_the_old_system_still_says() {
     boot.prints(&["MOE: Hello world", "last words", SEABIOS, INITIALISING, BANNER]);
     boot.prints(&SYSTEM).prints(&["Hello World!"]).has_no_fault();
     boot.prints(&[SEABIOS]).loops("while its system ran");
+}
+
+#[test]
+fn who_asked_for_the_debugger_may_reboot_there() {
+    let mut boot = Boot::new();
+    boot.prints(&[SEABIOS]).prints(&SYSTEM).prints(&["Hello World!"]);
+    boot.recogniser.state_mut().debugger_requested();
+    boot.prints(&["jdb: ^", "Return reboots, \"k\" enters L4 kernel debugger..."]).has_no_fault();
+    boot.prints(&["Rebooting...", SEABIOS, INITIALISING]).prints(&SYSTEM).has_no_fault();
+    assert_eq!(boot.recogniser.state().boots(), 2);
 }
 
 #[test]

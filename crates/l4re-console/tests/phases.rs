@@ -1,4 +1,5 @@
-//! Phase tables of recorded consoles: `real-*` are recordings of L4Re under QEMU, `twin-*` of
+//! Phase tables of recorded consoles: `real-*` are recordings of L4Re under QEMU (hello, programs
+//! that fault on purpose, scripts and modules that are wrong, too little memory), `twin-*` of
 //! the demo tree on the twin (failures were made there: no network, objects that are gone or
 //! not what they were, entries that break); `made-*` were written by hand after the sources'
 //! wording, for failures that were not recorded.

@@ -182,7 +182,7 @@ pub(super) async fn watch(
         }
         None => cancel.abort(),
     }
-    let image = built.map(|built| proof::tell(shell, &report.image, &built));
+    let image = built.map(|built| proof::tell(shell, &report.image, &built, report.boots > 0));
     let end = json!({ "report": report, "log": console.log_path, "image": image });
     let told = shell.json("console-end", &end);
     // A reader that is gone gets no end, and that is no failure of the run.

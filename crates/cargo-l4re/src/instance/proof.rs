@@ -10,19 +10,25 @@ use crate::shell::Shell;
 /// What the console of a machine that runs this image must say.
 pub fn expected_of(image: &Image) -> Result<ImageInfo, Failure> {
     let inspection = l4re_image::inspect(&image.path)?;
+    let sha256 = Some(image.sha256.clone());
+    if inspection.sha256 != sha256 {
+        // The file was built anew meanwhile: of what was uploaded only the sum is known.
+        return Ok(ImageInfo { sha256, ..ImageInfo::default() });
+    }
     let attribute = |key| inspection.attribute(key).map(str::to_owned);
     Ok(ImageInfo {
         sequence: attribute("l4i:sequence"),
         // As the bootstrapper reads them: the base image is what was created.
         created: attribute("l4i:modification-date"),
         bootstrap_built: attribute("l4i:creation-date"),
-        sha256: Some(image.sha256.clone()),
+        sha256,
         verified: None,
     })
 }
 
-/// Tells whether what ran was what was built, as far as the console said.
-pub(super) fn tell(shell: &Shell, runs: &ImageInfo, built: &ImageInfo) -> Agreement {
+/// Tells whether what ran was what was built, as far as the console said; of a machine that has
+/// not booted nothing.
+pub(super) fn tell(shell: &Shell, runs: &ImageInfo, built: &ImageInfo, booted: bool) -> Agreement {
     let agreement = runs.agreement_with(built);
     match &agreement {
         Agreement::Same { by } => {
@@ -32,6 +38,9 @@ pub(super) fn tell(shell: &Shell, runs: &ImageInfo, built: &ImageInfo) -> Agreem
         Agreement::Different { what, runs, built } => shell.warn(format_args!(
             "another image ran than was built: its {what} is {runs}, not {built}"
         )),
+        Agreement::Unknown if booted => {
+            shell.note("the console does not say which image ran, so nothing is proven");
+        }
         Agreement::Unknown => {}
     }
     agreement

@@ -345,10 +345,15 @@ impl<'a> Judge<'a> {
     /// The report; without a verdict the run was interrupted.
     pub(super) fn report(self) -> Report {
         let missing = self.missing();
+        let recogniser = &self.scanner.recogniser;
+        let phases = match &self.verdict {
+            Some(Verdict::Looping { .. }) => recogniser.phases_before_reset(),
+            _ => recogniser.phases(),
+        };
         Report {
             missing,
+            phases: phases.clone(),
             verdict: self.verdict.unwrap_or(Verdict::Interrupted),
-            phases: self.scanner.recogniser.phases().clone(),
             elapsed: self.start.elapsed(),
             bytes: self.bytes,
             boots: self.scanner.recogniser.boots(),

@@ -14,7 +14,7 @@ pub struct Report {
     pub verdict: Verdict,
     /// What was still expected at the end.
     pub missing: Option<String>,
-    /// The phases of the last boot.
+    /// The phases of the last boot; of a loop, those of the boot that the reset has ended.
     pub phases: PhaseTimes,
     /// How long following took.
     #[serde(rename = "elapsed_s", serialize_with = "crate::phase::stage_seconds")]

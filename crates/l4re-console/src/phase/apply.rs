@@ -133,6 +133,7 @@ impl LineRecogniser {
         // Where nothing came in between that would have ended the phases of the boot before.
         let current = self.phases.current();
         if current > Some(Phase::Bootstrap) || self.banner_seen {
+            self.phases_before = self.phases.clone();
             self.forget_phases();
         }
         self.banner_seen = true;
@@ -215,6 +216,14 @@ impl LineRecogniser {
                 self.cause = Some(explanation.clone());
                 return self.fault(kind, &explanation, look, sink);
             }
+            FaultKind::KernelPanic | FaultKind::BootstrapPanic => {
+                let said = shown(look.line);
+                let reasons = ["Panic: ", "PANIC: ", "Assertion failed at "];
+                let reason = reasons.iter().find_map(|begin| said.strip_prefix(begin));
+                let reason = reason.map(|reason| format!(": {}", reason.trim()));
+                let explanation = format!("{explanation}{}", reason.unwrap_or_default());
+                return self.fault(kind, &explanation, look, sink);
+            }
             _ => {}
         }
         self.fault(kind, explanation, look, sink);
@@ -230,8 +239,10 @@ impl LineRecogniser {
             Some((line.as_str(), *explanation))
         });
         let last = said.last().map_or("", String::as_str);
-        let (line, explanation) = known.unwrap_or((last, KEY_WAIT));
-        self.fault_of(FaultKind::BootstrapPanic, line.trim(), explanation, look, sink);
+        let unknown = || (last, format!("{KEY_WAIT}: {}", last.trim()));
+        let (line, explanation) =
+            known.map_or_else(unknown, |(line, explanation)| (line, explanation.to_owned()));
+        self.fault_of(FaultKind::BootstrapPanic, line.trim(), &explanation, look, sink);
     }
 
     fn fault(
@@ -253,7 +264,9 @@ impl LineRecogniser {
         look: Look<'_>,
         sink: &mut dyn FnMut(Sighting),
     ) {
-        if kind == FaultKind::Debugger && self.debugger_requested {
+        // The debugger's own way out asks the question that a panic asks.
+        let asks = line.starts_with("Return reboots") || line.starts_with("Press any key");
+        if self.debugger_requested && (kind == FaultKind::Debugger || asks) {
             return;
         }
         self.bootstrap_panicked |= kind == FaultKind::BootstrapPanic;
@@ -303,8 +316,13 @@ impl LineRecogniser {
         let silent = !ran && self.image_started;
         // What a boot lacks the next one may lack as well.
         let cause = self.cause.take().filter(|_| !ran);
-        let asked = std::mem::take(&mut self.reboot_requested);
+        // Who is in the debugger may reboot there.
+        let asked = std::mem::take(&mut self.reboot_requested) || self.debugger_requested;
+        if asked {
+            self.boots_allowed = self.boots + 1;
+        }
         self.restarts = if ran || asked { 0 } else { self.restarts + 1 };
+        self.phases_before = self.phases.clone();
         self.forget_phases();
         let again = cause.as_ref().map(|cause| format!("{AGAIN}: {cause}"));
         self.cause = cause;

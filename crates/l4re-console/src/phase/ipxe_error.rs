@@ -4,6 +4,8 @@
 //! the source file, bits 8–12 the variant, bits 0–7 the platform's own error, which differs
 //! between BIOS and EFI builds and is left out here. Source: iPXE `errno.h`, `errfile.h`.
 
+use super::rules::{NO_DHCP, NO_LINK};
+
 /// An iPXE error as its URL names it.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct IpxeError {
@@ -61,17 +63,15 @@ pub fn explain(code: u32) -> &'static str {
         (_, HTTP) => "HTTP: the server's answer was not understood",
         (0x4c, TCP) => "no answer to the TCP connection: check routes, and the VPC endpoint",
         (0x0e | 0x0f, TCP) => "the server refused or reset the TCP connection",
-        (0x4c, DHCP) => "no DHCP answer",
+        (0x4c, DHCP) | (0x04 | 0x4c, IFMGMT) => NO_DHCP,
         (_, DHCP) => "DHCP failed",
         (_, DNS) => "the host name could not be resolved: check the VPC's DNS",
         (_, ENA) => {
             "the network card does not start: this build's ENA driver does not know it (types of \
              the 7th and 8th generation need builds of 2025-10 and later)"
         }
-        (0x1a | 0x38, NETDEVICE) => "the network link is not up yet",
+        (0x1a | 0x38, NETDEVICE) => NO_LINK,
         (0x26 | 0x28, _) => "the network is not up: no address or no route",
-        (0x04, IFMGMT) => "no way to configure the network worked: no DHCP answer",
-        (0x4c, IFMGMT) => "no DHCP answer, or the link stayed down",
         (0x2e, IMAGE) => {
             "not something that this iPXE build can start: user data must begin with `#!ipxe`, \
              an image must fit the firmware and the architecture"

@@ -95,6 +95,8 @@ impl Recogniser {
 pub struct LineRecogniser {
     pub(super) start: Start,
     pub(super) phases: PhaseTimes,
+    /// Of the boot that a reset has ended.
+    pub(super) phases_before: PhaseTimes,
     pub(super) boots: u32,
     /// Banners that may come without being a loop.
     pub(super) boots_allowed: u32,
@@ -146,6 +148,7 @@ impl LineRecogniser {
         Self {
             start,
             phases: PhaseTimes::default(),
+            phases_before: PhaseTimes::default(),
             boots: 0,
             boots_allowed: 1,
             reboot_requested: false,
@@ -177,6 +180,12 @@ impl LineRecogniser {
     #[must_use]
     pub fn phases(&self) -> &PhaseTimes {
         &self.phases
+    }
+
+    /// The phases of the boot that a reset has ended.
+    #[must_use]
+    pub fn phases_before_reset(&self) -> &PhaseTimes {
+        &self.phases_before
     }
 
     /// How many boots were seen.
