@@ -125,11 +125,33 @@ fn what_ends_the_command_ends_all_machines() {
 }
 
 #[test]
+fn what_cannot_be_built_keeps_others_from_running_only_on_request() {
+    let desk = desk("");
+    let words = ["test", "missing-*", "tap-f*", "--metal", "--junit", "j.xml"];
+    desk.start(&words).wait(BOOTS).code(4).says("module `does-not-exist`");
+    assert!(desk.machines().is_empty() && !desk.dir().join("j.xml").exists());
+
+    let output = desk.start(&[&words[..], &["--no-fail-fast"]].concat()).wait(BOOTS).code(7);
+    let output = output.prints("ERROR    missing-module").prints("FAILED   tap-fail");
+    output.says("2 of 2 runs failed");
+    let lines = read_junit(&desk, "j.xml");
+    assert!(lines.contains(&"missing-module missing-module Error error".to_owned()), "{lines:?}");
+
+    let words = ["test", "tap-fail", "hello", "--metal", "--fail-fast", "--timeout", "3m"];
+    let output = desk.start(&words).wait(BOOTS).code(7);
+    output.prints("0 passed, 1 failed, 0 skipped, 1 stopped").says("1 of 2 runs failed");
+    assert!(desk.machines().is_empty());
+}
+
+#[test]
 fn what_cannot_be_tested_is_said_before_anything_runs() {
     let desk = desk("");
     desk.l4re(&["test"]).code(3).says("no entry is named").says("tap = true");
     desk.l4re(&["test", "nobody"]).code(4).says("no entry `nobody`");
+    desk.l4re(&["test", "nobody*"]).code(4).says("no entry `nobody*`");
     desk.l4re(&["test", "tap", "--expect", "("]).code(2);
+    let never = ["test", "tap", "--expect", r"one\ntwo"];
+    desk.l4re(&never).code(2).says("give one expression a line");
     let words = ["test", "tap", "hello", "--log", "one.log"];
     desk.l4re(&words).code(2).says("`--logs DIR`");
     desk.l4re(&["ps", "--local", "--all"]).code(0).says("no instances");

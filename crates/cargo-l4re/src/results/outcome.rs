@@ -88,9 +88,9 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Counts.
-    pub fn of(outcomes: &[Outcome]) -> Self {
-        let mut tally = Self::default();
+    /// Counts the outcomes of so many runs: those without one were not to be started.
+    pub fn of(outcomes: &[Outcome], planned: usize) -> Self {
+        let mut tally = Self { stopped: planned - outcomes.len(), ..Self::default() };
         for outcome in outcomes {
             match outcome.status() {
                 Status::Passed => tally.passed += 1,
@@ -107,7 +107,8 @@ impl Tally {
         let codes = outcomes.iter().filter_map(|outcome| outcome.failure.as_ref());
         match codes.map(Failure::exit_code).max_by_key(|code| weight(*code)) {
             Some(code) => {
-                let (failed, total) = (self.failed, outcomes.len());
+                let failed = self.failed;
+                let total = self.passed + self.skipped + self.stopped + failed;
                 Err(MachineFailure::Tests { failed, total, code }.into())
             }
             None => Ok(()),
@@ -192,11 +193,12 @@ pub(super) mod tests {
         let mut outcomes = Vec::new();
         for (failure, expected) in verdicts.into_iter().zip([0, 3, 7, 8, 9, 130]) {
             outcomes.insert(0, outcome("a", failure));
-            let code = Tally::of(&outcomes).result(&outcomes);
+            let code = Tally::of(&outcomes, outcomes.len()).result(&outcomes);
             assert_eq!(code.err().map_or(0, |failure| failure.exit_code()), expected);
         }
         let tally = Tally { passed: 1, skipped: 0, stopped: 1, failed: 4 };
-        assert_eq!(Tally::of(&outcomes), tally);
+        assert_eq!(Tally::of(&outcomes, 6), tally);
+        assert_eq!(Tally::of(&outcomes, 8).stopped, 3);
         let error = tally.result(&outcomes).unwrap_err();
         assert_eq!(error.to_string(), "4 of 6 runs failed");
     }

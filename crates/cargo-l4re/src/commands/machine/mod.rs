@@ -19,6 +19,7 @@ mod run;
 mod runner;
 mod script;
 mod test;
+mod test_entries;
 mod test_starter;
 pub mod twin;
 mod upload;

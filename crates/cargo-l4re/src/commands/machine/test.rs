@@ -6,8 +6,12 @@
 //! its own, on the desk or, with `--ec2`, on EC2, several at once with `--jobs`. Every machine
 //! is terminated at its end, on Ctrl-C, and even if this process is killed. With `--on` entries
 //! run on machines that exist, one after the other on each, and these stay.
+//!
+//! A run that fails keeps no other from running, unless that is asked for; an image that cannot
+//! be built does, as with Cargo, unless that must not.
 
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,23 +19,21 @@ use camino::Utf8PathBuf;
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use futures::StreamExt;
-use l4re_image::ListOptions;
+use l4re_image::Kind;
 use serde_json::json;
 
 use super::flags::{JudgeFlags, MachineFlags};
-use super::own_images::OwnImages;
 use super::run;
-use crate::build::Workplace;
+use super::test_entries::sources;
 use crate::commands::Context;
 use crate::commands::flags::ImageFlags;
 use crate::complete;
-use crate::failure::{Failure, MachineFailure};
+use crate::failure::Failure;
 use crate::instance::{self, Attachment, Connection, Elsewhere, Ending, Keeper, Recipe};
 use crate::interrupt::Interrupt;
 use crate::results::{self, Outcome, Tally};
 use crate::shell::count;
 use crate::source::Source;
-use crate::target::{self, Target};
 
 /// Arguments of `test`.
 #[derive(Debug, Args)]
@@ -54,6 +56,12 @@ pub struct Arguments {
     /// Run each entry on so many machines
     #[arg(long, value_name = "N", default_value = "1")]
     count: NonZeroUsize,
+    /// Start no further run after one that failed
+    #[arg(long)]
+    fail_fast: bool,
+    /// Run everything that can be, even if another image cannot be built
+    #[arg(long, conflicts_with = "fail_fast")]
+    no_fail_fast: bool,
     /// Show the consoles as they come, each line with its entry's name
     #[arg(long)]
     no_capture: bool,
@@ -69,7 +77,8 @@ pub struct Arguments {
 struct Trial {
     run: String,
     entry: String,
-    source: Source,
+    /// Or why there is none.
+    image: Result<Source, Failure>,
     recipe: Recipe,
     attachment: Attachment,
 }
@@ -80,8 +89,8 @@ pub fn test(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failure
     if let Some(path) = &arguments.junit {
         results::forget_junit(&context.environment.folder().join(path))?;
     }
-    let outcomes = context.with_runtime(|runtime, interrupt| {
-        let (sources, _own) = sources(context, arguments, interrupt)?;
+    let (outcomes, planned) = context.with_runtime(|runtime, interrupt| {
+        let (sources, _own) = sources(context, &arguments.image, interrupt)?;
         let end = arguments.elsewhere.end();
         let ready = instance::connect_to(context, &end)?;
         for source in &sources {
@@ -94,68 +103,15 @@ pub fn test(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failure
             let trials = trials(context, arguments, &connection, sources, interrupt).await?;
             let keeper = Keeper::start(context, &end)?;
             let idle = Mutex::new(arguments.on.clone());
-            let bench = Bench { context, connection, arguments, keeper, idle, interrupt };
-            Ok::<_, Failure>(bench.run(trials).await)
+            let failed = AtomicUsize::new(0);
+            let bench = Bench { context, connection, arguments, keeper, idle, failed, interrupt };
+            let planned = trials.len();
+            Ok::<_, Failure>((bench.run(trials).await, planned))
         })
     })?;
-    let told = tell(context, arguments, &outcomes, begin.elapsed());
-    Tally::of(&outcomes).result(&outcomes).and(told)
-}
-
-/// What is to be tested: what is named, or everything that the settings say how to judge; and
-/// the folder where entries among it are built.
-fn sources(
-    context: &Context,
-    arguments: &Arguments,
-    interrupt: &Interrupt,
-) -> Result<(Vec<Source>, Option<OwnImages>), Failure> {
-    let mut words = target::for_each(&arguments.image.words);
-    if words.is_empty() {
-        let mut all = judged_entries(context)?;
-        all.extend(arguments.image.words.iter().cloned());
-        words = target::for_each(&all);
-    }
-    let folder = context.environment.folder();
-    let is_entry =
-        |words: &Vec<String>| matches!(Target::parse(&words[0], folder), Target::Entry(_));
-    let own = match words.iter().any(is_entry) {
-        true => Some(OwnImages::new(&Workplace::find(context)?.tree.images())?),
-        false => None,
-    };
-    let mut sources = Vec::new();
-    for mut words in words {
-        let names_folder = words.iter().any(|word| word.starts_with("BOOTSTRAP_OUTPUT_DIR="));
-        if let (Some(own), true, false) = (&own, is_entry(&words), names_folder) {
-            words.push(own.variable());
-        }
-        let flags = ImageFlags { words, ..arguments.image.clone() };
-        sources.push(flags.source(context, interrupt)?);
-    }
-    Ok((sources, own))
-}
-
-/// The entries that the settings say how to judge, as far as the build tree's architecture has
-/// them.
-fn judged_entries(context: &Context) -> Result<Vec<String>, Failure> {
-    let judged = context.settings.judged();
-    if judged.is_empty() {
-        return Err(MachineFailure::NothingToTest.into());
-    }
-    let place = Workplace::find(context)?;
-    let here = place.entries(context, &[])?;
-    let everywhere =
-        place.tree.entries(&ListOptions { all_archs: true, ..ListOptions::default() })?;
-    let mut names = Vec::new();
-    for entry in judged {
-        let elsewhere = everywhere.iter().any(|known| known.name == entry.name);
-        if elsewhere && !here.iter().any(|known| known.name == entry.name) {
-            let arch = place.tree.arch();
-            context.shell.note(format_args!("{} is left out: it is not for {arch}", entry.name));
-        } else {
-            names.push(entry.name.clone());
-        }
-    }
-    Ok(names)
+    let tally = Tally::of(&outcomes, planned);
+    let told = tell(context, arguments, &outcomes, tally, begin.elapsed());
+    tally.result(&outcomes).and(told)
 }
 
 /// What to watch a console for. Where nothing is expected, tests are.
@@ -196,26 +152,23 @@ async fn trials(
         let base = recipe.name.clone();
         recipe.name = unique(&base, 0);
         // What is named twice is built once: another image in its place would not be it.
-        let known = trials.iter().find(|trial| source.entry().is_some() && trial.entry == entry);
-        let image = match (known, boots) {
-            (Some(trial), _) => trial.source.clone(),
-            (None, Some(kind)) => {
-                let kind = recipe.kind.or(source.kind()).unwrap_or(kind);
-                Source::Image(instance::build(context, source, kind, interrupt).await?)
-            }
-            (None, None) => instance::image(context, connection, source, &recipe, interrupt)
-                .await
-                .map(Source::Image)?,
+        let same = |trial: &&Trial| source.entry().is_some() && trial.entry == entry;
+        let known = trials.iter().find(same).and_then(|trial| trial.image.as_ref().ok()).cloned();
+        let image = match known {
+            Some(image) => Ok(image),
+            None => image(context, connection, source, &recipe, boots, interrupt).await,
         };
-        for number in 1..=arguments.count.get() {
-            let run = match arguments.count.get() {
-                1 => entry.clone(),
-                _ => format!("{entry}-{number}"),
-            };
+        let images: Vec<_> = match image {
+            Ok(image) => (0..arguments.count.get()).map(|_| Ok(image.clone())).collect(),
+            Err(failure) if arguments.no_fail_fast && !interrupt.is_asked() => vec![Err(failure)],
+            Err(failure) => return Err(failure),
+        };
+        let several = images.len() > 1;
+        for (at, image) in images.into_iter().enumerate() {
+            let run = if several { format!("{entry}-{}", at + 1) } else { entry.clone() };
             let attachment = attachment(context, arguments, source)?;
             let recipe = Recipe { name: unique(&base, trials.len() + 1), ..recipe.clone() };
-            let source = image.clone();
-            trials.push(Trial { run, entry: entry.clone(), source, recipe, attachment });
+            trials.push(Trial { run, entry: entry.clone(), image, recipe, attachment });
         }
         bar.inc(1);
     }
@@ -228,6 +181,25 @@ async fn trials(
         }
     }
     Ok(trials)
+}
+
+/// Builds an image for the machine that it will run on, one that exists if it `boots` a kind.
+async fn image(
+    context: &Arc<Context>,
+    connection: &Connection,
+    source: &Source,
+    recipe: &Recipe,
+    boots: Option<Kind>,
+    interrupt: &Interrupt,
+) -> Result<Source, Failure> {
+    let built = match boots {
+        Some(boots) => {
+            let kind = recipe.kind.or(source.kind()).unwrap_or(boots);
+            instance::build(context, source, kind, interrupt).await
+        }
+        None => instance::image(context, connection, source, recipe, interrupt).await,
+    };
+    built.map(Source::Image)
 }
 
 /// A name that no other run has, of this call or of another in the same account.
@@ -257,11 +229,14 @@ struct Bench<'a> {
     keeper: Keeper,
     /// The machines of `--on` that run nothing of ours now.
     idle: Mutex<Vec<String>>,
+    /// How many runs failed.
+    failed: AtomicUsize,
     interrupt: &'a Interrupt,
 }
 
 impl Bench<'_> {
-    /// Runs all, and gives what they came to in the order of the trials.
+    /// Runs all, and gives what they came to in the order of the trials. One that was not to be
+    /// started any more is not among them.
     async fn run(&self, trials: Vec<Trial>) -> Vec<Outcome> {
         let jobs = match self.arguments.on.len() {
             0 => self.arguments.jobs.get(),
@@ -276,11 +251,14 @@ impl Bench<'_> {
         let mut outcomes: Vec<_> =
             futures::stream::iter(all).buffer_unordered(jobs).collect().await;
         outcomes.sort_by_key(|(at, _)| *at);
-        outcomes.into_iter().map(|(_, outcome)| outcome).collect()
+        outcomes.into_iter().filter_map(|(_, outcome)| outcome).collect()
     }
 
     /// Runs one and tells what it came to.
-    async fn one(&self, trial: Trial, width: usize) -> Outcome {
+    async fn one(&self, trial: Trial, width: usize) -> Option<Outcome> {
+        if self.arguments.fail_fast && self.failed.load(Ordering::Relaxed) > 0 {
+            return None;
+        }
         let begin = Instant::now();
         let shell = self.context.shell.of_machine(&trial.run, width, self.arguments.no_capture);
         let context = self.context.with_shell(shell);
@@ -294,11 +272,12 @@ impl Bench<'_> {
             }
             Err(failure) => (None, None, Some(failure)),
         };
+        self.failed.fetch_add(usize::from(failure.is_some()), Ordering::Relaxed);
         let outcome = Outcome { entry, run, elapsed: begin.elapsed(), report, log, failure };
         // Who reads no further learns by the exit code what all came to.
         let _ = self.context.shell.result(results::line(&outcome, width));
         let _ = self.context.shell.json("test", &results::message(&outcome));
-        outcome
+        Some(outcome)
     }
 
     async fn to_verdict(&self, context: &Arc<Context>, trial: Trial) -> Result<Ending, Failure> {
@@ -307,14 +286,15 @@ impl Bench<'_> {
             return Err(Failure::Interrupted);
         }
         let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let Trial { image, recipe, attachment, .. } = trial;
+        let source = image?;
         let machine = idle().pop();
         if let Some(name) = machine {
-            let ending = self.on_machine(context, trial, &name).await;
+            let ending = self.on_machine(context, &source, &recipe, attachment, &name).await;
             idle().push(name);
             return ending;
         }
         let connection = &self.connection.told_by(&context.shell);
-        let Trial { source, recipe, attachment, .. } = trial;
         self.keeper.launching(&recipe.name)?;
         let launch =
             instance::launch(context, connection, &source, &recipe, self.interrupt).await?;
@@ -331,14 +311,15 @@ impl Bench<'_> {
     async fn on_machine(
         &self,
         context: &Arc<Context>,
-        trial: Trial,
+        source: &Source,
+        recipe: &Recipe,
+        mut attachment: Attachment,
         name: &str,
     ) -> Result<Ending, Failure> {
         let connection = &self.connection.told_by(&context.shell);
-        let Trial { source, recipe, mut attachment, .. } = trial;
         let interrupt = self.interrupt;
         let redeploy =
-            instance::redeploy(context, connection, &source, &recipe, name, interrupt).await?;
+            instance::redeploy(context, connection, source, recipe, name, interrupt).await?;
         let (redeployed, _) = redeploy;
         attachment.since = Some(redeployed.mark);
         instance::attach(context, connection, &redeployed.instance, attachment, interrupt).await
@@ -350,6 +331,7 @@ fn tell(
     context: &Context,
     arguments: &Arguments,
     outcomes: &[Outcome],
+    tally: Tally,
     elapsed: Duration,
 ) -> Result<(), Failure> {
     let shell = &context.shell;
@@ -361,7 +343,6 @@ fn tell(
     for text in outcomes.iter().filter_map(results::details) {
         shell.result(text)?;
     }
-    let tally = Tally::of(outcomes);
     let Tally { passed, failed, skipped, stopped } = tally;
     let stopped = if stopped > 0 { format!(", {stopped} stopped") } else { String::new() };
     let seconds = elapsed.as_secs_f64();
