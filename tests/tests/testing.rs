@@ -179,8 +179,9 @@ fn l4res_runner_has_its_test_started() {
     duct::cmd!("mkfifo", &input).run().unwrap();
     let folder = desk.dir().join("run");
     let path = format!("{tree}/bin/amd64_gen/plain:{tree}/bin/amd64_gen/l4f:{tree}/fiasco");
+    let starter = format!("{} l4re test-starter", given("L4RE_TEST_BINARY"));
     let desk = desk
-        .with("EXTERNAL_TEST_STARTER", format!("{} l4re test-starter", given("L4RE_TEST_BINARY")))
+        .with("EXTERNAL_TEST_STARTER", format!("{starter} --boot ipxe"))
         .with("MODULES_LIST", &list)
         .with("MODULE_SEARCH_PATH", path)
         .with("ENTRY", "maketest")

@@ -14,7 +14,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use l4re_cloud::Boot;
 use l4re_console::verdict::Verdict;
+use l4re_image::Kind;
 
 use super::flags::{JudgeFlags, MachineFlags, limit};
 use super::run;
@@ -136,9 +138,22 @@ fn recipe(context: &Context, arguments: &Arguments, source: &Source) -> Result<R
     let test = of_test.into_iter().find_map(|name| context.environment.get(name));
     let test = test.and_then(|test| test.split_whitespace().next()).unwrap_or(&recipe.name);
     let test = arguments.machine.name.as_deref().unwrap_or(test);
+    recipe.plan.boot = quickest(&arguments.machine, arguments.elsewhere.end().local, recipe.kind);
     let test = test.rsplit('/').next().unwrap_or(test);
     recipe.name = super::test::unique(&default_name(test), 0);
     Ok(recipe)
+}
+
+/// What firmware starts. On the desk the image itself, where nothing else is asked for: until
+/// iPXE has fetched it, expected output may no longer count, for which the framework waits for
+/// 20 s only.
+fn quickest(machine: &MachineFlags, local: bool, kind: Option<Kind>) -> Option<Boot> {
+    let may_need_ipxe = !local
+        || machine.metal
+        || !machine.types.is_empty()
+        || machine.command_line.is_some()
+        || kind == Some(Kind::Elf);
+    machine.boot.or((!may_need_ipxe).then_some(Boot::Disk))
 }
 
 /// Says now and then that there is something to wait for, but no longer than a boot may take.
@@ -199,6 +214,22 @@ mod tests {
         assert_eq!(words(&[], &variables), all);
         assert_eq!(words(&["x", "MODULES_LIST=m"], &variables)[..2], ["x", "MODULES_LIST=m"]);
         assert_eq!(words(&[], &[("TEST_TMPDIR", "relative")]), ["maketest"]);
+    }
+
+    #[test]
+    fn on_the_desk_firmware_starts_the_image_itself() {
+        let flags = MachineFlags::default;
+        assert_eq!(quickest(&flags(), true, None), Some(Boot::Disk));
+        assert_eq!(quickest(&flags(), false, None), None);
+        let metal = MachineFlags { metal: true, ..flags() };
+        let typed = MachineFlags { types: vec!["t2.micro".to_owned()], ..flags() };
+        let told = MachineFlags { command_line: Some("-x".to_owned()), ..flags() };
+        for machine in [metal, typed, told] {
+            assert_eq!(quickest(&machine, true, None), None);
+        }
+        assert_eq!(quickest(&flags(), true, Some(Kind::Elf)), None);
+        let asked = MachineFlags { boot: Some(Boot::Ipxe), ..flags() };
+        assert_eq!(quickest(&asked, true, None), Some(Boot::Ipxe));
     }
 
     #[test]
