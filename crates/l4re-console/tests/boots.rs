@@ -15,7 +15,11 @@ struct Boot {
 
 impl Boot {
     fn new() -> Self {
-        Self { recogniser: Recogniser::new(Start::Boot), faults: Vec::new() }
+        Self::from(Start::Boot)
+    }
+
+    fn from(start: Start) -> Self {
+        Self { recogniser: Recogniser::new(start), faults: Vec::new() }
     }
 
     fn prints(&mut self, lines: &[&str]) -> &mut Self {
@@ -153,6 +157,12 @@ fn chained_ipxe_and_a_reboot_by_its_script_are_no_loops() {
     boot.prints(&["Rebooting", SEABIOS, INITIALISING, BANNER]);
     assert_eq!(boot.recogniser.state().phases().current(), Some(Phase::Ipxe));
     boot.prints(&[IFSTAT, CONFIGURED]).stands(Phase::Network, "nothing is fetched");
+    boot.prints(&["http://169.254.169.254/latest/user-data... ok"]);
+    boot.stands(Phase::Download, "must begin with `#!ipxe`");
+    boot.bytes(b"http://10.0.0.1/hello...");
+    boot.recogniser.settle(Duration::ZERO, &mut |_| ());
+    boot.stands(Phase::Download, "the fetch does not end");
+    boot.bytes(b" ok\r\n");
     boot.prints(&SYSTEM).prints(&["Hello World!"]).has_no_fault();
     assert_eq!(boot.recogniser.state().boots(), 1);
 }
@@ -163,6 +173,7 @@ fn an_image_that_resets_the_machine_in_silence_is_a_loop() {
     boot.prints(&[SEABIOS, INITIALISING, BANNER, IFSTAT, CONFIGURED]);
     boot.prints(&["l4re: start image=0123456789abcdef size=9", "l4re: fetch try=1 of=8"]);
     boot.prints(&["l4re: verify sum=unchecked", "l4re: boot image=hello"]).has_no_fault();
+    boot.stands(Phase::Download, "was started and says nothing");
     boot.prints(&[SEABIOS]).loops("before it said anything");
     // Where the twin follows the script itself, firmware comes behind it.
     let mut twin = Boot::new();
@@ -181,6 +192,20 @@ fn a_reboot_that_was_asked_for_is_no_loop_whatever_the_old_system_still_says() {
     boot.prints(&["MOE: Hello world", "last words", SEABIOS, INITIALISING, BANNER]);
     boot.prints(&SYSTEM).prints(&["Hello World!"]).has_no_fault();
     boot.prints(&[SEABIOS]).loops("while its system ran");
+}
+
+#[test]
+fn who_comes_to_a_machine_that_runs_may_see_one_reboot() {
+    for signs in [&[SEABIOS, INITIALISING][..], &[]] {
+        let mut boot = Boot::from(Start::Attached);
+        boot.prints(&SYSTEM).prints(&["Hello World!"]).prints(signs).prints(&SYSTEM).has_no_fault();
+        boot.prints(signs).prints(&SYSTEM);
+        assert_eq!(boot.last_fault().0, FaultKind::RebootLoop, "{signs:?}");
+        let mut silent = Boot::from(Start::Attached);
+        silent.prints(&["Hello World!"]).prints(signs).prints(&SYSTEM).has_no_fault();
+        silent.prints(signs).prints(&SYSTEM).prints(signs).prints(&SYSTEM);
+        assert_eq!(silent.last_fault().0, FaultKind::RebootLoop, "{signs:?}");
+    }
 }
 
 #[test]

@@ -14,6 +14,10 @@ use super::{Fault, FaultKind, ImageInfo, Mark, MarkStage, Phase, PhaseTimes, exp
 const RESTARTS: u32 = 3;
 
 const CONFIGURED: &str = "the network is configured, and nothing is fetched: check the boot script";
+const FETCHED: &str = "all was fetched, and nothing comes of it: user data must begin with `#!ipxe`, \
+                       an image must fit the firmware and the architecture";
+const STARTED: &str = "the image was started and says nothing: check that it is for this machine, and \
+                       its serial port (-comport on x86, SPCR on arm64)";
 const WRONG_SUM: &str =
     "the object in the store is not the image that was built (wrong sum): deploy again";
 const RESET: &str = "the machine was reset while its system ran, and boots again without being \
@@ -104,13 +108,18 @@ impl LineRecogniser {
 
     fn ipxe(&mut self, meaning: &Meaning, look: Look<'_>, sink: &mut dyn FnMut(Sighting)) {
         match *meaning {
-            Meaning::IpxePhase(phase) => self.advance(phase, look.at, sink),
+            Meaning::IpxePhase(phase) => {
+                // Something else is fetched now.
+                self.cause.take_if(|cause| cause == FETCHED || cause == CONFIGURED);
+                self.advance(phase, look.at, sink);
+            }
             Meaning::IpxeWaits(lacks) => {
                 self.cause = Some(lacks.to_owned());
                 self.advance(Phase::Network, look.at, sink);
             }
             Meaning::IpxeHas(phase) => {
-                self.cause = (phase == Phase::Network).then(|| CONFIGURED.to_owned());
+                let cause = if phase == Phase::Network { CONFIGURED } else { FETCHED };
+                self.cause = Some(cause.to_owned());
                 self.advance(phase, look.at, sink);
             }
             _ => {}
@@ -137,7 +146,7 @@ impl LineRecogniser {
             self.forget_phases();
         }
         self.banner_seen = true;
-        self.reboot_requested = false;
+        self.reboot_requested &= self.boots < self.boots_allowed;
         self.image_of_boot();
         if loops {
             self.looping(AGAIN, look, sink);
@@ -162,6 +171,7 @@ impl LineRecogniser {
         }
         match mark.stage {
             MarkStage::Start => {
+                self.cause = None;
                 self.image_of_boot();
                 if let Some(sum) = mark.get("image") {
                     self.image.sha256 = Some(sum.to_owned());
@@ -173,7 +183,7 @@ impl LineRecogniser {
                 let wrong = mark.get("sum") == Some("wrong");
                 self.cause = wrong.then(|| WRONG_SUM.to_owned());
             }
-            MarkStage::Boot => self.cause = None,
+            MarkStage::Boot => self.cause = Some(STARTED.to_owned()),
             MarkStage::Retry | MarkStage::Failed => {
                 self.cause = reason(&mark).or(self.cause.take())
             }
@@ -319,7 +329,7 @@ impl LineRecogniser {
         // Who is in the debugger may reboot there.
         let asked = std::mem::take(&mut self.reboot_requested) || self.debugger_requested;
         if asked {
-            self.boots_allowed = self.boots + 1;
+            self.boots_allowed = self.boots_allowed.max(self.boots + 1);
         }
         self.restarts = if ran || asked { 0 } else { self.restarts + 1 };
         self.phases_before = self.phases.clone();

@@ -351,6 +351,10 @@ mod tests {
             ("MOE: task [C:109000] exited with 2", RootTaskDied),
             ("lua error: rom/x.cfg:1: attempt to index a nil value (global 'x').", NedScript),
             ("L4Re: rom/x exiting with 1", ApplicationExit),
+            (
+                "KERNEL: Warning: CPU0: Pager of 23 is invalid (pfa=0000000000000008, x) to 29",
+                ApplicationExit,
+            ),
             ("x | terminate called from 0xa00 after throwing an instance of 'N'", ApplicationExit),
             ("Permission denied (https://ipxe.org/020c618f)", Ipxe),
             ("iPXE> ", Ipxe),

@@ -100,7 +100,7 @@ pub struct LineRecogniser {
     pub(super) boots: u32,
     /// Banners that may come without being a loop.
     pub(super) boots_allowed: u32,
-    /// Nothing of the boot that was asked for has come yet.
+    /// The next reset is no loop.
     pub(super) reboot_requested: bool,
     /// Resets before any bootstrapper was reached.
     pub(super) restarts: u32,
@@ -150,8 +150,9 @@ impl LineRecogniser {
             phases: PhaseTimes::default(),
             phases_before: PhaseTimes::default(),
             boots: 0,
-            boots_allowed: 1,
-            reboot_requested: false,
+            // Who comes to a machine that runs does not know who has asked it for what.
+            boots_allowed: if start == Start::Attached { 2 } else { 1 },
+            reboot_requested: start == Start::Attached,
             restarts: 0,
             loop_told: false,
             powered_on: false,

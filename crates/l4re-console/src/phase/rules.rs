@@ -78,6 +78,7 @@ pub(super) const INIT: &str =
     "what moe was to start ended with an error: check that its module is in the image";
 pub(super) const EXIT: &str = "an application ended with an error";
 const THROWN: &str = "a program ended with an error that nobody caught: check that the modules it needs are in the image";
+const PAGER: &str = "a thread waits for a page for ever: its pager is gone";
 const SCRIPT: &str = "ned's script failed, and what comes after that line was not done";
 
 /// Needle, where it stands in the line, and what it means. The first that fits counts.
@@ -165,6 +166,7 @@ pub(super) const RULES: &[(&str, Place, Rule)] = {
         ("MOE: task ", Start, Rule::RootTaskEnds),
         ("lua error: ", Start, Fault(NedScript, SCRIPT)),
         ("lua couldn't ", Start, Fault(NedScript, SCRIPT)),
+        ("Pager of ", Anywhere, FaultWith(ApplicationExit, PAGER, "is invalid (pfa=")),
         ("terminate called ", Anywhere, FaultWith(ApplicationExit, THROWN, "after throwing")),
         ("exiting with ", Anywhere, Rule::ApplicationEnds),
         ("exited with ", Anywhere, Rule::ApplicationEnds),
