@@ -13,7 +13,7 @@ use l4re_console::expect::Expectations;
 use l4re_console::follow::{self, ControlHandle, Event, FollowOptions, Observer, Report};
 use l4re_console::log::RawLog;
 use l4re_console::phase::{ImageInfo, Phase, Start};
-use l4re_console::sanitise::{Sanitiser, only_colours, without_sequences};
+use l4re_console::sanitise::{Sanitiser, Sequences};
 use l4re_console::transport::{BoxFuture, Notice, Since, Transport};
 use l4re_console::verdict::Verdict;
 use serde_json::json;
@@ -228,25 +228,29 @@ fn options(attachment: Attachment, shell: &Shell) -> Result<FollowOptions, Failu
     options.end_on_fault = attachment.end_on_fault;
     options.escapes = shell.is_interactive();
     options.undouble = true;
+    if attachment.show.record.is_none() {
+        options.sequences = shown_sequences(shell);
+    }
     Ok(options)
 }
 
 /// Shows output that EC2 kept, with what could harm a terminal taken out.
 pub fn show_kept(context: &Context, bytes: &[u8]) -> std::io::Result<()> {
+    let shell = &context.shell;
     let mut safe = Vec::new();
-    Sanitiser::default().push(bytes, &mut safe);
-    put_out(&context.shell, &safe, &mut Vec::new())?;
-    context.shell.console_over()
+    Sanitiser::new(shown_sequences(shell)).push(bytes, &mut safe);
+    shell.console(&safe)?;
+    shell.console_over()
 }
 
-/// Puts console bytes out in the form that is asked for; `memory` is for what has to be made.
-fn put_out(shell: &Shell, safe: &[u8], memory: &mut Vec<u8>) -> std::io::Result<()> {
-    shell.console(match (shell.is_json(), shell.shows_colours()) {
-        (false, false) => without_sequences(safe, memory),
+/// The control sequences that what reads stdout is to get.
+fn shown_sequences(shell: &Shell) -> Sequences {
+    match (shell.is_json(), shell.shows_colours()) {
+        (false, false) => Sequences::None,
         // What moves the cursor would take a line from behind its name, and others' with it.
-        (false, true) if shell.is_one_of_several() => only_colours(safe, memory),
-        _ => safe,
-    })
+        (false, true) if shell.is_one_of_several() => Sequences::Colours,
+        _ => Sequences::Harmless,
+    }
 }
 
 /// Who gets what is typed: the console that was attached last.
@@ -291,8 +295,8 @@ struct Screen {
     polled: bool,
     booted: Arc<AtomicBool>,
     broken: Option<std::io::Error>,
-    /// For output without sequences.
-    plain: Vec<u8>,
+    /// For stdout, where a recording gets more sequences.
+    stdout: Option<Sanitiser>,
 }
 
 impl Screen {
@@ -304,6 +308,8 @@ impl Screen {
         });
         let text =
             format!("for the first output of {}{}", console.title, usual.unwrap_or_default());
+        let recorded = attachment.show.record.is_some();
+        let stdout = recorded.then(|| Sanitiser::new(shown_sequences(&shell)));
         Ok(Self {
             waiting: shell.progress().waiting("Waiting", text),
             shell,
@@ -312,7 +318,7 @@ impl Screen {
             polled: false,
             booted: attachment.booted.clone(),
             broken: None,
-            plain: Vec::new(),
+            stdout,
         })
     }
 
@@ -336,8 +342,15 @@ impl Observer for Screen {
         if let Some(error) = failed {
             shell.warn(error);
         }
-        let put_out = put_out(&shell, safe, &mut self.plain);
-        self.kept(put_out)
+        let shown = match &mut self.stdout {
+            Some(sanitiser) => {
+                let mut shown = Vec::new();
+                sanitiser.push(safe, &mut shown);
+                shell.console(&shown)
+            }
+            None => shell.console(safe),
+        };
+        self.kept(shown)
     }
 
     fn event(&mut self, event: Event) {

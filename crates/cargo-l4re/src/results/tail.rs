@@ -3,17 +3,15 @@
 use std::io::{Read, Seek, SeekFrom};
 
 use camino::Utf8Path;
-use l4re_console::sanitise::{Sanitiser, without_sequences};
+use l4re_console::sanitise::{Sanitiser, Sequences};
 
 /// The last `limit` bytes of a log, begun at a line, without anything but text. A log that is
 /// not there has no end.
 pub(super) fn text(log: &Utf8Path, limit: u64) -> String {
     let Ok(bytes) = last_bytes(log, limit) else { return String::new() };
-    let mut safe = Vec::new();
-    Sanitiser::default().push(&bytes, &mut safe);
     let mut plain = Vec::new();
-    let text = without_sequences(&safe, &mut plain);
-    String::from_utf8_lossy(text).replace('\r', "")
+    Sanitiser::new(Sequences::None).push(&bytes, &mut plain);
+    String::from_utf8_lossy(&plain).replace('\r', "")
 }
 
 fn last_bytes(log: &Utf8Path, limit: u64) -> std::io::Result<Vec<u8>> {

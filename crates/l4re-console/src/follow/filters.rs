@@ -7,7 +7,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::sanitise::Sanitiser;
+use crate::sanitise::{Sanitiser, Sequences};
 use crate::text::Undoubler;
 
 /// Bytes of a piece, at least.
@@ -16,13 +16,17 @@ const PIECE: usize = 64 * 1024;
 /// Bytes from which on a thread costs less than it gains.
 const LARGE: usize = 64 * 1024;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Filter {
     undoubler: Undoubler,
     sanitiser: Sanitiser,
 }
 
 impl Filter {
+    fn new(sequences: Sequences) -> Self {
+        Self { undoubler: Undoubler::default(), sanitiser: Sanitiser::new(sequences) }
+    }
+
     fn push(&mut self, undouble: bool, raw: &[u8], safe: &mut Vec<u8>) {
         let Self { undoubler, sanitiser } = self;
         match undouble {
@@ -33,9 +37,10 @@ impl Filter {
 }
 
 /// The filters of a stream.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Filters {
     undouble: bool,
+    sequences: Sequences,
     /// The one that goes on with the stream.
     filter: Filter,
     /// What may be shown, in pieces that are kept for their memory.
@@ -43,8 +48,8 @@ pub(super) struct Filters {
 }
 
 impl Filters {
-    pub(super) fn new(undouble: bool) -> Self {
-        Self { undouble, ..Self::default() }
+    pub(super) fn new(undouble: bool, sequences: Sequences) -> Self {
+        Self { undouble, sequences, filter: Filter::new(sequences), safe: Vec::new() }
     }
 
     /// Takes bytes, after `before`, and does something else meanwhile.
@@ -68,8 +73,8 @@ impl Filters {
         before: impl FnOnce() -> A + Send,
         meanwhile: impl FnOnce() -> B,
     ) -> (A, B) {
-        let mut filters: Vec<Filter> = pieces.iter().map(|_| Filter::default()).collect();
-        filters[0] = std::mem::take(&mut self.filter);
+        let mut filters: Vec<Filter> = pieces.iter().map(|_| Filter::new(self.sequences)).collect();
+        std::mem::swap(&mut filters[0], &mut self.filter);
         place(&mut self.safe, pieces.len() - 1);
         let work = Mutex::new(pieces.iter().zip(&mut filters).zip(&mut self.safe));
         let next = || work.lock().unwrap_or_else(PoisonError::into_inner).next();
@@ -92,7 +97,9 @@ impl Filters {
                 Err(panic) => std::panic::resume_unwind(panic),
             }
         });
-        self.filter = filters.pop().unwrap_or_default();
+        if let Some(last) = filters.pop() {
+            self.filter = last;
+        }
         results
     }
 
@@ -165,10 +172,11 @@ mod tests {
                 prop::sample::select(b"\n\n\n\raabb\x1b[]m\x07\xc3\xa4\0".to_vec()), 1..200),
             least in 1usize..20,
             undouble: bool,
+            sequences in prop::sample::select(vec![Sequences::Harmless, Sequences::None]),
         ) {
-            let mut one = Filters::new(undouble);
+            let mut one = Filters::new(undouble, sequences);
             one.push(&raw, || (), || ());
-            let mut several = Filters::new(undouble);
+            let mut several = Filters::new(undouble, sequences);
             let cut = pieces(&raw, least);
             prop_assert_eq!(cut.concat(), raw.clone());
             several.push_pieces(&cut, || (), || ());
@@ -190,7 +198,7 @@ mod tests {
 
     #[test]
     fn something_else_is_done_meanwhile() {
-        let mut filters = Filters::new(false);
+        let mut filters = Filters::new(false, Sequences::Harmless);
         for size in [1, LARGE, 10 * LARGE] {
             assert_eq!(filters.push(&vec![b'x'; size], || 'a', || size), ('a', size));
             assert_eq!(shown(&mut filters).len(), size);

@@ -62,7 +62,7 @@ impl<'a> Judge<'a> {
         let now = Instant::now();
         let expectations = std::mem::take(&mut options.expectations);
         Self {
-            keeper: Keeper::new(log, observer, options.undouble),
+            keeper: Keeper::new(log, observer, options.undouble, options.sequences),
             scanner: Scanner::new(options.start, expectations, options.tap),
             tested: None,
             options,

@@ -8,6 +8,7 @@ use std::io;
 use super::filters::Filters;
 use super::{Event, Observer};
 use crate::log::RawLog;
+use crate::sanitise::Sequences;
 
 pub(super) struct Keeper<'a> {
     log: Option<&'a mut RawLog>,
@@ -21,8 +22,9 @@ impl<'a> Keeper<'a> {
         log: Option<&'a mut RawLog>,
         observer: &'a mut dyn Observer,
         undouble: bool,
+        sequences: Sequences,
     ) -> Self {
-        Self { log, log_error: None, observer, filters: Filters::new(undouble) }
+        Self { log, log_error: None, observer, filters: Filters::new(undouble, sequences) }
     }
 
     pub(super) fn event(&mut self, event: Event) {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::expect::Expectations;
 use crate::phase::Start;
+use crate::sanitise::Sequences;
 
 /// How to follow a console.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub struct FollowOptions {
     pub hints: bool,
     /// Show doubled lines of the x86 UEFI bootstrapper undoubled.
     pub undouble: bool,
+    /// Which control sequences are shown.
+    pub sequences: Sequences,
 }
 
 impl Default for FollowOptions {
@@ -44,6 +47,7 @@ impl Default for FollowOptions {
             escapes: false,
             hints: true,
             undouble: false,
+            sequences: Sequences::Harmless,
         }
     }
 }

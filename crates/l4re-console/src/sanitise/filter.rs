@@ -1,7 +1,7 @@
 //! Takes from console bytes what could harm a terminal.
 //!
-//! Passes: text, valid UTF-8, tab, newline, carriage return, backspace, colours (SGR), cursor
-//! movement, erasing, saving and restoring the cursor, showing and hiding it. Everything else
+//! Passes: text, valid UTF-8, tab, newline, carriage return, backspace, and of the sequences
+//! those in [`Sequences`] that are asked for. Everything else
 //! is dropped or made visible: titles, clipboard and other strings (OSC, DCS, SOS, PM, APC),
 //! queries (DA, DSR, DECRQSS, ENQ), modes, character sets, resets, repeats, C1 controls in
 //! both forms. Other controls become their pictures (`␅`), other bytes `\xNN`.
@@ -11,8 +11,8 @@
 //! it is known to be harmless, in at most 64 bytes. Grammar: ECMA-48.
 
 use super::piece::{
-    ESC, MAX_SEQUENCE, PIECE, harmless, is_follower, sequence_length, show_bytes, show_piece,
-    show_sequence,
+    ESC, MAX_SEQUENCE, PIECE, Sequences, is_follower, passes, sequence_length, show_bytes,
+    show_piece, show_sequence,
 };
 use crate::text::blocks_of;
 
@@ -39,9 +39,16 @@ enum State {
 pub struct Sanitiser {
     state: State,
     held: Vec<u8>,
+    sequences: Sequences,
 }
 
 impl Sanitiser {
+    /// A filter that lets these control sequences pass.
+    #[must_use]
+    pub fn new(sequences: Sequences) -> Self {
+        Self { sequences, ..Self::default() }
+    }
+
     /// Appends what of `raw` may reach a terminal to `safe`.
     pub fn push(&mut self, raw: &[u8], safe: &mut Vec<u8>) {
         safe.reserve(raw.len());
@@ -82,7 +89,7 @@ impl Sanitiser {
                 safe.extend_from_slice(&rest[..plain]);
                 rest = &rest[plain..];
             }
-            let (taken, length) = show_piece(rest, &mut shown);
+            let (taken, length) = show_piece(rest, self.sequences, &mut shown);
             safe.extend_from_slice(&shown[..length]);
             rest = &rest[taken..];
             if taken == 0
@@ -164,7 +171,7 @@ impl Sanitiser {
 
     /// The byte after ESC, at the start or within a string.
     fn escape(&mut self, byte: u8, safe: &mut Vec<u8>) {
-        let plain = self.state == State::Escape && self.held.len() == 1;
+        let alone = self.state == State::Escape && self.held.len() == 1;
         self.state = match byte {
             b'[' => {
                 self.held.clear();
@@ -177,8 +184,10 @@ impl Sanitiser {
                 self.held.push(byte);
                 State::Escape
             }
-            b'7' | b'8' if plain => {
-                safe.extend([ESC, byte]);
+            b'7' | b'8' if alone => {
+                if self.sequences == Sequences::Harmless {
+                    safe.extend([ESC, byte]);
+                }
                 State::Text
             }
             0x00..0x20 => State::Escape,
@@ -191,7 +200,7 @@ impl Sanitiser {
         match byte {
             0x20..=0x3f if self.held.len() < MAX_SEQUENCE => {}
             0x40..=0x7e => {
-                if harmless(&self.held[2..]) {
+                if passes(&self.held[2..], self.sequences) {
                     safe.extend_from_slice(&self.held);
                 }
                 self.held.clear();

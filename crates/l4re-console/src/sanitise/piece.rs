@@ -4,9 +4,27 @@ pub(super) const ESC: u8 = 0x1b;
 /// The longest control sequence that is let through.
 pub(super) const MAX_SEQUENCE: usize = 64;
 
+/// Control sequences that pass the filter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sequences {
+    /// Colours (SGR), cursor movement, erasing, saving and restoring the cursor, showing and
+    /// hiding it: for a terminal that is the console's own.
+    #[default]
+    Harmless,
+    /// Colours: for lines that stand beside others, from which nothing may move the cursor.
+    Colours,
+    /// None: for readers that are no terminal.
+    None,
+}
+
 /// Whether the CSI sequence with these parameters and final byte may pass.
-pub(super) fn harmless(sequence: &[u8]) -> bool {
+pub(super) fn passes(sequence: &[u8], sequences: Sequences) -> bool {
     let Some((last, parameters)) = sequence.split_last() else { return false };
+    match sequences {
+        Sequences::None => return false,
+        Sequences::Colours if *last != b'm' => return false,
+        Sequences::Colours | Sequences::Harmless => {}
+    }
     let only = |allowed: fn(&u8) -> bool| parameters.iter().all(allowed);
     match last {
         b'm' => only(|byte| byte.is_ascii_digit() || matches!(byte, b';' | b':')),
@@ -102,6 +120,7 @@ pub(super) const PIECE: usize = 128;
 /// how many `shown` begins with.
 pub(super) fn show_piece(
     bytes: &[u8],
+    sequences: Sequences,
     shown: &mut [u8; 4 * PIECE + MAX_SEQUENCE],
 ) -> (usize, usize) {
     let (mut length, mut at) = (0, 0);
@@ -120,9 +139,9 @@ pub(super) fn show_piece(
         }
         let rest = &bytes[at..];
         let is_utf8 = entry & LEAD != 0;
-        let sequence = if is_utf8 { utf8(rest) } else { escape_sequence(rest) };
-        let Some((taken, passes)) = sequence else { break };
-        if passes {
+        let sequence = if is_utf8 { utf8(rest) } else { escape_sequence(rest, sequences) };
+        let Some((taken, shows)) = sequence else { break };
+        if shows {
             shown[length..length + taken].copy_from_slice(&rest[..taken]);
             length += taken;
         } else if is_utf8 {
@@ -149,14 +168,14 @@ pub(super) fn utf8(bytes: &[u8]) -> Option<(usize, bool)> {
 
 /// The length of the escape sequence at the start, and whether it may pass; `None` for one
 /// that is cut or odd, which goes step by step.
-pub(super) fn escape_sequence(bytes: &[u8]) -> Option<(usize, bool)> {
+fn escape_sequence(bytes: &[u8], sequences: Sequences) -> Option<(usize, bool)> {
     let inner = bytes.get(2..)?;
     match bytes[1] {
         b'[' => {
             let inner = &inner[..inner.len().min(MAX_SEQUENCE - 2)];
             let end = inner.iter().position(|byte| !(0x20..=0x3f).contains(byte))?;
             let whole = (0x40..=0x7e).contains(&inner[end]);
-            whole.then(|| (2 + end + 1, harmless(&inner[..=end])))
+            whole.then(|| (2 + end + 1, passes(&inner[..=end], sequences)))
         }
         b']' | b'P' | b'X' | b'^' | b'_' => {
             let end = memchr::memchr3(ESC, 0x07, b'\n', inner)?;

@@ -48,10 +48,12 @@ impl Replay {
 
 /// Reads until the end, an error, or nobody wants more.
 fn read_ahead(mut file: File, blocks: &mpsc::Sender<std::io::Result<Bytes>>) {
-    let mut block = BytesMut::new();
-    loop {
+    // One is read into, one is looked at, others wait: the memory of each is used again.
+    let mut memory: [BytesMut; AHEAD + 2] = Default::default();
+    for number in 0.. {
+        let block = &mut memory[number % (AHEAD + 2)];
         block.resize(BLOCK, 0);
-        let read = match file.read(&mut block) {
+        let read = match file.read(block) {
             Ok(0) => return,
             Ok(count) => Ok(block.split_to(count).freeze()),
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,

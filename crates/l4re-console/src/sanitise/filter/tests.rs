@@ -5,8 +5,15 @@ use proptest::prelude::*;
 use super::*;
 
 fn safe(raw: &[u8]) -> String {
+    filtered(Sanitiser::default(), raw)
+}
+
+fn plain(raw: &[u8]) -> String {
+    filtered(Sanitiser::new(Sequences::None), raw)
+}
+
+fn filtered(mut sanitiser: Sanitiser, raw: &[u8]) -> String {
     let mut out = Vec::new();
-    let mut sanitiser = Sanitiser::default();
     sanitiser.push(raw, &mut out);
     sanitiser.finish(&mut out);
     String::from_utf8(out).unwrap()
@@ -24,6 +31,22 @@ fn text_colours_and_movement_pass() {
         "10%\u{8}\u{8}\u{8}",
     ] {
         assert_eq!(safe(text.as_bytes()), text);
+    }
+}
+
+#[test]
+fn colours_are_left_where_they_are_wanted() {
+    let raw = b"\x1b[2J\x1b[1;1Ha\x1b[1;32mb\x1b[m\x1b7c\x1b[K";
+    let colours = Sanitiser::new(Sequences::Colours);
+    assert_eq!(filtered(colours, raw), "a\x1b[1;32mb\x1b[mc");
+}
+
+#[test]
+fn a_plain_filter_lets_text_pass_and_no_sequence() {
+    assert_eq!(plain("a\x1b[1;32mb\x1b[m\x1b7\x1b8é\r\n\x1b[?25h".as_bytes()), "abé\r\n");
+    assert_eq!(plain(b"nothing but text"), "nothing but text");
+    for cut in ["\x1b", "\x1b[", "\x1b[1"] {
+        assert_eq!(plain(cut.as_bytes()), "");
     }
 }
 
@@ -137,6 +160,19 @@ proptest! {
         }
         sanitiser.finish(&mut out);
         prop_assert_eq!(String::from_utf8(out).unwrap(), safe(&raw));
+    }
+
+    #[test]
+    fn plain_is_what_is_safe_without_its_sequences(raw in bytes(), step in 1usize..5) {
+        let mut out = Vec::new();
+        let mut sanitiser = Sanitiser::new(Sequences::None);
+        for chunk in raw.chunks(step) {
+            sanitiser.push(chunk, &mut out);
+        }
+        sanitiser.finish(&mut out);
+        let of_safe = plain(safe(&raw).as_bytes());
+        prop_assert!(!of_safe.contains('\x1b'));
+        prop_assert_eq!(String::from_utf8(out).unwrap(), of_safe);
     }
 
     #[test]
