@@ -32,8 +32,31 @@ fn the_console_of_a_machine() {
     let id = log.split_once("instances/").unwrap().1.split('/').next().unwrap().to_owned();
     at_a_terminal(&desk);
     sessions_that_cannot_be_had(&desk, &id);
+    a_gap_is_told_with_its_size(&desk, &id);
     several_at_once(&desk, &tree);
     desk.l4re(&["rm", "--local", "hello", "second"]).code(0);
+}
+
+/// A session ends, and what joins the next one to it comes too late: first nobody knows how much
+/// is missing, later a window shows both sides.
+fn a_gap_is_told_with_its_size(desk: &Desk, id: &str) {
+    let ends = json!({ "end-console": { "seconds": 2 } });
+    faults(desk, &json!([{ "on": "console:session", "at_call": 1, "effect": ends }]));
+    let words =
+        ["console", "--local", id, "--expect", "never", "--timeout", "30s", "--log", "gap.log"];
+    let console = desk.start(&words);
+    desk.wait_for_log("gap.log", "Hello World!", SOON);
+    let late = json!({ "delay": { "milliseconds": 6000 } });
+    faults(
+        desk,
+        &json!([
+            { "on": "console:session", "at_call": 1, "effect": ends },
+            { "on": "GetConsoleOutput", "times": 3, "effect": late },
+        ]),
+    );
+    let output = console.wait(SOON).code(8).says("is missing here, of unknown size");
+    output.says("missing at the gap above: ");
+    faults(desk, &json!([]));
 }
 
 /// Each line carries its machine's name, and what is for one console is refused.

@@ -1,8 +1,9 @@
 //! The escapes of an attached terminal, as ssh has them.
 //!
 //! Only after a newline (or at the start) a tilde is special: `~.` leaves, `~?` asks for
-//! help, `~B` sends a break, `~~` sends one tilde; any other key sends both. Everything
-//! else passes unchanged, ESC included, which enters L4Re's kernel debugger.
+//! help, `~B` sends a break, `~C` and `~Z` send what Ctrl-C and Ctrl-Z are, since the keys
+//! themselves are ours; `~~` sends one tilde, any other key both. Everything else passes
+//! unchanged, ESC included, which enters L4Re's kernel debugger.
 
 /// What becomes of the machine when the user leaves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,6 +26,7 @@ pub fn help(leaving: Leaving) -> String {
         "\r\n\
          ~.  leave the console; {end}\r\n\
          ~B  send a break\r\n\
+         ~C  send Ctrl-C, ~Z  send Ctrl-Z: the keys themselves do not go to the machine\r\n\
          ~?  this text\r\n\
          ~~  send a tilde\r\n\
          They count after a newline. ESC goes to the machine: kernel debugger.\r\n"
@@ -105,6 +107,10 @@ impl EscapeMachine {
                     _ => Typed::Break,
                 });
             }
+            (State::Tilde, b'C' | b'Z') => {
+                send.push(byte & 0x1f);
+                self.state = State::LineStart;
+            }
             (State::Tilde, b'~') => {
                 send.push(b'~');
                 self.state = State::Within;
@@ -152,6 +158,11 @@ mod tests {
     }
 
     #[test]
+    fn keys_that_are_ours_can_be_sent() {
+        assert_eq!(all(b"~C~Z~."), [send(b"\x03\x1a"), Typed::Leave]);
+    }
+
+    #[test]
     fn escape_reaches_the_machine() {
         assert_eq!(all(b"\x1b"), [send(b"\x1b")]);
     }
@@ -175,7 +186,7 @@ mod tests {
     proptest! {
         #[test]
         fn cuts_do_not_matter(
-            typed in proptest::collection::vec(prop::sample::select(b"~?B\rax\x1b".to_vec()), 0..40),
+            typed in proptest::collection::vec(prop::sample::select(b"~?BC\rax\x1b".to_vec()), 0..40),
             cut in 0usize..40,
         ) {
             let cut = cut.min(typed.len());

@@ -28,7 +28,7 @@ use super::summary::is_metal;
 use crate::commands::Context;
 use crate::failure::{Failure, MachineFailure};
 use crate::interrupt::Interrupt;
-use crate::shell::Shell;
+use crate::shell::{Shell, count};
 use crate::target::default_name;
 use crate::terminal::Attached;
 
@@ -376,6 +376,11 @@ impl Observer for Screen {
             Event::Gap(gap) => {
                 shell.note(gap);
                 let _ = self.kept(shell.json("gap", &gap));
+            }
+            Event::Notice(Notice::GapSized { bytes }) => {
+                let missing = count(usize::try_from(bytes).unwrap_or(usize::MAX), "byte");
+                shell.note(format_args!("missing at the gap above: {missing}"));
+                let _ = self.kept(shell.json("gap-sized", &json!({ "bytes": bytes })));
             }
             Event::Notice(Notice::Connected) if self.polled => {
                 self.polled = false;

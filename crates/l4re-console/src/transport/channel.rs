@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::host_key::HostKeyError;
+use super::missing::Missing;
 
 /// A boxed future, so that transports can be trait objects.
 pub type BoxFuture<'a, T> = futures::future::BoxFuture<'a, T>;
@@ -32,10 +33,14 @@ pub struct Chunk {
     pub kind: ChunkKind,
 }
 
-/// A place in the stream where bytes were lost. How many nobody can say: neither a session nor
-/// the kept output counts what was printed. So its size is a time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+/// A place in the stream where bytes were lost. How many is not known there: neither a session
+/// nor the kept output counts what was printed. [`Notice::GapSized`] tells it where it comes to
+/// be known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Gap {
+    /// Why, and what is known of how many.
+    #[serde(flatten)]
+    pub missing: Missing,
     /// The time in which they were printed: from the last byte before the gap to the first one
     /// after it, at most.
     #[serde(rename = "within_s", serialize_with = "seconds")]
@@ -51,10 +56,26 @@ fn seconds<S: serde::Serializer>(within: &Option<Duration>, s: S) -> Result<S::O
 
 impl std::fmt::Display for Gap {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("part of the console is missing here")?;
-        match self.within {
-            Some(within) => write!(f, ": what was printed within {:.1} s", within.as_secs_f64()),
-            None => Ok(()),
+        f.write_str(match self.missing {
+            Missing::Before => {
+                "what was printed before this is missing, of unknown size: it is no longer kept"
+            }
+            Missing::Unseen => {
+                "what was printed before this is missing, of unknown size: the kept output did \
+                 not come in time"
+            }
+            _ => "part of the console is missing here, of unknown size",
+        })?;
+        let within = self.within.map(|within| format!("within {:.1} s", within.as_secs_f64()));
+        match (self.missing, within) {
+            (Missing::Overrun { printed }, Some(within)) => {
+                write!(
+                    f,
+                    ": {printed} bytes or more were printed {within}, the last of which follow"
+                )
+            }
+            (_, Some(within)) => write!(f, ": what was printed {within}"),
+            (_, None) => Ok(()),
         }
     }
 }
@@ -69,6 +90,11 @@ pub enum Notice {
     },
     /// A live session stands.
     Connected,
+    /// The size of the last gap is known now.
+    GapSized {
+        /// So many bytes are missing.
+        bytes: u64,
+    },
     /// No live session can be had now; bytes come from polling.
     PolledOnly {
         /// Why there is no session.

@@ -31,7 +31,8 @@ pub struct JoinOptions {
     /// The longest pause between tries.
     pub retry_max: Duration,
     /// How long live bytes are held back for the window that joins them to what came before,
-    /// and how long a session waits for the kept output at the start.
+    /// and how long a session waits for the kept output at the start. The first live bytes are
+    /// held back four times as long: without a window the whole beginning is missing.
     pub bridge: Duration,
 }
 
@@ -79,8 +80,8 @@ pub struct Joined {
     options: JoinOptions,
     /// Failed tries since the last session.
     failures: u32,
-    /// When live bytes are no longer held back.
-    bridge_until: Option<Instant>,
+    /// Since when live bytes are held back.
+    held_since: Option<Instant>,
     had_session: bool,
     /// The next session waits for a window that joins what the last one showed.
     waits_for_window: bool,
@@ -110,7 +111,7 @@ impl Joined {
             handover: Handover::default(),
             options,
             failures: 0,
-            bridge_until: None,
+            held_since: None,
             had_session: false,
             waits_for_window: false,
             told: None,
@@ -138,7 +139,7 @@ impl Joined {
                 Event::Live(Ok(other)) => return Ok(other),
                 Event::Live(Err(error)) => self.session_over(&error.to_string()),
                 Event::BridgeOver => {
-                    self.bridge_until = None;
+                    self.held_since = None;
                     self.merge(Merger::give_up);
                 }
             }
@@ -148,6 +149,7 @@ impl Joined {
     /// Waits for whatever comes first. Safe to cancel: what is under way is kept.
     async fn event(&mut self) -> Event {
         let wants_windows = self.merger.wants_windows();
+        let bridge_until = self.bridge_until();
         let poller = self.poller.as_mut().filter(|_| wants_windows);
         let windows = async {
             match poller {
@@ -156,7 +158,7 @@ impl Joined {
             }
         };
         let bridge = async {
-            match self.bridge_until {
+            match bridge_until {
                 Some(at) => sleep_until(at).await,
                 None => std::future::pending().await,
             }
@@ -180,18 +182,23 @@ impl Joined {
         }
     }
 
+    /// When live bytes are no longer held back.
+    fn bridge_until(&self) -> Option<Instant> {
+        let times = if self.merger.is_at_start() { 4 } else { 1 };
+        self.held_since.map(|since| since + self.options.bridge * times)
+    }
+
     fn merge(&mut self, step: impl FnOnce(&mut Merger, &mut Vec<Merged>)) {
         let mut pieces = Vec::new();
         step(&mut self.merger, &mut pieces);
         self.ready.extend(self.handover.received(pieces));
         if !self.merger.is_holding() {
-            self.bridge_until = None;
+            self.held_since = None;
         }
     }
 
     fn windows(&mut self, windows: &[Vec<u8>]) {
-        let held_since = self.bridge_until.map(|until| until - self.options.bridge);
-        let is_stale = match (&mut self.poller, held_since) {
+        let is_stale = match (&mut self.poller, self.held_since) {
             (Some(poller), Some(since)) if poller.asked() < since => {
                 poller.hurry(Duration::ZERO);
                 true
@@ -288,8 +295,8 @@ impl Joined {
             return;
         }
         self.merge(|merger, out| merger.live(chunk.bytes, out));
-        if self.merger.is_holding() && self.bridge_until.is_none() {
-            self.bridge_until = Some(Instant::now() + self.options.bridge);
+        if self.merger.is_holding() && self.held_since.is_none() {
+            self.held_since = Some(Instant::now());
             if let Some(poller) = &mut self.poller {
                 poller.hurry(Duration::ZERO);
             }
@@ -298,6 +305,7 @@ impl Joined {
 
     fn session_over(&mut self, reason: &str) {
         self.merger.session_ended();
+        let bridge_until = self.bridge_until();
         if matches!(self.session, Session::Open(_, since) if since.elapsed() >= STEADY) {
             self.failures = 0;
         }
@@ -306,8 +314,7 @@ impl Joined {
             // Its last bytes wait for a window, and the next session for them.
             Some(poller) if self.merger.is_holding() => {
                 poller.hurry(Duration::ZERO);
-                if let (Session::Waiting(at), Some(until)) = (&mut self.session, self.bridge_until)
-                {
+                if let (Session::Waiting(at), Some(until)) = (&mut self.session, bridge_until) {
                     *at = until.max(*at);
                     self.waits_for_window = true;
                 }

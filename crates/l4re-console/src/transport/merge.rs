@@ -12,6 +12,7 @@
 
 use bytes::Bytes;
 
+use super::missing::{Missing, Unsized, WINDOW};
 use super::overlap::{Beginning, CERTAIN, Place, beginning, begins_within, place};
 
 /// Bytes of the stream that are kept to find overlaps: more than the largest window.
@@ -28,7 +29,9 @@ pub enum Merged {
     /// Bytes from a window.
     Backlog(Bytes),
     /// Bytes are missing here.
-    Gap,
+    Gap(Missing),
+    /// So many bytes are missing at the last gap.
+    Sized(u64),
 }
 
 #[derive(Debug, Default)]
@@ -60,6 +63,10 @@ pub struct Merger {
     total: u64,
     /// The floor of a session that was asked for.
     asked_at: Option<u64>,
+    /// A window has come: what it does not show was not printed before it.
+    any_window: bool,
+    /// The last gap, while a window may still tell its size.
+    gap: Option<Unsized>,
 }
 
 impl Merger {
@@ -89,10 +96,21 @@ impl Merger {
         matches!(&self.state, State::Joining { held, .. } if !held.is_empty())
     }
 
+    /// Whether nothing was handed over yet.
+    #[must_use]
+    pub fn is_at_start(&self) -> bool {
+        self.total == 0
+    }
+
+    /// Whether the history has all that was handed over since the last gap.
+    fn is_whole(&self) -> bool {
+        self.run > 0 || self.total == self.history.len() as u64
+    }
+
     /// Whether windows are of use now.
     #[must_use]
     pub fn wants_windows(&self) -> bool {
-        !matches!(self.state, State::Live { .. })
+        !matches!(self.state, State::Live { .. }) || self.gap.is_some()
     }
 
     /// Bytes that a live session showed.
@@ -114,7 +132,7 @@ impl Merger {
                 } else {
                     // The place in the window was a wrong one.
                     expected.clear();
-                    self.gap(out);
+                    self.gap(Missing::Unjoined, out);
                     self.emit(Merged::Live, bytes, out);
                 }
             }
@@ -133,6 +151,8 @@ impl Merger {
     }
 
     fn join(&mut self, window: &[u8], fresh: bool, out: &mut Vec<Merged>) {
+        self.size(window, out);
+        self.any_window = true;
         if self.is_shown_later(window) {
             self.state = State::Polled;
         }
@@ -142,7 +162,7 @@ impl Merger {
             State::Joining { held, floor, likely, .. } => (std::mem::take(held), *floor, *likely),
         };
         let (past, run) = self.history.split_at(self.run);
-        let whole = self.run > 0 || self.total == self.history.len() as u64;
+        let whole = self.is_whole();
         // A short repeat may be chance: the bytes are skipped and the doubt is marked.
         let Place { end, certain } = place(run, whole, window);
         let joined = certain || self.total == 0;
@@ -170,7 +190,10 @@ impl Merger {
             if overtaken && !fresh {
                 return self.hold(held, likely); // It may as well be what came before.
             }
-            self.gap(out);
+            if self.total == 0 && window.len() >= WINDOW {
+                out.push(Merged::Gap(Missing::Before));
+            }
+            self.gap(Missing::Overrun { printed: window.len() as u64 }, out);
             if overtaken {
                 // More was printed since the session began than the window holds.
                 self.state = State::Live { expected: Vec::new() };
@@ -218,11 +241,11 @@ impl Merger {
         if self.total == 0 {
             return memchr::memmem::find(window, held).is_some();
         }
-        let whole = self.run > 0 || self.total == self.history.len() as u64;
-        place(&self.history[self.run..], whole, window).certain
+        place(&self.history[self.run..], self.is_whole(), window).certain
     }
 
-    /// No window joins the live bytes in time: they come after a gap of unknown size.
+    /// No window joins the live bytes in time: they come after a gap. One that comes later may
+    /// tell its size.
     pub fn give_up(&mut self, out: &mut Vec<Merged>) {
         let State::Joining { held, likely, over, .. } = &mut self.state else { return };
         if held.is_empty() {
@@ -233,7 +256,7 @@ impl Merger {
             Some(begins_at) => self.settle(begins_at, held, out),
             None => {
                 self.state = State::Live { expected: Vec::new() };
-                self.gap(out);
+                self.gap(Missing::Unjoined, out);
                 self.emit(Merged::Live, held.into(), out);
             }
         }
@@ -242,9 +265,22 @@ impl Merger {
         }
     }
 
-    fn gap(&mut self, out: &mut Vec<Merged>) {
-        if self.total > 0 && self.run < self.history.len() {
-            out.push(Merged::Gap);
+    /// Tells the size of the last gap, if this window shows both its sides.
+    fn size(&mut self, window: &[u8], out: &mut Vec<Merged>) {
+        let Some(mut gap) = self.gap.take() else { return };
+        match gap.size(window, &self.history[self.run..]) {
+            Some(bytes) => out.push(Merged::Sized(bytes)),
+            None if gap.may_be_told() => self.gap = Some(gap),
+            None => {}
+        }
+    }
+
+    fn gap(&mut self, missing: Missing, out: &mut Vec<Merged>) {
+        let missing = if self.total == 0 { Missing::Unseen } else { missing };
+        let at_start = self.total == 0 && !self.any_window;
+        if at_start || self.run < self.history.len() {
+            self.gap = Unsized::after(&self.history[self.run..], self.is_whole(), missing);
+            out.push(Merged::Gap(missing));
         }
         self.run = self.history.len();
     }
@@ -266,235 +302,4 @@ impl Merger {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn text(out: &[Merged]) -> String {
-        out.iter()
-            .map(|piece| match piece {
-                Merged::Live(bytes) | Merged::Backlog(bytes) => {
-                    String::from_utf8_lossy(bytes).into_owned()
-                }
-                Merged::Gap => "<gap>".to_owned(),
-            })
-            .collect()
-    }
-
-    fn live(merger: &mut Merger, text: &str, out: &mut Vec<Merged>) {
-        merger.live(Bytes::copy_from_slice(text.as_bytes()), out);
-    }
-
-    #[test]
-    fn windows_alone_are_joined_by_overlap() {
-        let (mut merger, mut out) = (Merger::default(), Vec::new());
-        merger.window(b"line 1\nline 2\n", &mut out);
-        merger.window(b"line 1\nline 2\nline 3\n", &mut out);
-        merger.window(b"line 1\nline 2\nline 3\n", &mut out);
-        assert_eq!(text(&out), "line 1\nline 2\nline 3\n");
-    }
-
-    #[test]
-    fn windows_without_overlap_have_a_gap_between() {
-        let (mut merger, mut out) = (Merger::default(), Vec::new());
-        merger.window(b"line 1\n", &mut out);
-        merger.window(b"LINE 9\n", &mut out);
-        assert_eq!(text(&out), "line 1\n<gap>LINE 9\n");
-    }
-
-    #[test]
-    fn what_was_printed_before_the_session_comes_first() {
-        let (mut merger, mut out) = (Merger::default(), Vec::new());
-        merger.session_started(&mut out);
-        live(&mut merger, "line 3 is rather long\n", &mut out);
-        assert!(merger.is_holding());
-        merger.window(b"line 1\nline 2\nline 3 is rather long\nline 4\n", &mut out);
-        live(&mut merger, "line 4\n", &mut out);
-        assert_eq!(text(&out), "line 1\nline 2\nline 3 is rather long\nline 4\n");
-    }
-
-    #[test]
-    fn a_window_that_is_ahead_of_the_session_does_not_double_bytes() {
-        let (mut merger, mut out) = (Merger::default(), Vec::new());
-        merger.session_started(&mut out);
-        merger.window(b"line 1\nline 2\nline 3 is long enough\n", &mut out);
-        live(&mut merger, "line 2\nline 3 is long enough\nline 4\n", &mut out);
-        merger.window(b"line 1\nline 2\nline 3 is long enough\nline 4\n", &mut out);
-        assert_eq!(text(&out), "line 1\nline 2\nline 3 is long enough\nline 4\n");
-    }
-
-    #[test]
-    fn a_window_of_before_the_session_showed_anything_does_not_settle_where_it_began() {
-        let (mut merger, mut out) = (Merger::default(), Vec::new());
-        let before = b"one\nHello World again\ntwo\n";
-        merger.session_started(&mut out);
-        merger.window(before, &mut out);
-        live(&mut merger, "Hello World again\n", &mut out);
-        merger.stale_window(before, &mut out);
-        for _ in 0..2 {
-            merger.window(b"one\nHello World again\ntwo\nHello World again\n", &mut out);
-        }
-        live(&mut merger, "three\n", &mut out);
-        assert_eq!(text(&out), "one\nHello World again\ntwo\nHello World again\nthree\n");
-    }
-
-    #[test]
-    fn what_a_drop_lost_is_filled() {
-        let (mut merger, mut out) = (Merger::default(), Vec::new());
-        merger.window(b"", &mut out);
-        merger.session_started(&mut out);
-        live(&mut merger, "line 1 before the drop\n", &mut out);
-        merger.window(b"", &mut out);
-        merger.give_up(&mut out);
-        merger.session_ended();
-        merger.session_started(&mut out);
-        live(&mut merger, "line 3 after the drop\n", &mut out);
-        merger.window(b"line 1 before the drop\nline 2 lost\nline 3 after the drop\n", &mut out);
-        assert_eq!(text(&out), "line 1 before the drop\nline 2 lost\nline 3 after the drop\n");
-    }
-
-    #[test]
-    fn what_a_short_session_showed_comes_with_the_next_window() {
-        let (mut merger, mut out) = (Merger::default(), Vec::new());
-        merger.window(b"line 1 before the session\n", &mut out);
-        merger.session_started(&mut out);
-        live(&mut merger, "line 3\n", &mut out);
-        merger.session_ended();
-        assert!(merger.is_holding() && merger.wants_windows());
-        merger.window(b"line 1 before the session\nline 2\nline 3\nline 4\n", &mut out);
-        assert!(!merger.is_holding());
-        assert_eq!(text(&out), "line 1 before the session\nline 2\nline 3\nline 4\n");
-    }
-
-    #[test]
-    fn without_a_window_in_time_there_is_a_gap() {
-        let (mut merger, mut out) = (Merger::default(), Vec::new());
-        merger.window(b"line 1\n", &mut out);
-        merger.session_started(&mut out);
-        live(&mut merger, "line 3\n", &mut out);
-        merger.give_up(&mut out);
-        live(&mut merger, "line 4\n", &mut out);
-        assert_eq!(text(&out), "line 1\n<gap>line 3\nline 4\n");
-    }
-
-    #[test]
-    fn a_held_flood_is_let_go() {
-        let (mut merger, mut out) = (Merger::default(), Vec::new());
-        merger.session_started(&mut out);
-        merger.live(Bytes::from(vec![b'x'; MAX_HELD + 1]), &mut out);
-        assert!(!merger.is_holding());
-        assert_eq!(out.len(), 1);
-    }
-
-    #[derive(Clone, Debug)]
-    enum Step {
-        Print(usize),
-        Connect,
-        Drop,
-        Window { lag: usize, size: usize },
-        GiveUp,
-    }
-
-    fn step() -> impl Strategy<Value = Step> {
-        prop_oneof![
-            4 => (0usize..3000).prop_map(Step::Print),
-            2 => Just(Step::Connect),
-            1 => Just(Step::Drop),
-            4 => (0usize..400, 200usize..6000).prop_map(|(lag, size)| Step::Window { lag, size }),
-            1 => Just(Step::GiveUp),
-        ]
-    }
-
-    /// A stream in which hardly any four bytes come twice.
-    fn stream(length: usize) -> Vec<u8> {
-        let mut state = 0x2545_f491_4f6c_dd1d_u64;
-        let letter = |_| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            b'!' + (state % 94) as u8
-        };
-        (0..length).map(letter).collect()
-    }
-
-    /// Checks the pieces against the stream; gives how far they came.
-    fn check(stream: &[u8], out: &[Merged]) -> Result<(), String> {
-        let mut at = 0;
-        let mut gap = true;
-        let mut run = Vec::new();
-        let place = |run: &[u8], at: usize, gap: bool| -> Result<usize, String> {
-            if stream[at..].starts_with(run) {
-                return Ok(at + run.len());
-            }
-            let found = memchr::memmem::find(&stream[at..], run).map(|found| at + found);
-            match found {
-                Some(found) if gap => Ok(found + run.len()),
-                Some(found) => Err(format!("{} bytes lost unmarked at {at}", found - at)),
-                None => Err(format!("not in order at {at}: {}", String::from_utf8_lossy(run))),
-            }
-        };
-        for piece in out {
-            match piece {
-                Merged::Live(bytes) | Merged::Backlog(bytes) => run.extend_from_slice(bytes),
-                Merged::Gap => {
-                    if !run.is_empty() {
-                        at = place(&run, at, gap)?;
-                        run.clear();
-                    }
-                    gap = true;
-                    continue;
-                }
-            }
-            if run.len() >= 16 {
-                at = place(&run, at, gap)?;
-                run.clear();
-                gap = false;
-            }
-        }
-        if run.is_empty() { Ok(()) } else { place(&run, at, gap).map(|_| ()) }
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(500))]
-        #[test]
-        fn nothing_is_doubled_reordered_or_lost_in_silence(
-            steps in proptest::collection::vec(step(), 1..40),
-        ) {
-            let stream = stream(40 * 3000);
-            let (mut merger, mut out) = (Merger::default(), Vec::new());
-            let (mut printed, mut session, mut newest) = (0, false, 0);
-            for step in &steps {
-                if merger.is_holding() && !matches!(step, Step::Print(_) | Step::Window { .. }) {
-                    newest = printed;
-                }
-                match step {
-                    Step::Print(count) => {
-                        let bytes = Bytes::copy_from_slice(&stream[printed..printed + count]);
-                        printed += count;
-                        if session {
-                            merger.live(bytes, &mut out);
-                        }
-                    }
-                    Step::Connect => {
-                        if session { merger.session_ended(); }
-                        merger.session_started(&mut out);
-                        session = true;
-                    }
-                    Step::Drop => {
-                        if session { merger.session_ended(); }
-                        session = false;
-                    }
-                    Step::Window { lag, size } => {
-                        newest = newest.max(printed.saturating_sub(*lag));
-                        merger.window(&stream[newest.saturating_sub(*size)..newest], &mut out);
-                    }
-                    Step::GiveUp => merger.give_up(&mut out),
-                }
-            }
-            if let Err(problem) = check(&stream, &out) {
-                return Err(TestCaseError::fail(format!("{problem}\n{}", text(&out))));
-            }
-        }
-    }
-}
+mod tests;

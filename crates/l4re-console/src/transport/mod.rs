@@ -7,6 +7,7 @@ mod channel;
 mod host_key;
 mod joined;
 mod merge;
+mod missing;
 mod overlap;
 mod polled;
 mod replay;
@@ -19,6 +20,7 @@ pub use channel::{BoxFuture, Chunk, ChunkKind, Gap, Notice, Received, Transport,
 pub use host_key::{Fingerprint, HostKeyError, HostKeyPolicy};
 pub use joined::{Connector, JoinOptions, Joined};
 pub use merge::{Merged, Merger};
+pub use missing::Missing;
 pub use polled::{PollError, Polled, Snapshots};
 pub use replay::Replay;
 pub use serial_ssh::{SerialOptions, SerialSsh, SerialTarget};

@@ -10,7 +10,7 @@ use futures::FutureExt as _;
 use tokio::time::{Instant, sleep_until};
 
 use super::merge::{Merged, Merger};
-use super::{BoxFuture, Chunk, ChunkKind, Gap, Received, Transport, TransportError};
+use super::{BoxFuture, Chunk, ChunkKind, Gap, Notice, Received, Transport, TransportError};
 
 /// Why a poll failed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -167,10 +167,11 @@ impl Handover {
             let (bytes, kind) = match piece {
                 Merged::Live(bytes) => (bytes, ChunkKind::Live),
                 Merged::Backlog(bytes) => (bytes, ChunkKind::Backlog),
-                Merged::Gap => {
+                Merged::Gap(missing) => {
                     let within = last.map(|last| at.saturating_duration_since(last));
-                    return Received::Gap(Gap { within });
+                    return Received::Gap(Gap { missing, within });
                 }
+                Merged::Sized(bytes) => return Received::Notice(Notice::GapSized { bytes }),
             };
             last = Some(at);
             Received::Chunk(Chunk { bytes, at, kind })

@@ -76,7 +76,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::super::channel::takes_no_input;
-    use super::super::{ChunkKind, Gap};
+    use super::super::{ChunkKind, Gap, Missing};
     use super::*;
 
     struct Script(VecDeque<Received>);
@@ -96,7 +96,7 @@ mod tests {
             Received::Chunk(Chunk { bytes, at: Instant::now(), kind: ChunkKind::Live })
         };
         let mut all: VecDeque<_> = pieces.iter().map(chunk).collect();
-        all.insert(1, Received::Gap(Gap { within: None }));
+        all.insert(1, Received::Gap(Gap { missing: Missing::Unjoined, within: None }));
         let mut since = Since::new(Script(all), text);
         let mut shown = String::new();
         loop {

@@ -5,6 +5,7 @@
 //! is told so.
 
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -17,6 +18,13 @@ use crate::console::ConsoleLog;
 /// How many pieces of output wait for a slow session.
 const BACKLOG: usize = 4096;
 
+/// What the guest printed, and how much before it.
+#[derive(Debug, Clone)]
+struct Piece {
+    before: u64,
+    bytes: Bytes,
+}
+
 /// What goes to the guest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Input {
@@ -28,7 +36,9 @@ pub(crate) enum Input {
 #[derive(Debug)]
 pub(crate) struct Console {
     log: Mutex<ConsoleLog>,
-    live: broadcast::Sender<Bytes>,
+    live: broadcast::Sender<Piece>,
+    /// Bytes since this console began; changes under the log's lock.
+    printed: AtomicU64,
     input: Mutex<Option<mpsc::Sender<Input>>>,
     session: Mutex<bool>,
     ended: watch::Sender<bool>,
@@ -49,6 +59,7 @@ impl Console {
         Arc::new(Self {
             log: Mutex::new(log),
             live: broadcast::Sender::new(BACKLOG),
+            printed: AtomicU64::new(0),
             input: Mutex::new(None),
             session: Mutex::new(false),
             ended: watch::Sender::new(false),
@@ -87,7 +98,8 @@ impl Console {
             tracing::error!("cannot write a console's log: {error}");
         }
         // Under the lock, so that both have it in the same order. No session is no error.
-        let _ = self.live.send(Bytes::copy_from_slice(bytes));
+        let before = self.printed.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        let _ = self.live.send(Piece { before, bytes: Bytes::copy_from_slice(bytes) });
     }
 
     /// Where input goes from now on; `None` while no machine is there to take it.
@@ -123,7 +135,7 @@ impl Console {
         }
         *session = true;
         let (output, ended) = (self.live.subscribe(), self.ended.subscribe());
-        Some(Attached { console: self.clone(), output, ended })
+        Some(Attached { console: self.clone(), output, seen: None, ended })
     }
 }
 
@@ -131,7 +143,9 @@ impl Console {
 #[derive(Debug)]
 pub(crate) struct Attached {
     console: Arc<Console>,
-    output: broadcast::Receiver<Bytes>,
+    output: broadcast::Receiver<Piece>,
+    /// Where what it has seen ends.
+    seen: Option<u64>,
     ended: watch::Receiver<bool>,
 }
 
@@ -143,19 +157,30 @@ impl Attached {
 
     /// The next output; `None` when the machine has ended and all of it has been seen.
     pub(crate) async fn next(&mut self) -> Option<Bytes> {
-        let received = tokio::select! {
-            biased;
-            received = self.output.recv() => received,
-            _ = self.ended.wait_for(|ended| *ended) => return None,
-        };
-        match received {
-            Ok(bytes) => Some(bytes),
-            Err(broadcast::error::RecvError::Closed) => None,
-            Err(broadcast::error::RecvError::Lagged(pieces)) => {
-                let mark = format!("\r\n[l4re-twin: {pieces} pieces of output lost]\r\n");
-                Some(Bytes::from(mark))
+        loop {
+            let received = tokio::select! {
+                biased;
+                received = self.output.recv() => received,
+                _ = self.ended.wait_for(|ended| *ended) => return None,
+            };
+            match received {
+                Ok(piece) => return Some(self.marked(piece)),
+                Err(broadcast::error::RecvError::Closed) => return None,
+                // The next piece tells how much it was.
+                Err(broadcast::error::RecvError::Lagged(_)) => {}
             }
         }
+    }
+
+    /// A piece, behind a mark where something before it is lost.
+    fn marked(&mut self, piece: Piece) -> Bytes {
+        let end = piece.before + piece.bytes.len() as u64;
+        let lost = self.seen.replace(end).map_or(0, |seen| piece.before - seen);
+        if lost == 0 {
+            return piece.bytes;
+        }
+        let mark = format!("\r\n[l4re-twin: {lost} bytes of output lost]\r\n");
+        Bytes::from([mark.as_bytes(), &piece.bytes].concat())
     }
 }
 
@@ -172,6 +197,20 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_session_that_reads_too_slowly_is_told_how_much_it_lost() {
+        let dir = camino_tempfile::tempdir().unwrap();
+        let console = Console::create(dir.path()).unwrap();
+        let mut session = console.attach().unwrap();
+        console.print(b"first");
+        assert_eq!(session.next().await.unwrap(), "first");
+        for _ in 0..BACKLOG + 3 {
+            console.print(b"12");
+        }
+        assert_eq!(session.next().await.unwrap(), "\r\n[l4re-twin: 6 bytes of output lost]\r\n12");
+        assert_eq!(session.next().await.unwrap(), "12");
+    }
 
     #[tokio::test]
     async fn one_session_sees_what_is_printed_from_its_beginning() {

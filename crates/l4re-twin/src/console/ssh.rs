@@ -160,12 +160,15 @@ async fn hold_session(
             output = attached.next() => output,
             () = &mut end => None,
         };
-        let Some(output) = output else { break };
+        let Some(mut output) = output else { break };
+        if let Some(left) = until_drop {
+            output.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+        }
         if writer.data(&output[..]).await.is_err() {
             break;
         }
         if let Some(left) = &mut until_drop {
-            *left = left.saturating_sub(output.len() as u64);
+            *left -= output.len() as u64;
             if *left == 0 {
                 // A drop is not an end: the client sees the connection go.
                 let _ = handle
@@ -322,8 +325,16 @@ mod tests {
         push(&test, &id, &key);
         let (first, mut channel) = log_in(&test, &user, &key).await.unwrap();
         channel.data(&b"typed"[..]).await.unwrap();
-        let drained = async { while channel.wait().await.is_some() {} };
-        tokio::time::timeout(Duration::from_secs(120), drained).await.unwrap();
+        let drained = async {
+            let mut seen = 0;
+            while let Some(message) = channel.wait().await {
+                if let ChannelMsg::Data { data } = message {
+                    seen += data.len();
+                }
+            }
+            seen
+        };
+        assert_eq!(tokio::time::timeout(Duration::from_secs(120), drained).await.unwrap(), 4);
         assert!(first.is_closed(), "the whole connection goes");
         // The next session is whole, as soon as the machine has seen the first one's end.
         let deadline = tokio::time::Instant::now() + Duration::from_secs(120);
