@@ -64,8 +64,17 @@ pub fn details(outcome: &Outcome) -> Option<String> {
     let failure = outcome.failure.as_ref().filter(|failure| !failure.is_told())?;
     let mut lines = vec![format!("\n---- {}: {failure}", outcome.run)];
     lines.extend(evidence(outcome).into_iter().map(|line| format!("     {line}")));
+    lines.extend(hint(outcome).map(|hint| format!("     help: {hint}")));
     lines.extend(outcome.log.iter().map(|log| format!("     log: {log}")));
     Some(lines.join("\n"))
+}
+
+/// Why it stood where it stood.
+fn hint(outcome: &Outcome) -> Option<&str> {
+    match &outcome.report.as_ref()?.verdict {
+        Verdict::TimedOut { hint, .. } | Verdict::Idle { hint, .. } => hint.as_deref(),
+        _ => None,
+    }
 }
 
 fn evidence(outcome: &Outcome) -> Vec<String> {

@@ -141,13 +141,14 @@ fn apply(rule: Rule, line: &[u8], rest: &[u8]) -> Option<Meaning> {
     Some(match rule {
         Rule::Phase(phase) => Meaning::Phase(phase),
         Rule::FirmwareStarts => Meaning::FirmwareStarts,
-        Rule::FirmwareLoads => {
+        Rule::PowerOn if line.ends_with(b")") => Meaning::Phase(Phase::Firmware),
+        Rule::FirmwareLoads if holds("\" from ") => {
             let option = rest.split(u8::is_ascii_whitespace).next().unwrap_or_default();
             Meaning::FirmwareLoads(text(option))
         }
         Rule::FirmwareLeft(explanation) => Meaning::FirmwareLeft(explanation),
         Rule::IpxeBanner if holds("-- Open Source Network Boot") => Meaning::Phase(Phase::Ipxe),
-        Rule::IpxeBanner => return None,
+        Rule::PowerOn | Rule::FirmwareLoads | Rule::IpxeBanner => return None,
         Rule::IpxePhase(phase @ Phase::Download) if line.ends_with(b" ok") => {
             Meaning::IpxeHas(phase)
         }
@@ -285,7 +286,10 @@ mod tests {
             ("DHCP attempt 3", Meaning::IpxePhase(Phase::Network)),
             ("http://10.0.0.1/x.efi... 26%", Meaning::IpxePhase(Phase::Download)),
             ("http://10.0.0.1/x.efi... ok", Meaning::IpxeHas(Phase::Download)),
-            ("BdsDxe: loading Boot0001 \"UEFI\" from X", Meaning::FirmwareLoads("Boot0001".into())),
+            (
+                "1BdsDxe: loading Boot0001 \"UEFI\" from X",
+                Meaning::FirmwareLoads("Boot0001".into()),
+            ),
             ("L4 Bootstrapper", Meaning::Banner),
             ("  Starting kernel fiasco at 0000000000300930", Meaning::Phase(Phase::Kernel)),
             ("SIGMA0: Hello!", Meaning::Phase(Phase::Sigma0)),
@@ -300,6 +304,8 @@ mod tests {
             "L4 Bootstrapper is what started us",
             "say iPXE is here",
             "iPXE is a boot loader",
+            "SeaBIOS (version 1) is old",
+            "BdsDxe: loading hay",
             "jdb:x",
         ] {
             assert_eq!(meaning(line.as_bytes()), None, "{line}");

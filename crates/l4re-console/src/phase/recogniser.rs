@@ -280,7 +280,8 @@ impl LineRecogniser {
             }
             return;
         }
-        if self.phases.current() < Some(Phase::Bootstrap) {
+        let current = self.phases.current();
+        if current >= Some(Phase::Ipxe) && current < Some(Phase::Bootstrap) {
             self.cut = line::cut_error(line).map(<[u8]>::to_vec);
         }
         match meaning {

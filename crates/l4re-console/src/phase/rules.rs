@@ -21,6 +21,8 @@ pub(super) enum Place {
 #[derive(Clone, Copy)]
 pub(super) enum Rule {
     Phase(Phase),
+    /// Firmware's banner, if it ends as one.
+    PowerOn,
     /// The firmware loads the boot option whose name follows.
     FirmwareLoads,
     /// The firmware starts what it has loaded.
@@ -95,10 +97,11 @@ pub(super) const RULES: &[(&str, Place, Rule)] = {
         ("BdsDxe: failed to ", Start, Rule::FirmwareLeft(REFUSED)),
         ("BdsDxe: No bootable option", Start, Rule::FirmwareLeft(NOTHING)),
         ("No bootable device.", Whole, Rule::FirmwareLeft(NOTHING)),
-        ("BdsDxe: loading ", Start, Rule::FirmwareLoads),
+        // A reset may come in the middle of a line, and what clears the screen is no newline.
+        ("BdsDxe: loading ", Anywhere, Rule::FirmwareLoads),
         ("BdsDxe: starting ", Start, Rule::FirmwareStarts),
-        ("SeaBIOS (version", Start, Rule::Phase(Phase::Firmware)),
-        ("UEFI firmware (version", Start, Rule::Phase(Phase::Firmware)),
+        ("SeaBIOS (version ", Start, Rule::PowerOn),
+        ("UEFI firmware (version ", Start, Rule::PowerOn),
         ("NOTICE:  BL", Start, Rule::Phase(Phase::Firmware)),
         ("Exception Type - ", Anywhere, FaultWith(UnhandledException, EFI_TRAP, "!!!!")),
         ("Synchronous Exception at 0x", Start, Fault(UnhandledException, EFI_TRAP)),
