@@ -96,6 +96,15 @@ fn failures_are_told_apart_and_the_worst_is_the_exit_code() {
     assert!(desk.machines().is_empty());
 }
 
+#[test]
+fn several_machines_start_one_image_from_its_disk() {
+    let desk = desk("");
+    let words = ["test", "hello", "--count", "2", "-j", "2", "--boot", "disk"];
+    let output = desk.start(&[&words[..], &["--expect", "Hello World!"]].concat()).wait(BOOTS);
+    output.code(0).prints("hello-1").prints("hello-2").prints("2 passed, 0 failed");
+    assert!(desk.machines().is_empty());
+}
+
 /// Waits until so many machines run.
 fn machines(desk: &Desk, count: usize) {
     let deadline = Instant::now() + BOOTS;

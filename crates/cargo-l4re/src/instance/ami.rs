@@ -2,6 +2,12 @@
 //!
 //! The disk is a file of the cache for as long as it takes. What was begun when the user
 //! leaves stays in EC2, tagged, and the same command goes on with it.
+//!
+//! Invariant: of one image no two are made at once in this process: who comes second finds
+//! the first one's.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use camino::Utf8PathBuf;
 use jiff::Timestamp;
@@ -24,6 +30,11 @@ pub async fn of_image(
     name: &str,
     interrupt: &Interrupt,
 ) -> Result<AmiFacts, Failure> {
+    let turn = turn(&image.sha256);
+    let _turn = tokio::select! {
+        turn = turn.lock() => turn,
+        () = interrupt.asked() => return Err(Failure::Interrupted),
+    };
     let file = DiskFile::of(context, image).await?;
     let request = AmiRequest {
         disk: &file.0,
@@ -34,6 +45,14 @@ pub async fn of_image(
         holds: AmiContent::Image(&image.sha256),
     };
     Ok(built(connection, &request, interrupt).await?.ami)
+}
+
+/// Whose turn it is to make the AMI of an image.
+fn turn(sum: &str) -> Arc<tokio::sync::Mutex<()>> {
+    static TURNS: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>> =
+        Mutex::new(BTreeMap::new());
+    let mut turns = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
+    turns.entry(sum.to_owned()).or_default().clone()
 }
 
 /// An AMI that starts an EFI binary from its disk.
