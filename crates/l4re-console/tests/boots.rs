@@ -213,6 +213,20 @@ fn who_comes_to_a_machine_that_runs_may_see_one_reboot() {
 }
 
 #[test]
+fn a_parked_machine_is_not_in_error_while_it_waits() {
+    let mut boot = Boot::new();
+    boot.prints(&[SEABIOS, INITIALISING, BANNER, IFSTAT, CONFIGURED]);
+    boot.prints(&["l4re: parked ipxe=2.0.0+", "l4re: parked polls=9 pause=5s"]);
+    let poll = "http://b.s3.amazonaws.com/next.ipxe... Not found (https://ipxe.org/2d0c618e)";
+    boot.prints(&[poll; 20]).has_no_fault();
+    boot.stands(Phase::Network, "is parked");
+    boot.prints(&["http://b.s3.amazonaws.com/next.ipxe... ok"]);
+    boot.prints(&["l4re: start ipxe=2.0.0+", "l4re: fetch try=1 of=8", poll]);
+    boot.stands(Phase::Download, "HTTP 404");
+    assert_eq!(boot.faults.len(), 1);
+}
+
+#[test]
 fn who_asked_for_the_debugger_may_reboot_there() {
     let mut boot = Boot::new();
     boot.prints(&[SEABIOS]).prints(&SYSTEM).prints(&["Hello World!"]);

@@ -18,6 +18,7 @@ const FETCHED: &str = "all was fetched, and nothing comes of it: user data must 
                        an image must fit the firmware and the architecture";
 const STARTED: &str = "the image was started and says nothing: check that it is for this machine, and \
                        its serial port (-comport on x86, SPCR on arm64)";
+const PARKED: &str = "the machine is parked, and waits for its next image (`deploy --on`)";
 const WRONG_SUM: &str =
     "the object in the store is not the image that was built (wrong sum): deploy again";
 const RESET: &str = "the machine was reset while its system ran, and boots again without being \
@@ -46,6 +47,7 @@ impl LineRecogniser {
                 current == Some(Phase::Bootstrap)
             }
             Meaning::Mark(_)
+            | Meaning::Parked
             | Meaning::BootstrapWaits
             | Meaning::Fault(FaultKind::BootstrapPanic | FaultKind::Ipxe, _) => {
                 current < Some(Phase::Kernel)
@@ -87,6 +89,10 @@ impl LineRecogniser {
             Meaning::Created(value) => self.image.created = Some(value),
             Meaning::BootstrapBuilt(value) => self.image.bootstrap_built = Some(value),
             Meaning::Mark(mark) => self.mark(mark, look, sink),
+            Meaning::Parked => {
+                self.parked = true;
+                self.cause = Some(PARKED.to_owned());
+            }
             Meaning::Fault(kind, explanation) => self.line_fault(kind, &explanation, look, sink),
             Meaning::BootstrapWaits => self.bootstrap_waits(look, sink),
         }
@@ -108,6 +114,8 @@ impl LineRecogniser {
 
     fn ipxe(&mut self, meaning: &Meaning, look: Look<'_>, sink: &mut dyn FnMut(Sighting)) {
         match *meaning {
+            // It asks for its next image again and again.
+            _ if self.parked => {}
             Meaning::IpxePhase(phase) => {
                 // Something else is fetched now.
                 self.cause.take_if(|cause| cause == FETCHED || cause == CONFIGURED);
@@ -166,6 +174,7 @@ impl LineRecogniser {
     fn mark(&mut self, mark: Mark, look: Look<'_>, sink: &mut dyn FnMut(Sighting)) {
         let failed = mark.stage == MarkStage::Failed;
         self.image_started = mark.stage == MarkStage::Boot;
+        self.parked = false;
         if !failed && mark.stage != MarkStage::Retry {
             self.advance(Phase::Download, look.at, sink);
         }
@@ -214,6 +223,7 @@ impl LineRecogniser {
             kind => kind,
         };
         match kind {
+            FaultKind::Ipxe if self.parked => return,
             FaultKind::Ipxe => {
                 let phase = line::ipxe_phase(look.line).map(Meaning::IpxePhase);
                 if let Some(phase) = phase.filter(|phase| self.is_meant(phase)) {
@@ -225,6 +235,12 @@ impl LineRecogniser {
                 let explanation = format!("{explanation}: {}", shown(look.line));
                 self.cause = Some(explanation.clone());
                 return self.fault(kind, &explanation, look, sink);
+            }
+            FaultKind::Debugger => {
+                let said = self.context.latest(look.before);
+                let reason = said.iter().rev().find_map(|line| entry_reason(line));
+                let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+                return self.fault(kind, &format!("{explanation}{reason}"), look, sink);
             }
             FaultKind::KernelPanic | FaultKind::BootstrapPanic => {
                 let said = shown(look.line);
@@ -368,6 +384,7 @@ impl LineRecogniser {
     fn forget_phases(&mut self) {
         self.phases = PhaseTimes::default();
         self.image_started = false;
+        self.parked = false;
         self.root_task_started = false;
         self.bootstrap_panicked = false;
         self.banner_seen = false;
@@ -377,6 +394,12 @@ impl LineRecogniser {
         self.cause = None;
         self.image_is_old = true;
     }
+}
+
+/// Why a processor is in the debugger: `    CPU 0 [ffffffff0030a4c8]: user "abort"`.
+fn entry_reason(line: &str) -> Option<&str> {
+    let (_, reason) = line.trim_start().strip_prefix("CPU")?.split_once("]: ")?;
+    Some(reason.trim()).filter(|reason| !reason.is_empty())
 }
 
 /// Why the boot script tries again, where its mark says so.

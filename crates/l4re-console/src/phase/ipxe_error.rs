@@ -47,6 +47,9 @@ const TLS: u32 = 0x000d_e000;
 const X509: u32 = 0x0016_e000;
 const VALIDATOR: u32 = 0x002e_e000;
 const OCSP: u32 = 0x002f_e000;
+const MONOJOB: u32 = 0x0007_2000;
+const OPEN: u32 = 0x0009_2000;
+const AUTOBOOT: u32 = 0x0003_e000;
 const ENA: u32 = 0x00c9_4000;
 
 /// Explains the number of an iPXE error URL.
@@ -71,6 +74,15 @@ pub fn explain(code: u32) -> &'static str {
              the 7th and 8th generation need builds of 2025-10 and later)"
         }
         (0x1a | 0x38, NETDEVICE) => NO_LINK,
+        (0x4c, MONOJOB) => {
+            "no byte came for so long: check the URL, the route to S3, the security group's egress \
+             and the VPC endpoint"
+        }
+        (0x3c, OPEN) => "this iPXE build does not speak that protocol: use a plain http:// URL",
+        (0x2d, AUTOBOOT) => {
+            "DHCP names nothing to boot, and this iPXE has no script that reads user data"
+        }
+        (0x17, _) => "the server cannot be reached: no route to it, or nobody has its address",
         (0x26 | 0x28, _) => "the network is not up: no address or no route",
         (0x2e, IMAGE) => {
             "not something that this iPXE build can start: user data must begin with `#!ipxe`, \
@@ -106,6 +118,12 @@ mod tests {
             (b"No configuration methods succeeded (http://ipxe.org/040ee119)", "DHCP"),
             (b"Connection timed out (http://ipxe.org/4c0a6035)", "TCP"),
             (b"Operation not permitted (https://ipxe.org/410c618f)", "403"),
+            (
+                b"http://169.254.170.9/x.... Connection timed out (http://ipxe.org/4c072092)",
+                "no byte",
+            ),
+            (b"Operation not supported (http://ipxe.org/3c092083)", "protocol"),
+            (b"Nothing to boot: No such file or directory (https://ipxe.org/2d03e13b)", "nothing"),
             // As an account's c6a.large printed it.
             (b"Could not open net0: Input/output error (https://ipxe.org/1dc94039)", "ENA"),
         ];

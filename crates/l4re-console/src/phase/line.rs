@@ -31,6 +31,8 @@ pub(super) enum Meaning {
     Created(String),
     BootstrapBuilt(String),
     Mark(Mark),
+    /// A parked machine waits for its next image.
+    Parked,
     Fault(FaultKind, String),
     /// The bootstrapper waits for a key after a panic; the line before says why.
     BootstrapWaits,
@@ -161,6 +163,7 @@ fn apply(rule: Rule, line: &[u8], rest: &[u8]) -> Option<Meaning> {
         Rule::Created => Meaning::Created(text(rest)),
         Rule::BootstrapBuilt => Meaning::BootstrapBuilt(text(rest)),
         Rule::Mark => Meaning::Mark(Mark::parse(line)?),
+        Rule::Parked => Meaning::Parked,
         Rule::IpxeError => {
             let code = super::ipxe_error::code(rest)?;
             fault(FaultKind::Ipxe, super::explain(code))

@@ -114,6 +114,8 @@ pub struct LineRecogniser {
     pub(super) banner_seen: bool,
     /// The script's last word was that it starts the image.
     pub(super) image_started: bool,
+    /// The machine waits for its next image.
+    pub(super) parked: bool,
     pub(super) root_task_started: bool,
     pub(super) debugger_requested: bool,
     pub(super) bootstrap_panicked: bool,
@@ -159,6 +161,7 @@ impl LineRecogniser {
             first_option: None,
             banner_seen: false,
             image_started: false,
+            parked: false,
             root_task_started: false,
             debugger_requested: false,
             bootstrap_panicked: false,

@@ -41,6 +41,7 @@ pub(super) enum Rule {
     Created,
     BootstrapBuilt,
     Mark,
+    Parked,
     IpxeError,
     Fault(FaultKind, &'static str),
     /// A fault if that is in the line as well.
@@ -62,7 +63,8 @@ const REFUSED: &str = "the firmware could not start what it found: it must be fo
 const SHELL: &str = "iPXE waits at its own prompt: its script has ended";
 const EL2: &str = "the kernel is built for EL2: use a metal instance, or a kernel without CPU_VIRT";
 const PAGES: &str = "bootstrap wants a fixed address that the firmware still holds";
-const MODULES: &str = "the image cannot be laid out in memory: check its modules and their sizes";
+const MODULES: &str =
+    "the image cannot be laid out in the machine's memory: check its modules and their sizes";
 const MEMORY: &str = "the image does not fit into the machine's memory: use a larger type or fewer \
                       modules";
 const DAMAGED: &str = "a module of the image is damaged";
@@ -92,6 +94,7 @@ pub(super) const RULES: &[(&str, Place, Rule)] = {
     use Place::{Anywhere, Start, Whole};
     use Rule::{Fault, FaultWith};
     &[
+        ("l4re: parked ", Start, Rule::Parked),
         ("l4re: ", Start, Rule::Mark),
         ("ipxe.org/", Anywhere, Rule::IpxeError),
         ("BdsDxe: failed to ", Start, Rule::FirmwareLeft(REFUSED)),
