@@ -75,6 +75,8 @@ fn entries_keys_and_topics_are_completed() {
     assert!(offered(&desk, &["run", "hel"]).contains(&"hello".to_owned()));
     assert_eq!(offered(&desk, &["settings", "tree."]), ["tree.amd64.build"]);
     assert_eq!(offered(&desk, &["help", "exit"]), ["exit-codes"]);
+    assert_eq!(offered(&desk, &["help", "ami", "b"]), ["build"]);
+    assert_eq!(offered(&desk, &["help", "costs", ""]), [""; 0]);
     assert_eq!(offered(&desk, &["run", "--type", "c7i"]), ["c7i-flex.large"]);
     // Where nothing says which tree is meant, those of all are there.
     let both = given("L4RE_TEST_TREE_ARM64");

@@ -186,6 +186,8 @@ pub enum PlanError {
         instance_type: String,
         /// Whether it is a metal type.
         metal: bool,
+        /// Whether the image was to start from a disk, which only an EFI image can.
+        disk: bool,
     },
     /// An ELF image on a type that has only UEFI; the EFI image works.
     #[error("{instance_type} boots by UEFI only: an ELF image cannot boot there, an EFI image can")]
@@ -299,7 +301,7 @@ pub fn plan(
     account: &AccountFacts,
     options: &PlanOptions,
 ) -> Result<BootPlan, PlanError> {
-    fits(image, machine)?;
+    fits(image, machine, options.boot)?;
     if options.nested && !machine.bare_metal && !machine.nested_virtualization {
         return Err(PlanError::NoNested { instance_type: machine.name.clone() });
     }
@@ -318,7 +320,11 @@ pub fn plan(
 }
 
 /// Whether firmware of the machine can come to start an image of this kind at all.
-fn fits(image: &ImageFacts, machine: &InstanceTypeFacts) -> Result<(), PlanError> {
+fn fits(
+    image: &ImageFacts,
+    machine: &InstanceTypeFacts,
+    boot: Option<Boot>,
+) -> Result<(), PlanError> {
     let instance_type = machine.name.clone();
     if !machine.archs.contains(&image.arch) {
         return Err(PlanError::ArchMismatch {
@@ -329,7 +335,8 @@ fn fits(image: &ImageFacts, machine: &InstanceTypeFacts) -> Result<(), PlanError
     }
     match image.kind {
         Kind::Efi if !machine.boots(BootMode::Uefi) => {
-            Err(PlanError::NoUefi { instance_type, metal: machine.bare_metal })
+            let disk = boot == Some(Boot::Disk);
+            Err(PlanError::NoUefi { instance_type, metal: machine.bare_metal, disk })
         }
         Kind::Elf if !machine.boots(BootMode::LegacyBios) => {
             Err(PlanError::NoBios { instance_type })

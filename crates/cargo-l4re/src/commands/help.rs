@@ -64,15 +64,30 @@ fn list() -> String {
     format!("\nTopics of `cargo l4re help TOPIC`:\n{}", lines.collect::<String>())
 }
 
-/// Every word that `help` takes first: commands, then topics.
-pub fn subjects() -> Vec<(String, String)> {
+/// Every word that `help` takes behind these: subcommands; at first commands, then topics.
+pub fn subjects_behind(words: &[String]) -> Vec<(String, String)> {
+    let command = Cli::command();
+    let found = words.iter().try_fold(&command, |found, word| found.find_subcommand(word));
+    match found {
+        _ if words.is_empty() => subjects(),
+        Some(command) => of(command),
+        None => Vec::new(),
+    }
+}
+
+/// Every word that `help` takes first.
+fn subjects() -> Vec<(String, String)> {
     let topics = TOPICS.iter().map(|topic| (topic.name.to_owned(), topic.title().to_owned()));
     commands().into_iter().chain(topics).collect()
 }
 
 /// Every command, with what it does.
 pub fn commands() -> Vec<(String, String)> {
-    let command = Cli::command();
+    of(&Cli::command())
+}
+
+/// A command's subcommands, with what they do.
+fn of(command: &clap::Command) -> Vec<(String, String)> {
     let commands = command.get_subcommands().filter(|command| !command.is_hide_set());
     let about = |command: &clap::Command| command.get_about().map(ToString::to_string);
     commands.map(|c| (c.get_name().to_owned(), about(c).unwrap_or_default())).collect()

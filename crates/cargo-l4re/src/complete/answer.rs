@@ -100,9 +100,12 @@ pub fn keys(current: &OsStr) -> Vec<CompletionCandidate> {
     fitting(current, values.into_iter().map(|(key, held)| (key, held.value.to_string())))
 }
 
-/// Commands and topics.
+/// Commands and topics; behind a command its subcommands.
 pub fn subjects(current: &OsStr) -> Vec<CompletionCandidate> {
-    fitting(current, help::subjects())
+    let typed = surroundings::words().skip_while(|word| word != "help").skip(1);
+    let mut before: Vec<String> = typed.filter(|word| !word.starts_with('-')).collect();
+    before.pop_if(|last| last.is_empty() || last.as_str() == current);
+    fitting(current, help::subjects_behind(&before))
 }
 
 /// Commands.

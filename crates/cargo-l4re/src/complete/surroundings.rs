@@ -64,10 +64,14 @@ pub struct Surroundings {
     pub end: Where,
 }
 
-/// The surroundings of the words that the shell has handed over.
+/// The words that the shell has handed over.
+pub fn words() -> impl Iterator<Item = String> {
+    std::env::args().skip_while(|word| word != "--").skip(1)
+}
+
+/// Their surroundings.
 pub fn read() -> Option<Surroundings> {
-    let words = std::env::args().skip_while(|word| word != "--").skip(1);
-    let matches = Loose::command().try_get_matches_from(telling(words)).ok()?;
+    let matches = Loose::command().try_get_matches_from(telling(words())).ok()?;
     let loose = Loose::from_arg_matches(&matches).ok()?;
     let global = loose.global;
     let environment = Environment::read().ok()?;

@@ -111,7 +111,10 @@ fn about_one(error: &CloudError, end: &str) -> Vec<String> {
 
 fn plan(error: &PlanError) -> Vec<String> {
     let hint = match error {
-        PlanError::NoUefi { .. } => {
+        PlanError::NoUefi { disk: true, .. } => {
+            "leave `--boot disk` out: iPXE fetches an ELF image, which boots there"
+        }
+        PlanError::NoUefi { disk: false, .. } => {
             "`cargo l4re elfimage ENTRY` builds the ELF image; `deploy ENTRY --metal` does so by itself"
         }
         PlanError::NoBios { .. } => "`cargo l4re efiimage ENTRY` builds the EFI image",
@@ -278,6 +281,17 @@ mod tests {
             encoded: Some("AbC".to_owned()),
             decision,
         }))
+    }
+
+    #[test]
+    fn no_hint_is_what_was_typed() {
+        let no_uefi = |disk| {
+            let (instance_type, metal) = ("c5.metal".to_owned(), true);
+            let error = PlanError::NoUefi { instance_type, metal, disk };
+            hints(&CloudError::Plan(Box::new(error)), "").join("")
+        };
+        assert!(no_uefi(false).contains("deploy ENTRY --metal"));
+        assert!(no_uefi(true).starts_with("leave `--boot disk` out"));
     }
 
     #[test]
