@@ -12,6 +12,9 @@ use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+/// Bytes of text in an event at most: what does not fit on a disk is lost by events.
+const EVENT: usize = 8 * 1024;
+
 /// What the header says.
 #[derive(Clone, Debug)]
 pub struct Screen {
@@ -30,6 +33,8 @@ pub struct Screen {
 pub struct Recording {
     path: Utf8PathBuf,
     file: File,
+    /// Bytes of whole lines.
+    written: u64,
     /// The last output ended in a carriage return.
     returned: bool,
 }
@@ -50,7 +55,7 @@ impl Recording {
         // Errors of ours name the path.
         let file =
             File::create(path).map_err(|source| RecordError { path: path.to_owned(), source })?;
-        let mut recording = Self { path: path.to_owned(), file, returned: false };
+        let mut recording = Self { path: path.to_owned(), file, written: 0, returned: false };
         let mut header = serde_json::json!({
             "version": 2,
             "width": screen.width,
@@ -76,7 +81,13 @@ impl Recording {
             self.returned = letter == '\r';
             text.push(letter);
         }
-        self.event(at, "o", &text)
+        let mut rest = text.as_str();
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(rest.floor_char_boundary(EVENT));
+            self.event(at, "o", now)?;
+            rest = later;
+        }
+        Ok(())
     }
 
     /// The terminal has another size now.
@@ -96,9 +107,14 @@ impl Recording {
     }
 
     fn line(&mut self, value: &serde_json::Value) -> Result<(), RecordError> {
-        self.file
-            .write_all(format!("{value}\n").as_bytes())
-            .map_err(|source| RecordError { path: self.path.clone(), source })
+        let line = format!("{value}\n");
+        if let Err(source) = self.file.write_all(line.as_bytes()) {
+            // Players refuse part of a line. Where nothing can be cut, nothing was a file.
+            let _ = self.file.set_len(self.written);
+            return Err(RecordError { path: self.path.clone(), source });
+        }
+        self.written += line.len() as u64;
+        Ok(())
     }
 }
 
@@ -148,6 +164,21 @@ mod tests {
             event[2].as_str().unwrap().to_owned()
         });
         assert_eq!(pieces.collect::<String>(), "one\r\ntwo\r\nthree\r\n\r\n");
+    }
+
+    #[test]
+    fn much_output_is_several_events_of_whole_letters() {
+        let dir = camino_tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.cast");
+        let mut recording = Recording::create(&path, &screen()).unwrap();
+        let text = "é".repeat(EVENT) + "x";
+        recording.output(Duration::ZERO, text.as_bytes()).unwrap();
+        let lines = fs_err::read_to_string(&path).unwrap();
+        let events: Vec<serde_json::Value> =
+            lines.lines().skip(1).map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(events.len(), 3);
+        let all: String = events.iter().map(|event| event[2].as_str().unwrap()).collect();
+        assert_eq!(all, text);
     }
 
     #[test]

@@ -35,7 +35,10 @@ pub enum HostKeyError {
         expected: Vec<Fingerprint>,
     },
     /// Not the key of the first use.
-    #[error("the host key changed from {recorded} to {seen} (recorded in {path}:{line})")]
+    #[error(
+        "the host key changed from {recorded} to {seen}: somebody may be in between; if AWS is known \
+         to have changed it, remove {path}:{line}"
+    )]
     Changed {
         /// The key that the host showed.
         seen: Fingerprint,
