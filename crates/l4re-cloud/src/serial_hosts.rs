@@ -1,7 +1,9 @@
 //! The hosts of EC2's serial console, and the keys by which they are known.
 //!
 //! From "EC2 Serial Console endpoints and fingerprints" of the EC2 user guide (as of late 2025),
-//! whole. A region that is newer than this table has no key here: it is trusted on first use.
+//! whole. A region that is newer than this table has no key here: it is trusted on first use,
+//! under the names of its partition. All newer names end in the partition's suffix for both IP
+//! versions, as the SDK's table of partitions has it.
 
 use crate::serial::SerialEndpoint;
 
@@ -12,9 +14,10 @@ enum Form {
     Newer,
     China,
     GovCloud,
+    Sovereign,
 }
 
-use Form::{China, GovCloud, Newer, Older};
+use Form::{China, GovCloud, Newer, Older, Sovereign};
 
 /// Region, form of the name, and the SHA-256 fingerprint of the host's key.
 const HOSTS: [(&str, Form, &str); 38] = [
@@ -69,10 +72,11 @@ pub(crate) fn endpoints(region: &str) -> Vec<SerialEndpoint> {
     let forms: &[Form] = match known {
         Some((_, Older, _)) => &[Older, Newer],
         Some((_, China, _)) => &[China],
-        Some((_, GovCloud, _)) => &[GovCloud],
+        Some((_, GovCloud, _)) => &[GovCloud, Newer],
         None if region.starts_with("cn-") => &[China],
-        None if region.starts_with("us-gov-") => &[GovCloud],
-        Some((_, Newer, _)) | None => &[Newer, Older],
+        None if region.starts_with("us-gov-") => &[Newer, GovCloud],
+        None if region.starts_with("eusc-") => &[Sovereign],
+        Some((_, Newer | Sovereign, _)) | None => &[Newer, Older],
     };
     let fingerprints: Vec<String> = known.map(|(.., key)| (*key).to_owned()).into_iter().collect();
     let endpoint = |form: &Form| SerialEndpoint {
@@ -88,6 +92,7 @@ fn host(form: Form, region: &str) -> String {
         Older => format!("serial-console.ec2-instance-connect.{region}.aws"),
         Newer => format!("ec2-serial-console.{region}.api.aws"),
         China => format!("ec2-serial-console.{region}.api.amazonwebservices.com.cn"),
+        Sovereign => format!("ec2-serial-console.{region}.api.amazonwebservices.eu"),
         GovCloud => format!("serial-console.ec2-instance-connect.{region}.amazonaws.com"),
     }
 }
@@ -112,7 +117,10 @@ mod tests {
         assert_eq!(hosts("eu-south-2")[0], "ec2-serial-console.eu-south-2.api.aws");
         assert_eq!(hosts("xy-new-9")[0], "ec2-serial-console.xy-new-9.api.aws");
         let gov = "serial-console.ec2-instance-connect.us-gov-west-1.amazonaws.com";
-        assert_eq!(hosts("us-gov-west-1"), [gov]);
+        assert_eq!(hosts("us-gov-west-1")[0], gov);
+        assert_eq!(hosts("us-gov-new-9")[0], "ec2-serial-console.us-gov-new-9.api.aws");
+        let sovereign = "ec2-serial-console.eusc-de-east-1.api.amazonwebservices.eu";
+        assert_eq!(hosts("eusc-de-east-1"), [sovereign]);
         let china = "ec2-serial-console.cn-north-1.api.amazonwebservices.com.cn";
         assert_eq!(hosts("cn-north-1"), [china]);
         assert_eq!(hosts("cn-new-9").len(), 1);
