@@ -7,7 +7,7 @@
 use super::context::shown;
 use super::line::{self, Meaning};
 use super::recogniser::{ApplicationLine, LineRecogniser, Look, Sighting, Start};
-use super::rules::{BOOTSTRAP_CAUSES, KEY_WAIT};
+use super::rules::{BOOTSTRAP_CAUSES, KEY_WAIT, SHELL};
 use super::{Fault, FaultKind, ImageInfo, Mark, MarkStage, Phase, PhaseTimes, explain, hint_for};
 
 /// So many starts of a machine that reaches no bootstrapper are a loop.
@@ -229,7 +229,9 @@ impl LineRecogniser {
                 if let Some(phase) = phase.filter(|phase| self.is_meant(phase)) {
                     self.apply(phase, look, sink);
                 }
-                self.cause = Some(explanation.to_owned());
+                let before = self.cause.take().filter(|_| explanation == SHELL);
+                let before = before.map(|cause| format!("; before that: {cause}"));
+                self.cause = Some(format!("{explanation}{}", before.unwrap_or_default()));
             }
             FaultKind::NedScript | FaultKind::ApplicationExit => {
                 let explanation = format!("{explanation}: {}", shown(look.line));

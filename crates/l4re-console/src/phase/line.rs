@@ -360,6 +360,10 @@ mod tests {
             ("MOE: task [C:109000] exited with 2", RootTaskDied),
             ("lua error: rom/x.cfg:1: attempt to index a nil value (global 'x').", NedScript),
             ("L4Re: rom/x exiting with 1", ApplicationExit),
+            ("x | thread 'main' panicked at src/main.rs:2:5:", ApplicationExit),
+            ("x | rom/x: main.c: 36: main: Assertion `argc == 17' failed.", ApplicationExit),
+            ("rom/x: can't load library 'libx.so'", ApplicationExit),
+            ("Error loading shared library libx.so: No such file (needed by x)", ApplicationExit),
             (
                 "KERNEL: Warning: CPU0: Pager of 23 is invalid (pfa=0000000000000008, x) to 29",
                 ApplicationExit,
@@ -392,6 +396,8 @@ mod tests {
             "FATAL: my disk is full",
             "MOE is a process",
             "terminate called the police",
+            "the horse panicked at the sight",
+            "Assertion `x' holds",
             "Caught an Exception Type - fine",
             "region overlap",
         ] {

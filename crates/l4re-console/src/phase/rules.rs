@@ -60,7 +60,7 @@ const NOTHING: &str =
     "the firmware found nothing more to start: check the AMI's boot mode and the disk";
 const REFUSED: &str = "the firmware could not start what it found: it must be for this architecture \
                        and boot mode";
-const SHELL: &str = "iPXE waits at its own prompt: its script has ended";
+pub(super) const SHELL: &str = "iPXE waits at its own prompt: its script has ended";
 const EL2: &str = "the kernel is built for EL2: use a metal instance, or a kernel without CPU_VIRT";
 const PAGES: &str = "bootstrap wants a fixed address that the firmware still holds";
 const MODULES: &str =
@@ -82,6 +82,9 @@ pub(super) const INIT: &str =
     "what moe was to start ended with an error: check that its module is in the image";
 pub(super) const EXIT: &str = "an application ended with an error";
 const THROWN: &str = "a program ended with an error that nobody caught: check that the modules it needs are in the image";
+const PANICKED: &str = "a Rust program panicked";
+const ASSERTED: &str = "an assertion of a program failed";
+const LIBRARY: &str = "a program lacks a shared library: add it to the entry's modules";
 const PAGER: &str = "a thread waits for a page for ever: its pager is gone";
 const SCRIPT: &str = "ned's script failed, and what comes after that line was not done";
 
@@ -133,6 +136,7 @@ pub(super) const RULES: &[(&str, Place, Rule)] = {
         ("Starting kernel ", Start, Rule::Phase(Phase::Kernel)),
         ("Welcome to the L4Re Microkernel!", Start, Rule::Phase(Phase::Kernel)),
         ("Welcome to Fiasco", Start, Rule::Phase(Phase::Kernel)),
+        ("Welcome to L4/Fiasco", Start, Rule::Phase(Phase::Kernel)),
         ("SIGMA0: Hello!", Start, Rule::Phase(Phase::Sigma0)),
         ("MOE: Hello world", Start, Rule::Phase(Phase::Moe)),
         ("MOE: Starting:", Start, Rule::RootTaskStarts),
@@ -174,6 +178,11 @@ pub(super) const RULES: &[(&str, Place, Rule)] = {
         ("lua couldn't ", Start, Fault(NedScript, SCRIPT)),
         ("Pager of ", Anywhere, FaultWith(ApplicationExit, PAGER, "is invalid (pfa=")),
         ("terminate called ", Anywhere, FaultWith(ApplicationExit, THROWN, "after throwing")),
+        ("panicked at ", Anywhere, FaultWith(ApplicationExit, PANICKED, "thread '")),
+        ("Assertion `", Anywhere, FaultWith(ApplicationExit, ASSERTED, "' failed")),
+        ("Assertion \"", Anywhere, FaultWith(ApplicationExit, ASSERTED, "\" failed")),
+        ("can't load library '", Anywhere, Fault(ApplicationExit, LIBRARY)),
+        ("Error loading shared library ", Anywhere, Fault(ApplicationExit, LIBRARY)),
         ("exiting with ", Anywhere, Rule::ApplicationEnds),
         ("exited with ", Anywhere, Rule::ApplicationEnds),
     ]
