@@ -238,7 +238,8 @@ impl LineRecogniser {
                 self.cause = Some(explanation.clone());
                 return self.fault(kind, &explanation, look, sink);
             }
-            FaultKind::Debugger => {
+            // Later ones are not shown; a console full of prompts must not cost more than that.
+            FaultKind::Debugger if !self.context.is_faulted() => {
                 let said = self.context.latest(look.before);
                 let reason = said.iter().rev().find_map(|line| entry_reason(line));
                 let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();

@@ -41,6 +41,11 @@ impl Context {
         &self.around
     }
 
+    /// Whether a final fault was noted.
+    pub(super) fn is_faulted(&self) -> bool {
+        self.faulted
+    }
+
     /// The last lines before one in whose block these stand before it, oldest first.
     pub(super) fn latest(&self, before: &[u8]) -> Vec<String> {
         let mut with = Self { recent: self.recent.clone(), ..Self::default() };
