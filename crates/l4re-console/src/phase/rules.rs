@@ -6,6 +6,9 @@
 //! `region_mapping_svr`; EDK2 `CpuExceptionCommon.c`; iPXE `core/main.c`, `usr/ifmgmt.c`,
 //! `usr/imgmgmt.c`, `config/cloud/aws.ipxe`.
 //!
+//! Lines are found by the first bytes of their needles, so a needle begins with three bytes that
+//! are rare in other texts.
+//!
 //! Invariant: what ends a run is as much of the text as tells it from prose that mentions it.
 
 use super::{FaultKind, Phase};
@@ -160,8 +163,8 @@ pub(super) const RULES: &[(&str, Place, Rule)] = {
         ("unhandled read page fault at 0x", Anywhere, Fault(UnhandledException, TRAP)),
         ("unhandled write page fault at 0x", Anywhere, Fault(UnhandledException, TRAP)),
         ("unhandled instruction page fault at 0x", Anywhere, Fault(UnhandledException, TRAP)),
-        ("page fault in readonly region at 0x", Anywhere, Fault(UnhandledException, TRAP)),
-        ("page fault in non-exec region at 0x", Anywhere, Fault(UnhandledException, TRAP)),
+        ("l4re_itas[rm]: ", Anywhere, FaultWith(UnhandledException, TRAP, " page fault in ")),
+        ("MOE[rm]: ", Start, FaultWith(UnhandledException, TRAP, " page fault in ")),
         ("FATAL: Fatal signal: ", Anywhere, Fault(UnhandledException, TRAP)),
         ("l4re_itas: FATAL: Could not ", Anywhere, Fault(UnhandledException, LOADER)),
         ("l4re_itas: FATAL: could not ", Anywhere, Fault(UnhandledException, LOADER)),
@@ -177,12 +180,16 @@ pub(super) const RULES: &[(&str, Place, Rule)] = {
         ("lua error: ", Start, Fault(NedScript, SCRIPT)),
         ("lua couldn't ", Start, Fault(NedScript, SCRIPT)),
         ("Pager of ", Anywhere, FaultWith(ApplicationExit, PAGER, "is invalid (pfa=")),
-        ("terminate called ", Anywhere, FaultWith(ApplicationExit, THROWN, "after throwing")),
-        ("panicked at ", Anywhere, FaultWith(ApplicationExit, PANICKED, "thread '")),
+        (
+            "hrowing an instance of '",
+            Anywhere,
+            FaultWith(ApplicationExit, THROWN, "terminate called "),
+        ),
+        ("' panicked at ", Anywhere, FaultWith(ApplicationExit, PANICKED, "thread '")),
         ("Assertion `", Anywhere, FaultWith(ApplicationExit, ASSERTED, "' failed")),
         ("Assertion \"", Anywhere, FaultWith(ApplicationExit, ASSERTED, "\" failed")),
-        ("can't load library '", Anywhere, Fault(ApplicationExit, LIBRARY)),
-        ("Error loading shared library ", Anywhere, Fault(ApplicationExit, LIBRARY)),
+        ("brary '", Anywhere, FaultWith(ApplicationExit, LIBRARY, "can't load library '")),
+        ("brary ", Anywhere, FaultWith(ApplicationExit, LIBRARY, "Error loading shared library ")),
         ("exiting with ", Anywhere, Rule::ApplicationEnds),
         ("exited with ", Anywhere, Rule::ApplicationEnds),
     ]
@@ -227,11 +234,13 @@ pub(super) fn faults() -> impl Iterator<Item = (&'static str, FaultKind, &'stati
         .map(|&(needle, explanation)| (needle, FaultKind::BootstrapPanic, explanation));
     let waits = std::iter::once(("Key press reboots...", FaultKind::BootstrapPanic, KEY_WAIT));
     let rules = RULES.iter().filter_map(|&(needle, _, rule)| match rule {
-        Rule::Fault(kind, explanation) | Rule::FaultWith(kind, explanation, _)
-            if kind != FaultKind::Ipxe =>
-        {
-            Some((needle, kind, explanation))
+        Rule::Fault(FaultKind::Ipxe, _) => None,
+        Rule::Fault(kind, explanation) => Some((needle, kind, explanation)),
+        // A needle that begins within a word tells a reader less.
+        Rule::FaultWith(kind, explanation, also) if needle.starts_with(char::is_lowercase) => {
+            Some((also, kind, explanation))
         }
+        Rule::FaultWith(kind, explanation, _) => Some((needle, kind, explanation)),
         Rule::ApplicationEnds => Some((needle, FaultKind::ApplicationExit, EXIT)),
         Rule::RootTaskEnds => Some(("MOE: task … exited with", FaultKind::RootTaskDied, INIT)),
         _ => None,
