@@ -62,16 +62,16 @@ fn suite(outcome: &Outcome) -> TestSuite {
     let mut suite = TestSuite::new(&outcome.run);
     suite.set_time(outcome.elapsed);
     suite.add_property(Property::new("entry", &outcome.entry));
-    let tap = outcome.report.as_ref().and_then(|report| report.tap.as_ref());
-    let cases: Vec<_> = tap.iter().flat_map(|tap| told::top(&tap.cases)).collect();
-    suite.add_test_cases(cases.iter().map(|tested| case(outcome, tested)));
-    let uuids = cases.iter().filter_map(|tested| Some((&tested.name, tested.uuid.as_ref()?)));
+    let cases: Vec<_> = outcome.report.iter().flat_map(told::said).collect();
+    suite.add_test_cases(cases.iter().map(|(tested, said)| case(outcome, tested, said)));
+    let uuids = cases.iter().filter_map(|(tested, _)| Some((&tested.name, tested.uuid.as_ref()?)));
     for (name, uuid) in uuids {
         suite.add_property(Property::new(format!("uuid of {name}"), uuid));
     }
-    let is_failed = |tested: &&Case| tested.outcome() == CaseOutcome::Failed;
-    let is_told =
-        outcome.status() == Status::Failed && cases.iter().copied().any(|c| is_failed(&c));
+    let any_failed = cases.iter().any(|(tested, _)| tested.outcome() == CaseOutcome::Failed);
+    let is_more =
+        outcome.report.as_ref().is_some_and(|report| !told::beside_cases(report).is_empty());
+    let is_told = outcome.status() == Status::Failed && any_failed && !is_more;
     if cases.is_empty() || (outcome.failure.is_some() && !is_told) {
         suite.add_test_case(whole(outcome));
     }
@@ -85,12 +85,12 @@ fn suite(outcome: &Outcome) -> TestSuite {
 }
 
 /// A case of TAP. Its time is not known: a console says when a test is over, not when it began.
-fn case(outcome: &Outcome, tested: &Case) -> TestCase {
+fn case(outcome: &Outcome, tested: &Case, said: &[String]) -> TestCase {
     let status = match (tested.outcome(), &tested.directive) {
         (CaseOutcome::Failed, _) => {
             let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
             status.set_message("not ok").set_type("tap");
-            status.set_description(tested.diagnostics.join("\n"));
+            status.set_description(said.join("\n"));
             status
         }
         (_, Some(Directive::Skip(reason))) => skipped(reason),
@@ -163,6 +163,20 @@ mod tests {
         assert!(text.contains("<property name=\"uuid of a\" value=\"1-2\"/>"), "{text}");
         let cases = text.split_once("<testcase").unwrap().1;
         assert!(!cases.contains("<propert"), "{text}");
+    }
+
+    #[test]
+    fn what_is_wrong_beside_cases_is_a_case_of_its_own() {
+        let of = |plan: &str| {
+            let tap = format!("TAP TEST START\nnot ok 1 a\n# why\n{plan}\nTAP TEST FINISHED\n");
+            let report = followed(tap.into_bytes());
+            let mut outcome = outcome("x", failed(report.verdict.clone()));
+            outcome.report = Some(report);
+            text(&[outcome], Duration::ZERO).unwrap()
+        };
+        assert!(of("1..1").contains("tests=\"1\" failures=\"1\""), "{}", of("1..1"));
+        assert!(of("1..2").contains("tests=\"2\" failures=\"2\""), "{}", of("1..2"));
+        assert!(of("1..2").contains("2 tests were planned and 1 ran"), "{}", of("1..2"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use clap_cargo::style;
 use l4re_console::follow::Report;
-use l4re_console::tap::{Case, Outcome as CaseOutcome};
+use l4re_console::tap::{Case, Outcome as CaseOutcome, TapVerdict};
 use l4re_console::verdict::Verdict;
 use serde_json::json;
 
@@ -55,7 +55,7 @@ fn counts(report: &Report) -> String {
 }
 
 /// The cases that count.
-pub(super) fn top(cases: &[Case]) -> impl Iterator<Item = &Case> {
+fn top(cases: &[Case]) -> impl Iterator<Item = &Case> {
     cases.iter().filter(|case| case.depth == 0)
 }
 
@@ -92,15 +92,52 @@ fn evidence(outcome: &Outcome) -> Vec<String> {
     }
 }
 
-/// Each failed case with what stands below it.
+/// Each failed case with what is said of it, then what else is wrong.
 fn failed_cases(report: &Report) -> Vec<String> {
     let mut lines = Vec::new();
-    let cases = report.tap.as_ref().map(|tap| tap.cases.as_slice()).unwrap_or_default();
-    for case in top(cases).filter(|case| case.outcome() == CaseOutcome::Failed) {
-        lines.push(format!("not ok: {}", case.name));
-        lines.extend(case.diagnostics.iter().map(|text| format!("  {text}")));
+    for (case, said) in said(report) {
+        if case.outcome() == CaseOutcome::Failed {
+            lines.push(not_ok(case));
+            lines.extend(said.into_iter().map(|text| format!("  {text}")));
+        }
     }
+    lines.extend(beside_cases(report));
     lines
+}
+
+fn not_ok(case: &Case) -> String {
+    match (case.name.as_str(), case.number) {
+        ("", Some(number)) => format!("not ok: test {number}"),
+        (name, _) => format!("not ok: {name}"),
+    }
+}
+
+/// The cases that count, each with what is said of it: what failed of its subtests, which come
+/// before it, and what stands below it.
+pub(super) fn said(report: &Report) -> Vec<(&Case, Vec<String>)> {
+    let mut all = Vec::new();
+    let mut inner = Vec::new();
+    for case in report.tap.iter().flat_map(|tap| &tap.cases) {
+        if case.depth == 0 {
+            let mut said = std::mem::take(&mut inner);
+            said.extend(case.diagnostics.iter().cloned());
+            all.push((case, said));
+        } else if case.outcome() == CaseOutcome::Failed {
+            inner.push(not_ok(case));
+            inner.extend(case.diagnostics.iter().map(|text| format!("  {text}")));
+        }
+    }
+    all
+}
+
+/// What is wrong with the tests beside cases that failed: plans that were not kept and the like.
+pub(super) fn beside_cases(report: &Report) -> Vec<String> {
+    match &report.verdict {
+        Verdict::Tested { tests: TapVerdict::Failed { problems } } => {
+            problems.iter().filter(|problem| !problem.starts_with("not ok")).cloned().collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// An outcome for programs.
@@ -119,8 +156,22 @@ pub fn message(outcome: &Outcome) -> serde_json::Value {
 
 #[cfg(test)]
 mod tests {
-    use super::super::outcome::tests::{outcome, timed_out};
+    use super::super::outcome::tests::{failed, followed, outcome, timed_out};
     use super::*;
+
+    #[test]
+    fn what_failed_within_a_case_is_told_with_it_and_plans_behind_all() {
+        let tap = "TAP TEST START\n    ok 1 x\n    not ok 2 in\n    # why\n    1..2\n\
+            not ok 1 - out\n# sum\nnot ok 2\n1..3\nTAP TEST FINISHED\n";
+        let report = followed(tap.as_bytes().to_vec());
+        let mut outcome = outcome("tap", failed(report.verdict.clone()));
+        outcome.report = Some(report);
+        let details = details(&outcome).unwrap();
+        let lines: Vec<_> = details.lines().skip(1).map(|line| &line[5..]).collect();
+        let plan = "3 tests were planned and 2 ran";
+        let of_out = ["not ok: out", "  not ok: in", "    why", "  sum"];
+        assert_eq!(lines[1..], [&of_out[..], &["not ok: test 2", plan]].concat());
+    }
 
     #[test]
     fn an_outcome_is_a_line() {
