@@ -32,30 +32,30 @@ fn the_console_of_a_machine() {
     let id = log.split_once("instances/").unwrap().1.split('/').next().unwrap().to_owned();
     at_a_terminal(&desk);
     sessions_that_cannot_be_had(&desk, &id);
-    a_gap_is_told_with_its_size(&desk, &id);
+    a_gap_is_told_with_its_size(&desk);
     several_at_once(&desk, &tree);
     desk.l4re(&["rm", "--local", "hello", "second"]).code(0);
 }
 
 /// A session ends, and what joins the next one to it comes too late: first nobody knows how much
 /// is missing, later a window shows both sides.
-fn a_gap_is_told_with_its_size(desk: &Desk, id: &str) {
-    let ends = json!({ "end-console": { "seconds": 2 } });
+fn a_gap_is_told_with_its_size(desk: &Desk) {
+    let ends = json!({ "end-console": { "seconds": 10 } });
     faults(desk, &json!([{ "on": "console:session", "at_call": 1, "effect": ends }]));
-    let words =
-        ["console", "--local", id, "--expect", "never", "--timeout", "30s", "--log", "gap.log"];
-    let console = desk.start(&words);
-    desk.wait_for_log("gap.log", "Hello World!", SOON);
+    let mut terminal = desk.terminal();
+    terminal.prompts(SOON);
+    terminal.keys("\"$L4RE\" l4re console --local hello -v\n");
+    terminal.shows("live console", SOON);
+    // By then it is joined to what came before.
+    for _ in 0..4 {
+        terminal.shows("Hello World!", SOON);
+    }
     let late = json!({ "delay": { "milliseconds": 6000 } });
-    faults(
-        desk,
-        &json!([
-            { "on": "console:session", "at_call": 1, "effect": ends },
-            { "on": "GetConsoleOutput", "times": 3, "effect": late },
-        ]),
-    );
-    let output = console.wait(SOON).code(8).says("is missing here, of unknown size");
-    output.says("missing at the gap above: ");
+    faults(desk, &json!([{ "on": "GetConsoleOutput", "times": 3, "effect": late }]));
+    terminal.shows("is missing here, of unknown size", SOON);
+    terminal.shows("missing at the gap above: ", SOON);
+    terminal.keys("\r~.");
+    terminal.prompts(SOON);
     faults(desk, &json!([]));
 }
 
@@ -189,6 +189,10 @@ fn a_recorded_console_is_judged_as_a_live_one() {
     assert_eq!(copy, fs_err::read(&log).unwrap());
     from(&log, &["--color", "always"]).code(0).prints("\x1b[31mred\x1b[0m").says("bootstrap");
     from(&log, &["--expect", "blue"]).code(7).says("`blue` was not seen");
+    let evil = format!("{boot}bad \u{9b}6n\x05\x1b[c\u{9d}0;title\x07 line\r\n");
+    let output = from(&desk.write("evil.log", evil), &["--fail-on", "bad"]).code(7).says("bad");
+    let harms = |letter: char| letter.is_control() && !matches!(letter, '\r' | '\n' | '\t');
+    assert!(!output.stdout.contains(harms) && !output.stderr.contains(harms), "{output:?}");
     let crash =
         desk.write("crash.log", format!("{boot}L4Re: rom/x: Unhandled exception: PC=0x1\r\n"));
     from(&crash, &[]).code(9).says("unhandled exception").says("MOE: Hello world");

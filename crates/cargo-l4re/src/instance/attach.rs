@@ -378,7 +378,10 @@ impl Observer for Screen {
                 let _ = self.kept(shell.json("gap", &gap));
             }
             Event::Notice(Notice::GapSized { bytes }) => {
-                let missing = count(usize::try_from(bytes).unwrap_or(usize::MAX), "byte");
+                let missing = match usize::try_from(bytes).unwrap_or(usize::MAX) {
+                    0 => "nothing".to_owned(),
+                    bytes => count(bytes, "byte"),
+                };
                 shell.note(format_args!("missing at the gap above: {missing}"));
                 let _ = self.kept(shell.json("gap-sized", &json!({ "bytes": bytes })));
             }

@@ -9,6 +9,8 @@ use std::ops::Range;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use serde::Serialize;
 
+use super::harmless::harmless;
+
 /// An error as it is shown.
 #[derive(Debug, Default, Serialize)]
 pub struct Diagnostic {
@@ -63,7 +65,7 @@ impl Diagnostic {
 
     /// The text, with styles that the stream strips where they do not belong.
     pub fn render(&self) -> String {
-        let title = Level::ERROR.primary_title(&self.message);
+        let title = Level::ERROR.primary_title(harmless(&self.message));
         let mut group = match &self.place {
             Some(Place::Text { name, text, span }) => {
                 let span = clamp(span, text);
@@ -80,10 +82,10 @@ impl Diagnostic {
             None => Group::with_title(title),
         };
         for cause in &self.causes {
-            group = group.element(Level::NOTE.message(cause));
+            group = group.element(Level::NOTE.message(harmless(cause)));
         }
         for help in &self.help {
-            group = group.element(Level::HELP.message(help));
+            group = group.element(Level::HELP.message(harmless(help)));
         }
         Renderer::styled().render(&[group])
     }
@@ -107,6 +109,15 @@ mod tests {
 
     fn plain(diagnostic: &Diagnostic) -> String {
         anstream::adapter::strip_str(&diagnostic.render()).to_string()
+    }
+
+    #[test]
+    fn what_a_console_said_harms_no_terminal() {
+        let message = "`x` was seen: \x1b]0;t\x07 \u{9b}6n".to_owned();
+        let causes = vec!["around it:\na\n\u{9d}0;t\x05\u{9c}".to_owned()];
+        let text = plain(&Diagnostic { message, causes, ..Diagnostic::default() });
+        let harms = |letter: char| letter.is_control() && letter != '\n';
+        assert!(!text.contains(harms) && text.contains("\\x9b6n"), "{text:?}");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use clap_cargo::style;
 use indicatif::ProgressBar;
 
 use super::Progress;
+use super::harmless::harmless;
 
 /// Bytes after which a line without an end is put out all the same.
 const LONG: usize = 4096;
@@ -50,6 +51,8 @@ impl Machine {
 
     /// Says on the live line what happens.
     pub(super) fn doing(&self, text: impl std::fmt::Display) {
+        let text = text.to_string();
+        let text = harmless(&text);
         self.bar.set_message(format!("{:width$}  {text}", self.name, width = self.width));
     }
 

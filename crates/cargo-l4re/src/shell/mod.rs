@@ -5,6 +5,7 @@
 //! [`std::io::ErrorKind::BrokenPipe`], which `main` ends on quietly.
 
 mod diagnostic;
+mod harmless;
 mod machine;
 mod progress;
 #[cfg(feature = "cloud")]
@@ -23,6 +24,7 @@ use clap_cargo::style;
 use serde::Serialize;
 
 pub use self::diagnostic::{Diagnostic, Place};
+use self::harmless::{harmless, harmless_but_styles, harmless_json};
 use self::machine::Machine;
 pub use self::progress::Progress;
 pub use self::table::Table;
@@ -257,7 +259,8 @@ impl Shell {
         if self.is_json() {
             return Ok(());
         }
-        self.on_stdout(|stdout| writeln!(stdout, "{text}"))
+        let text = text.to_string();
+        self.on_stdout(|stdout| writeln!(stdout, "{}", harmless_but_styles(&text)))
     }
 
     /// A result for programs: a JSON line on stdout, if results are JSON.
@@ -274,7 +277,7 @@ impl Shell {
             serde_json::Value::Object(fields) => object.extend(fields),
             other => drop(object.insert("value".to_owned(), other)),
         }
-        let line = format!("{}\n", serde_json::Value::Object(object));
+        let line = harmless_json(format!("{}\n", serde_json::Value::Object(object)));
         self.on_stdout(|stdout| stdout.write_all(line.as_bytes()))
     }
 
@@ -344,17 +347,19 @@ impl Shell {
 
     fn tell(&self, verb: &str, style: Style, text: impl std::fmt::Display) {
         let of = self.machine.as_ref().map(|machine| format!("{}: ", machine.name));
-        let of = of.unwrap_or_default();
-        self.on_stderr(|stderr| writeln!(stderr, "{style}{verb:>12}{style:#} {of}{text}"));
+        let text = format!("{}{text}", of.unwrap_or_default());
+        let text = harmless(&text);
+        self.on_stderr(|stderr| writeln!(stderr, "{style}{verb:>12}{style:#} {text}"));
     }
 
     fn label(&self, label: &str, style: Style, text: impl std::fmt::Display) {
         if self.options.verbosity > Verbosity::Quiet {
             let bold = anstyle::Style::new().bold();
             let of = self.machine.as_ref().map(|machine| format!("{}: ", machine.name));
-            let of = of.unwrap_or_default();
+            let text = format!("{}{text}", of.unwrap_or_default());
+            let text = harmless(&text);
             self.on_stderr(|stderr| {
-                writeln!(stderr, "{style}{label}{style:#}{bold}:{bold:#} {of}{text}")
+                writeln!(stderr, "{style}{label}{style:#}{bold}:{bold:#} {text}")
             });
         }
     }

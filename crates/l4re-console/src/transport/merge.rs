@@ -279,7 +279,7 @@ impl Merger {
         let missing = if self.total == 0 { Missing::Unseen } else { missing };
         let at_start = self.total == 0 && !self.any_window;
         if at_start || self.run < self.history.len() {
-            self.gap = Unsized::after(&self.history[self.run..], self.is_whole(), missing);
+            self.gap = Unsized::after(&self.history[self.run..], missing);
             out.push(Merged::Gap(missing));
         }
         self.run = self.history.len();

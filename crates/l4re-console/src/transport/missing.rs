@@ -4,7 +4,9 @@
 //! size in bytes is known only when one window shows the text on both sides of the gap, and is
 //! told then, once.
 
-use super::overlap::{Beginning, beginning, place};
+use memchr::memmem;
+
+use super::overlap::{Beginning, CERTAIN, Place, beginning, place};
 
 /// What a window holds at most: one of fewer bytes has all that was printed.
 pub(super) const WINDOW: usize = 64 * 1024;
@@ -33,10 +35,8 @@ pub enum Missing {
 /// A gap whose size a window may still tell.
 #[derive(Debug)]
 pub(super) struct Unsized {
-    /// What was handed over before it.
+    /// What was handed over before it, since the start or another gap.
     before: Vec<u8>,
-    /// That is all since the start, or since another gap.
-    whole: bool,
     /// A size that is likely, and how much came after the gap when it was found.
     likely: Option<(usize, usize)>,
     windows: u32,
@@ -44,11 +44,10 @@ pub(super) struct Unsized {
 
 impl Unsized {
     /// The gap after `before`. No window tells the size of one that windows have overrun.
-    pub(super) fn after(before: &[u8], whole: bool, missing: Missing) -> Option<Self> {
+    pub(super) fn after(before: &[u8], missing: Missing) -> Option<Self> {
         let kept = &before[before.len().saturating_sub(WINDOW)..];
         matches!(missing, Missing::Unseen | Missing::Unjoined).then(|| Self {
             before: kept.to_vec(),
-            whole: whole && kept.len() == before.len(),
             likely: None,
             windows: 0,
         })
@@ -78,8 +77,16 @@ impl Unsized {
         if self.before.is_empty() {
             return (window.len() < WINDOW).then_some(0);
         }
-        let place = place(&self.before, self.whole, window);
-        (place.certain && place.end <= window.len()).then_some(place.end)
+        if self.before.len() < CERTAIN {
+            return None;
+        }
+        // What comes several times could be any of them.
+        let once = |text: &[u8], at| memmem::rfind(window, text) == Some(at);
+        if let Some(at) = memmem::find(window, &self.before) {
+            return once(&self.before, at).then_some(at + self.before.len());
+        }
+        let Place { end, certain } = place(&self.before, false, window);
+        (certain && end <= window.len() && once(&window[..end], 0)).then_some(end)
     }
 
     /// Whether a later window may tell what this one did not.
@@ -93,7 +100,7 @@ mod tests {
     use super::*;
 
     fn gap(before: &[u8]) -> Unsized {
-        Unsized::after(before, true, Missing::Unjoined).unwrap()
+        Unsized::after(before, Missing::Unjoined).unwrap()
     }
 
     #[test]
@@ -107,7 +114,7 @@ mod tests {
 
     #[test]
     fn what_was_before_a_session_is_counted_while_the_window_has_it_all() {
-        let start = || Unsized::after(b"", true, Missing::Unseen).unwrap();
+        let start = || Unsized::after(b"", Missing::Unseen).unwrap();
         assert_eq!(start().size(b"12345 a long line\n", b"a long line of\n"), None);
         assert_eq!(start().size(b"12345 a line that is long\n", b"a line that is long\n"), Some(6));
         let full = [&vec![b'x'; WINDOW][..], b"a line that is long\n"].concat();
@@ -116,12 +123,22 @@ mod tests {
 
     #[test]
     fn text_that_repeats_itself_must_grow_to_tell() {
+        let boot = b"a machine that boots\n";
         let lines = b"Hello World, again\n".repeat(9);
-        let mut it = gap(&lines[..19]);
+        let printed = |count: usize| [&boot[..], &lines[..count * 19]].concat();
+        let mut it = gap(&printed(1));
         for _ in 0..2 {
-            assert_eq!(it.size(&lines[..6 * 19], &lines[..2 * 19]), None);
+            assert_eq!(it.size(&printed(6), &lines[..2 * 19]), None);
         }
-        assert_eq!(it.size(&lines[..7 * 19], &lines[..3 * 19]), Some(3 * 19));
+        assert_eq!(it.size(&printed(7), &lines[..3 * 19]), Some(3 * 19));
+        // Where it begins before the window its place is known, too.
+        let mut it = gap(&[&b"firmware, iPXE\n"[..], &printed(1)].concat());
+        let other = b"another line that is long\n";
+        let window = [&printed(2)[3..], other].concat();
+        assert_eq!(it.size(&window, other), Some(19));
+        // Between two gaps nothing but the same: it could be anywhere.
+        let mut it = gap(&lines[..2 * 19]);
+        assert_eq!(it.size(&[&printed(6)[..], other].concat(), other), None);
     }
 
     #[test]
@@ -136,6 +153,6 @@ mod tests {
     #[test]
     fn what_a_window_overran_is_in_no_window() {
         let before = b"long enough to be found";
-        assert!(Unsized::after(before, true, Missing::Overrun { printed: 1 }).is_none());
+        assert!(Unsized::after(before, Missing::Overrun { printed: 1 }).is_none());
     }
 }
