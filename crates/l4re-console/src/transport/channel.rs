@@ -66,15 +66,16 @@ impl std::fmt::Display for Gap {
             }
             _ => "part of the console is missing here, of unknown size",
         })?;
-        let within = self.within.map(|within| format!("within {:.1} s", within.as_secs_f64()));
+        let within = self.within.map(|within| format!(" within {:.1} s", within.as_secs_f64()));
         match (self.missing, within) {
-            (Missing::Overrun { printed }, Some(within)) => {
+            (Missing::Overrun { printed }, within) => {
+                let within = within.unwrap_or_default();
                 write!(
                     f,
-                    ": {printed} bytes or more were printed {within}, the last of which follow"
+                    ": {printed} bytes or more were printed{within}, the last of which follow"
                 )
             }
-            (_, Some(within)) => write!(f, ": what was printed {within}"),
+            (_, Some(within)) => write!(f, ": what was printed{within}"),
             (_, None) => Ok(()),
         }
     }
@@ -268,5 +269,31 @@ pub(super) fn connect_error(address: &str, source: std::io::Error) -> TransportE
     match source.kind() {
         std::io::ErrorKind::ConnectionRefused => TransportError::Refused { address },
         _ => TransportError::Io { address, source },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gap_says_what_is_known_of_its_size() {
+        let text = |missing, seconds: Option<u64>| {
+            Gap { missing, within: seconds.map(Duration::from_secs) }.to_string()
+        };
+        let overrun = Missing::Overrun { printed: 65536 };
+        assert_eq!(
+            text(overrun, Some(2)),
+            "part of the console is missing here, of unknown size: 65536 bytes or more were \
+             printed within 2.0 s, the last of which follow"
+        );
+        assert!(text(overrun, None).contains("65536 bytes or more were printed, the last"));
+        assert!(text(Missing::Unjoined, Some(2)).ends_with(": what was printed within 2.0 s"));
+        assert!(text(Missing::Before, None).ends_with("of unknown size: it is no longer kept"));
+        let json = serde_json::to_value(Gap { missing: overrun, within: None }).unwrap();
+        let want = serde_json::json!({
+            "kind": "overrun", "printed_at_least": 65536, "within_s": null
+        });
+        assert_eq!(json, want);
     }
 }

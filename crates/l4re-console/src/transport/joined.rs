@@ -205,7 +205,10 @@ impl Joined {
             }
             _ => false,
         };
-        for window in windows {
+        for (at, window) in windows.iter().enumerate() {
+            if at > 0 {
+                self.handover.is_old();
+            }
             self.merge(|merger, out| match is_stale {
                 true => merger.stale_window(window, out),
                 false => merger.window(window, out),

@@ -156,6 +156,11 @@ pub(super) struct Handover {
 }
 
 impl Handover {
+    /// What went last was kept from an earlier time: nobody knows when it was printed.
+    pub(super) fn is_old(&mut self) {
+        self.last = None;
+    }
+
     /// The pieces as a transport hands them over, now.
     pub(super) fn received(&mut self, pieces: Vec<Merged>) -> impl Iterator<Item = Received> {
         let at = Instant::now();
@@ -210,11 +215,14 @@ impl Polled {
                 return Ok(Received::End);
             }
             let windows = self.poller.next().await.map_err(TransportError::Poll)?;
-            let mut pieces = Vec::new();
-            for window in windows {
-                self.merger.window(&window, &mut pieces);
+            for (at, window) in windows.iter().enumerate() {
+                if at > 0 {
+                    self.handover.is_old();
+                }
+                let mut pieces = Vec::new();
+                self.merger.window(window, &mut pieces);
+                self.ready.extend(self.handover.received(pieces));
             }
-            self.ready.extend(self.handover.received(pieces));
         }
     }
 }
@@ -305,6 +313,19 @@ mod tests {
     async fn a_start_that_the_current_window_holds_is_not_doubled() {
         let (mut console, _) = polled([ok("two\n"), ok("one\ntwo\nthree\n")]);
         assert_eq!(text(&mut console, 1).await, "one\ntwo\nthree\n");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_gap_after_what_was_kept_long_ago_has_no_time() {
+        let (mut console, _) =
+            polled([ok("the start of it\n"), ok("an hour later\n"), ok("more\n")]);
+        let mut gaps = Vec::new();
+        for _ in 0..5 {
+            if let Received::Gap(gap) = console.read().await.unwrap() {
+                gaps.push(gap.within);
+            }
+        }
+        assert_eq!(gaps, [None, Some(Duration::from_secs(2))]);
     }
 
     #[tokio::test(start_paused = true)]
