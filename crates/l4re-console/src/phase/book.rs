@@ -30,7 +30,10 @@ fn hints() -> String {
 fn lines() -> String {
     let mut rows: Vec<(FaultKind, &str, Vec<String>)> = Vec::new();
     for (needle, kind, explanation) in faults() {
-        let needle = format!("`{}`", needle.trim());
+        let needle = match needle.trim() {
+            needle if needle.contains('`') => format!("`` {needle} ``"),
+            needle => format!("`{needle}`"),
+        };
         match rows.iter_mut().find(|(of, text, _)| *of == kind && *text == explanation) {
             Some((.., needles)) => needles.push(needle),
             None => rows.push((kind, explanation, vec![needle])),

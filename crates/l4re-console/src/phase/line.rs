@@ -353,6 +353,10 @@ mod tests {
                 "x | l4re_itas: FATAL: Fatal signal: Aborted (si_signo=6, si_code=0)",
                 UnhandledException,
             ),
+            (
+                "MOE[rm]: write page fault in readonly region at 0x1000 pc=0x1000",
+                UnhandledException,
+            ),
             ("FATAL exception in MOE:", RootTaskDied),
             ("MOE: is terminating with 1, very bad......", RootTaskDied),
             ("FATAL: Sigma0 terminated!", RootTaskDied),
