@@ -315,13 +315,16 @@ mod tests {
         }
     }
 
+    fn all_are_known(cases: &[(&str, FaultKind)]) {
+        for (line, kind) in cases {
+            assert_eq!(fault(line), Some(*kind), "{line}");
+        }
+    }
+
     #[test]
-    fn faults_are_known_by_their_lines() {
-        use FaultKind::{
-            ApplicationExit, BootstrapPanic, Debugger, Ipxe, KernelPanic, NedScript, RootTaskDied,
-            UnhandledException,
-        };
-        let cases = [
+    fn faults_of_a_boot_and_of_the_kernel_are_known_by_their_lines() {
+        use FaultKind::{BootstrapPanic, Debugger, Ipxe, KernelPanic, UnhandledException};
+        all_are_known(&[
             ("PANIC: Invalid ELF file: wrong machine", BootstrapPanic),
             (
                 "!!!! X64 Exception Type - 06(#UD - Invalid Opcode)  CPU Apic ID - 00000000 !!!!",
@@ -339,6 +342,15 @@ mod tests {
             ("vm | [ 1.2] Kernel panic - not syncing: VFS: Unable to mount root", KernelPanic),
             ("jdb:", Debugger),
             ("jdb#", Debugger),
+            ("Permission denied (https://ipxe.org/020c618f)", Ipxe),
+            ("iPXE> ", Ipxe),
+        ]);
+    }
+
+    #[test]
+    fn faults_of_programs_are_known_by_their_lines() {
+        use FaultKind::{ApplicationExit, NedScript, RootTaskDied, UnhandledException};
+        all_are_known(&[
             ("L4Re: rom/x: Unhandled exception: PC=0x1 PFA=0x0", UnhandledException),
             ("L4Re: unhandled exception: pc=0x1 (pfa=0)", UnhandledException),
             (
@@ -373,12 +385,7 @@ mod tests {
                 ApplicationExit,
             ),
             ("x | terminate called from 0xa00 after throwing an instance of 'N'", ApplicationExit),
-            ("Permission denied (https://ipxe.org/020c618f)", Ipxe),
-            ("iPXE> ", Ipxe),
-        ];
-        for (line, kind) in cases {
-            assert_eq!(fault(line), Some(kind), "{line}");
-        }
+        ]);
     }
 
     #[test]
