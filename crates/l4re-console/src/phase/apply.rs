@@ -6,9 +6,9 @@
 
 use super::context::shown;
 use super::line::{self, Meaning};
-use super::recogniser::{ApplicationLine, LineRecogniser, Look, Sighting, Start};
+use super::recogniser::{ApplicationLine, Boot, LineRecogniser, Look, Sighting, Start};
 use super::rules::{BOOTSTRAP_CAUSES, KEY_WAIT, SHELL};
-use super::{Fault, FaultKind, ImageInfo, Mark, MarkStage, Phase, PhaseTimes, explain, hint_for};
+use super::{Fault, FaultKind, ImageInfo, Mark, MarkStage, Phase, explain, hint_for};
 
 /// So many starts of a machine that reaches no bootstrapper are a loop.
 const RESTARTS: u32 = 3;
@@ -31,13 +31,13 @@ impl LineRecogniser {
     /// Why the boot stands where it stands, or what to look at.
     #[must_use]
     pub fn stuck(&self) -> Option<String> {
-        let hint = || Some(hint_for(self.phases.current())).filter(|hint| !hint.is_empty());
-        self.cause.clone().or_else(|| hint().map(str::to_owned))
+        let hint = || Some(hint_for(self.boot.phases.current())).filter(|hint| !hint.is_empty());
+        self.boot.cause.clone().or_else(|| hint().map(str::to_owned))
     }
 
     /// Whether that can be meant now: an application may print the same words.
     pub(super) fn is_meant(&self, meaning: &Meaning) -> bool {
-        let current = self.phases.current();
+        let current = self.boot.phases.current();
         match meaning {
             Meaning::IpxePhase(_) | Meaning::IpxeWaits(_) | Meaning::IpxeHas(_) => {
                 current >= Some(Phase::Ipxe) && current < Some(Phase::Bootstrap)
@@ -62,7 +62,7 @@ impl LineRecogniser {
         look: Look<'_>,
         sink: &mut dyn FnMut(Sighting),
     ) {
-        let current = self.phases.current();
+        let current = self.boot.phases.current();
         match meaning {
             Meaning::Phase(phase @ (Phase::Firmware | Phase::Ipxe)) => {
                 self.reset(phase, look, sink)
@@ -74,7 +74,7 @@ impl LineRecogniser {
             }
             Meaning::FirmwareStarts => self.advance(Phase::Firmware, look.at, sink),
             Meaning::FirmwareLeft(explanation) => {
-                self.cause.get_or_insert_with(|| explanation.to_owned());
+                self.boot.cause.get_or_insert_with(|| explanation.to_owned());
                 self.advance(Phase::Firmware, look.at, sink);
             }
             Meaning::IpxePhase(_) | Meaning::IpxeWaits(_) | Meaning::IpxeHas(_) => {
@@ -83,15 +83,15 @@ impl LineRecogniser {
             Meaning::Banner => self.banner(look, sink),
             Meaning::RootTaskStarts => {
                 self.advance(Phase::Moe, look.at, sink);
-                self.root_task_started = true;
+                self.boot.root_task_started = true;
             }
             Meaning::Sequence(value) => self.image.sequence = Some(value),
             Meaning::Created(value) => self.image.created = Some(value),
             Meaning::BootstrapBuilt(value) => self.image.bootstrap_built = Some(value),
             Meaning::Mark(mark) => self.mark(mark, look, sink),
             Meaning::Parked => {
-                self.parked = true;
-                self.cause = Some(PARKED.to_owned());
+                self.boot.parked = true;
+                self.boot.cause = Some(PARKED.to_owned());
             }
             Meaning::Fault(kind, explanation) => self.line_fault(kind, &explanation, look, sink),
             Meaning::BootstrapWaits => self.bootstrap_waits(look, sink),
@@ -104,9 +104,9 @@ impl LineRecogniser {
         at: std::time::Duration,
         sink: &mut dyn FnMut(Sighting),
     ) {
-        if self.phases.advance(phase, at) {
+        if self.boot.phases.advance(phase, at) {
             if phase == Phase::Bootstrap {
-                self.cause = None;
+                self.boot.cause = None;
             }
             sink(Sighting::Phase(phase));
         }
@@ -115,19 +115,19 @@ impl LineRecogniser {
     fn ipxe(&mut self, meaning: &Meaning, look: Look<'_>, sink: &mut dyn FnMut(Sighting)) {
         match *meaning {
             // It asks for its next image again and again.
-            _ if self.parked => {}
+            _ if self.boot.parked => {}
             Meaning::IpxePhase(phase) => {
                 // Something else is fetched now.
-                self.cause.take_if(|cause| cause == FETCHED || cause == CONFIGURED);
+                self.boot.cause.take_if(|cause| cause == FETCHED || cause == CONFIGURED);
                 self.advance(phase, look.at, sink);
             }
             Meaning::IpxeWaits(lacks) => {
-                self.cause = Some(lacks.to_owned());
+                self.boot.cause = Some(lacks.to_owned());
                 self.advance(Phase::Network, look.at, sink);
             }
             Meaning::IpxeHas(phase) => {
                 let cause = if phase == Phase::Network { CONFIGURED } else { FETCHED };
-                self.cause = Some(cause.to_owned());
+                self.boot.cause = Some(cause.to_owned());
                 self.advance(phase, look.at, sink);
             }
             _ => {}
@@ -137,7 +137,7 @@ impl LineRecogniser {
     pub(super) fn application_reached(&mut self, look: Look<'_>, sink: &mut dyn FnMut(Sighting)) {
         self.advance(Phase::Application, look.at, sink);
         let first = ApplicationLine { text: shown(look.line), at: look.at };
-        self.application = Some(first.clone());
+        self.boot.application = Some(first.clone());
         sink(Sighting::Application(first));
     }
 
@@ -148,12 +148,12 @@ impl LineRecogniser {
             self.context.last_words(look.before);
         }
         // Where nothing came in between that would have ended the phases of the boot before.
-        let current = self.phases.current();
-        if current > Some(Phase::Bootstrap) || self.banner_seen {
-            self.phases_before = self.phases.clone();
-            self.forget_phases();
+        let current = self.boot.phases.current();
+        if current > Some(Phase::Bootstrap) || self.boot.banner_seen {
+            self.phases_before = std::mem::take(&mut self.boot.phases);
+            self.next_boot();
         }
-        self.banner_seen = true;
+        self.boot.banner_seen = true;
         self.reboot_requested &= self.boots < self.boots_allowed;
         self.image_of_boot();
         if loops {
@@ -173,14 +173,14 @@ impl LineRecogniser {
 
     fn mark(&mut self, mark: Mark, look: Look<'_>, sink: &mut dyn FnMut(Sighting)) {
         let failed = mark.stage == MarkStage::Failed;
-        self.image_started = mark.stage == MarkStage::Boot;
-        self.parked = false;
+        self.boot.image_started = mark.stage == MarkStage::Boot;
+        self.boot.parked = false;
         if !failed && mark.stage != MarkStage::Retry {
             self.advance(Phase::Download, look.at, sink);
         }
         match mark.stage {
             MarkStage::Start => {
-                self.cause = None;
+                self.boot.cause = None;
                 self.image_of_boot();
                 if let Some(sum) = mark.get("image") {
                     self.image.sha256 = Some(sum.to_owned());
@@ -190,17 +190,18 @@ impl LineRecogniser {
             MarkStage::Verify => {
                 self.image.verified = mark.get("sum").map(str::to_owned);
                 let wrong = mark.get("sum") == Some("wrong");
-                self.cause = wrong.then(|| WRONG_SUM.to_owned());
+                self.boot.cause = wrong.then(|| WRONG_SUM.to_owned());
             }
-            MarkStage::Boot => self.cause = Some(STARTED.to_owned()),
+            MarkStage::Boot => self.boot.cause = Some(STARTED.to_owned()),
             MarkStage::Retry | MarkStage::Failed => {
-                self.cause = reason(&mark).or(self.cause.take())
+                self.boot.cause = reason(&mark).or(self.boot.cause.take())
             }
             MarkStage::Fetch => {}
         }
         sink(Sighting::Mark(mark));
         if failed {
-            let why = self.cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default();
+            let why =
+                self.boot.cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default();
             let explanation = format!("the boot script gave up{why}");
             self.fault(FaultKind::BootScriptFailed, &explanation, look, sink);
         }
@@ -214,7 +215,7 @@ impl LineRecogniser {
         look: Look<'_>,
         sink: &mut dyn FnMut(Sighting),
     ) {
-        let current = self.phases.current();
+        let current = self.boot.phases.current();
         let kind = match kind {
             // The bootstrapper's own words may begin like the kernel's.
             FaultKind::KernelPanic if current == Some(Phase::Bootstrap) => {
@@ -223,19 +224,19 @@ impl LineRecogniser {
             kind => kind,
         };
         match kind {
-            FaultKind::Ipxe if self.parked => return,
+            FaultKind::Ipxe if self.boot.parked => return,
             FaultKind::Ipxe => {
                 let phase = line::ipxe_phase(look.line).map(Meaning::IpxePhase);
                 if let Some(phase) = phase.filter(|phase| self.is_meant(phase)) {
                     self.apply(phase, look, sink);
                 }
-                let before = self.cause.take().filter(|_| explanation == SHELL);
+                let before = self.boot.cause.take().filter(|_| explanation == SHELL);
                 let before = before.map(|cause| format!("; before that: {cause}"));
-                self.cause = Some(format!("{explanation}{}", before.unwrap_or_default()));
+                self.boot.cause = Some(format!("{explanation}{}", before.unwrap_or_default()));
             }
             FaultKind::NedScript | FaultKind::ApplicationExit => {
                 let explanation = format!("{explanation}: {}", shown(look.line));
-                self.cause = Some(explanation.clone());
+                self.boot.cause = Some(explanation.clone());
                 return self.fault(kind, &explanation, look, sink);
             }
             // Later ones are not shown; a console full of prompts must not cost more than that.
@@ -259,7 +260,7 @@ impl LineRecogniser {
     }
 
     fn bootstrap_waits(&mut self, look: Look<'_>, sink: &mut dyn FnMut(Sighting)) {
-        if self.bootstrap_panicked {
+        if self.boot.panicked {
             return;
         }
         let said = self.context.latest(look.before);
@@ -298,7 +299,7 @@ impl LineRecogniser {
         if self.debugger_requested && (kind == FaultKind::Debugger || asks) {
             return;
         }
-        self.bootstrap_panicked |= kind == FaultKind::BootstrapPanic;
+        self.boot.panicked |= kind == FaultKind::BootstrapPanic;
         if kind.is_final() {
             let reset = kind == FaultKind::RebootLoop;
             self.context.fault(look.before, look.line, look.after, reset);
@@ -308,9 +309,9 @@ impl LineRecogniser {
     }
 
     fn firmware_loads(&mut self, option: String, look: Look<'_>, sink: &mut dyn FnMut(Sighting)) {
-        let current = self.phases.current();
+        let current = self.boot.phases.current();
         // The same option once more: all begins anew. Another one: iPXE gave up.
-        let again = match &self.first_option {
+        let again = match &self.boot.first_option {
             Some(first) => *first == option,
             None => current >= Some(Phase::Bootstrap),
         };
@@ -318,7 +319,7 @@ impl LineRecogniser {
             self.reset(Phase::Firmware, look, sink);
         }
         self.advance(Phase::Firmware, look.at, sink);
-        self.first_option.get_or_insert(option);
+        self.boot.first_option.get_or_insert(option);
     }
 
     /// Firmware or iPXE begins: is that a machine that was reset?
@@ -326,35 +327,35 @@ impl LineRecogniser {
     /// Firmware comes once in a boot, and before iPXE; iPXE may chain to another iPXE. Where
     /// the twin stands in for iPXE, firmware comes only when the image was started.
     fn reset(&mut self, phase: Phase, look: Look<'_>, sink: &mut dyn FnMut(Sighting)) {
-        let current = self.phases.current();
+        let current = self.boot.phases.current();
         let ran = current >= Some(Phase::Bootstrap);
         let reset = match phase {
-            Phase::Firmware if self.image_started && !self.powered_on => ran,
+            Phase::Firmware if self.boot.image_started && !self.boot.powered_on => ran,
             Phase::Firmware => current > Some(Phase::Ipxe),
             _ => ran,
         };
         if reset {
             self.was_reset(ran, look, sink);
         }
-        self.powered_on |= phase == Phase::Firmware;
+        self.boot.powered_on |= phase == Phase::Firmware;
         self.advance(phase, look.at, sink);
     }
 
     fn was_reset(&mut self, ran: bool, look: Look<'_>, sink: &mut dyn FnMut(Sighting)) {
         self.context.last_words(look.before);
-        let silent = !ran && self.image_started;
+        let silent = !ran && self.boot.image_started;
         // What a boot lacks the next one may lack as well.
-        let cause = self.cause.take().filter(|_| !ran);
+        let cause = self.boot.cause.take().filter(|_| !ran);
         // Who is in the debugger may reboot there.
         let asked = std::mem::take(&mut self.reboot_requested) || self.debugger_requested;
         if asked {
             self.boots_allowed = self.boots_allowed.max(self.boots + 1);
         }
         self.restarts = if ran || asked { 0 } else { self.restarts + 1 };
-        self.phases_before = self.phases.clone();
-        self.forget_phases();
+        self.phases_before = std::mem::take(&mut self.boot.phases);
+        self.next_boot();
         let again = cause.as_ref().map(|cause| format!("{AGAIN}: {cause}"));
-        self.cause = cause;
+        self.boot.cause = cause;
         match () {
             () if asked => {}
             () if ran => return self.looping(RESET, look, sink),
@@ -380,21 +381,14 @@ impl LineRecogniser {
         self.reboot_requested = true;
         // What the old system still prints must not count as firmware of the new one.
         self.start = Start::Attached;
-        self.forget_phases();
+        self.next_boot();
         self.context.forget_last_words();
     }
 
-    fn forget_phases(&mut self) {
-        self.phases = PhaseTimes::default();
-        self.image_started = false;
-        self.parked = false;
-        self.root_task_started = false;
-        self.bootstrap_panicked = false;
-        self.banner_seen = false;
-        self.powered_on = false;
-        self.first_option = None;
-        self.application = None;
-        self.cause = None;
+    /// Forgets what was known of the boot before; of its image not yet, as the next one may be
+    /// the same.
+    fn next_boot(&mut self) {
+        self.boot = Boot::default();
         self.image_is_old = true;
     }
 }

@@ -90,11 +90,34 @@ impl Recogniser {
     }
 }
 
+/// What is known of one boot.
+#[derive(Debug, Default)]
+pub(super) struct Boot {
+    pub(super) phases: PhaseTimes,
+    /// Firmware was seen.
+    pub(super) powered_on: bool,
+    /// What the firmware started first.
+    pub(super) first_option: Option<String>,
+    /// The machine waits for its next image.
+    pub(super) parked: bool,
+    /// The script's last word was that it starts the image.
+    pub(super) image_started: bool,
+    /// The bootstrapper's banner was seen.
+    pub(super) banner_seen: bool,
+    /// The bootstrapper gave up.
+    pub(super) panicked: bool,
+    pub(super) root_task_started: bool,
+    pub(super) application: Option<ApplicationLine>,
+    /// Why it stands where it stands, as far as it said so.
+    pub(super) cause: Option<String>,
+}
+
 /// The recogniser behind the line cutter, for callers that have one themselves.
 #[derive(Debug)]
 pub struct LineRecogniser {
     pub(super) start: Start,
-    pub(super) phases: PhaseTimes,
+    /// The present boot.
+    pub(super) boot: Boot,
     /// Of the boot that a reset has ended.
     pub(super) phases_before: PhaseTimes,
     pub(super) boots: u32,
@@ -106,19 +129,7 @@ pub struct LineRecogniser {
     pub(super) restarts: u32,
     /// The present boot was told to be a loop.
     pub(super) loop_told: bool,
-    /// Firmware was seen in this boot.
-    pub(super) powered_on: bool,
-    /// What the firmware started first in this boot.
-    pub(super) first_option: Option<String>,
-    /// The bootstrapper's banner was seen in this boot.
-    pub(super) banner_seen: bool,
-    /// The script's last word was that it starts the image.
-    pub(super) image_started: bool,
-    /// The machine waits for its next image.
-    pub(super) parked: bool,
-    pub(super) root_task_started: bool,
     pub(super) debugger_requested: bool,
-    pub(super) bootstrap_panicked: bool,
     /// What the unfinished line at the start of the next block was taken for already.
     partial: Option<Meaning>,
     /// The end of a line whose error continues on the next one.
@@ -126,9 +137,6 @@ pub struct LineRecogniser {
     pub(super) image: ImageInfo,
     /// What is known of the image is of a boot before this one.
     pub(super) image_is_old: bool,
-    pub(super) application: Option<ApplicationLine>,
-    /// Why the boot stands where it stands, as far as it said so.
-    pub(super) cause: Option<String>,
     pub(super) context: Context,
 }
 
@@ -149,7 +157,7 @@ impl LineRecogniser {
     pub fn new(start: Start) -> Self {
         Self {
             start,
-            phases: PhaseTimes::default(),
+            boot: Boot::default(),
             phases_before: PhaseTimes::default(),
             boots: 0,
             // Who comes to a machine that runs does not know who has asked it for what.
@@ -157,20 +165,11 @@ impl LineRecogniser {
             reboot_requested: start == Start::Attached,
             restarts: 0,
             loop_told: false,
-            powered_on: false,
-            first_option: None,
-            banner_seen: false,
-            image_started: false,
-            parked: false,
-            root_task_started: false,
             debugger_requested: false,
-            bootstrap_panicked: false,
             partial: None,
             cut: None,
             image: ImageInfo::default(),
             image_is_old: false,
-            application: None,
-            cause: None,
             context: Context::default(),
         }
     }
@@ -183,7 +182,7 @@ impl LineRecogniser {
     /// The phases of the present boot.
     #[must_use]
     pub fn phases(&self) -> &PhaseTimes {
-        &self.phases
+        &self.boot.phases
     }
 
     /// The phases of the boot that a reset has ended.
@@ -207,7 +206,7 @@ impl LineRecogniser {
     /// The application's first line in the present boot.
     #[must_use]
     pub fn first_application_line(&self) -> Option<&ApplicationLine> {
-        self.application.as_ref()
+        self.boot.application.as_ref()
     }
 
     /// The lines around the first final fault, oldest first, without escapes.
@@ -253,12 +252,12 @@ impl LineRecogniser {
 
     /// Before the first phase, and while the application's first line is due.
     fn every_line_counts(&self) -> bool {
-        let first = self.start == Start::Boot && self.phases.current().is_none();
+        let first = self.start == Start::Boot && self.boot.phases.current().is_none();
         first || self.application_due() || self.cut.is_some()
     }
 
     fn application_due(&self) -> bool {
-        self.root_task_started && self.application.is_none()
+        self.boot.root_task_started && self.boot.application.is_none()
     }
 
     fn line(&mut self, look: Look<'_>, sink: &mut dyn FnMut(Sighting)) {
@@ -283,7 +282,7 @@ impl LineRecogniser {
             }
             return;
         }
-        let current = self.phases.current();
+        let current = self.boot.phases.current();
         if current >= Some(Phase::Ipxe) && current < Some(Phase::Bootstrap) {
             self.cut = line::cut_error(line).map(<[u8]>::to_vec);
         }
