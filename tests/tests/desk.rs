@@ -46,8 +46,9 @@ fn x86_64_metal_by_bios_and_multiboot() {
 fn arm64_by_uefi() {
     let desk = Desk::new();
     let tree = given("L4RE_TEST_TREE_ARM64").to_string();
-    let words = ["hello", "--tree", &tree, "--expect", "Hello World!"];
-    run(&desk, &words).code(0).prints("Hello World!").prints("user-data script");
+    let words = ["hello", "--tree", &tree, "--expect", "Hello World!", "--command-line", "-v"];
+    let output = run(&desk, &words).code(0).prints("Hello World!").prints("user-data script");
+    output.says("`--command-line` may have no effect");
 }
 
 #[test]

@@ -124,6 +124,7 @@ pub async fn launch(
     for warning in &plan.warnings {
         context.shell.warn(warning);
     }
+    warn_of_unread_words(context, recipe, image.arch);
     if plan.metal && !recipe.yes {
         confirm(context, connection, &plan.instance_type, interrupt).await?;
     }
@@ -405,6 +406,16 @@ pub(super) fn facts(image: &Image) -> Result<ImageFacts, Failure> {
         _ => None,
     };
     Ok(ImageFacts { wants_el2, ..ImageFacts::from(image) })
+}
+
+/// Says so where the image reads no command line: of L4Re's bootstrappers only those for x86 ask
+/// EFI for one.
+pub(super) fn warn_of_unread_words(context: &Context, recipe: &Recipe, arch: Arch) {
+    if arch == Arch::Arm64 && recipe.command_line.is_some() {
+        let text = "L4Re's bootstrapper is not known to read a command line on arm64: \
+                    `--command-line` may have no effect";
+        context.shell.warn(text);
+    }
 }
 
 pub(super) fn publish_options(

@@ -8,7 +8,7 @@ use l4re_cloud::{Instance, PlanWarning, PlannedCall, RedeployOptions, Redeployed
 use l4re_image::{Arch, Image, Kind};
 
 use super::connect::Connection;
-use super::launch::{Recipe, build, facts, publish, publish_options};
+use super::launch::{Recipe, build, facts, publish, publish_options, warn_of_unread_words};
 use crate::commands::Context;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
@@ -82,6 +82,7 @@ pub async fn redeploy(
         let instance_type = instance.instance_type.clone();
         context.shell.warn(PlanWarning::WantsEl2 { instance_type });
     }
+    warn_of_unread_words(context, recipe, image.arch);
     let recipe = Recipe { ttl: rest(context, instance), ..recipe.clone() };
     let object = publish(context, connection, &recipe, &image, interrupt).await?;
     if interrupt.is_asked() {
