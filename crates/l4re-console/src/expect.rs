@@ -1,11 +1,11 @@
 //! What must come, in order, and what must not.
 //!
 //! Patterns are tried on single lines without escape sequences and carriage returns; one that
-//! asks for what no line has is refused. Each
-//! expectation takes up the text that it matched: the next one looks behind it, in the same
-//! line or later. In a line that holds both, what must not come counts first. Lines longer
-//! than [`crate::text::MAX_LINE`] count as several. Invariant: apart from partial lines, which
-//! are tried when the console is quiet, the outcome does not depend on how bytes were cut.
+//! asks for what no line has is refused. Each expectation takes up the text that it matched: the
+//! next one looks behind it, in the same line or later. In a line that holds both, what must not
+//! come counts first. Lines longer than [`crate::text::MAX_LINE`] count as several. Invariant:
+//! apart from partial lines, which are tried when the console is quiet, the outcome does not
+//! depend on how bytes were cut.
 
 use regex::bytes::{Regex, RegexBuilder};
 use regex_syntax::ParserBuilder;

@@ -295,7 +295,7 @@ struct Screen {
     polled: bool,
     booted: Arc<AtomicBool>,
     broken: Option<std::io::Error>,
-    /// For stdout, where a recording gets more sequences.
+    /// For stdout, where a recording gets more sequences than it.
     stdout: Option<Sanitiser>,
 }
 
@@ -308,8 +308,9 @@ impl Screen {
         });
         let text =
             format!("for the first output of {}{}", console.title, usual.unwrap_or_default());
-        let recorded = attachment.show.record.is_some();
-        let stdout = recorded.then(|| Sanitiser::new(shown_sequences(&shell)));
+        let sequences = shown_sequences(&shell);
+        let gets_fewer = attachment.show.record.is_some() && sequences != Sequences::Harmless;
+        let stdout = gets_fewer.then(|| Sanitiser::new(sequences));
         Ok(Self {
             waiting: shell.progress().waiting("Waiting", text),
             shell,
