@@ -141,3 +141,6 @@ fn volume_value(volume: &Volume, instance: Option<&Instance>) -> Value {
         "tagSet": tag_set(&volume.tags),
     })
 }
+
+#[cfg(test)]
+mod tests;
