@@ -1,6 +1,7 @@
 //! One HTTP connection, whoever is at its other end: clients and guests are served alike.
 
-use http::{Request, Response};
+use http::header::{CONNECTION, EXPECT};
+use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -13,12 +14,97 @@ pub(crate) async fn serve<F>(stream: TcpStream, answer: impl Fn(Request<Incoming
 where
     F: Future<Output = Result<Response<s3s::Body>, Dropped>>,
 {
+    let answer = &answer;
+    let whole = |request: Request<Incoming>| async move {
+        let asks_first = request.headers().contains_key(EXPECT);
+        let mut response = answer(request).await?;
+        // A client that asks before it sends a body, and is refused, need not send it: what
+        // comes next may be that body or another request, and only a new connection tells.
+        if asks_first && !response.status().is_success() {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        Ok::<_, Dropped>(response)
+    };
     let result = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .half_close(true)
-        .serve_connection(TokioIo::new(stream), service_fn(answer))
+        .serve_connection(TokioIo::new(stream), service_fn(whole))
         .await;
     if let Err(error) = result {
         tracing::debug!("a connection broke: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use http::{Method, StatusCode};
+    use http_body_util::BodyExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    /// Sends bytes to a server that refuses PUT and reads everything else: what it answers until
+    /// it closes the connection, and the methods that it saw.
+    async fn exchange(sent: &[u8]) -> (String, Vec<Method>) {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let seen = Mutex::new(Vec::new());
+        let answer = |request: Request<Incoming>| {
+            seen.lock().unwrap().push(request.method().clone());
+            async {
+                let status = match *request.method() {
+                    Method::PUT => StatusCode::PRECONDITION_FAILED,
+                    _ => request.into_body().collect().await.map(|_| StatusCode::OK).unwrap(),
+                };
+                let mut response = Response::new(s3s::Body::empty());
+                *response.status_mut() = status;
+                Ok(response)
+            }
+        };
+        let client = async {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(sent).await.unwrap();
+            stream.shutdown().await.unwrap();
+            let mut said = String::new();
+            stream.read_to_string(&mut said).await.unwrap();
+            said
+        };
+        let server = async { serve(listener.accept().await.unwrap().0, answer).await };
+        let (said, ()) = tokio::join!(client, server);
+        (said, seen.into_inner().unwrap())
+    }
+
+    #[tokio::test]
+    async fn what_follows_a_refused_question_is_neither_its_body_nor_a_request() {
+        let (said, seen) = exchange(
+            b"PUT /a HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n\
+              GET /b HTTP/1.1\r\nHost: a\r\n\r\n",
+        )
+        .await;
+        assert_eq!(seen, [Method::PUT], "{said}");
+        assert!(said.starts_with("HTTP/1.1 412") && said.contains("connection: close"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn an_accepted_question_keeps_the_connection() {
+        let (said, seen) = exchange(
+            b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\nx\
+              GET /b HTTP/1.1\r\nHost: a\r\n\r\n",
+        )
+        .await;
+        assert_eq!(seen, [Method::POST, Method::GET], "{said}");
+        assert_eq!(said.matches("HTTP/1.1 200").count(), 2, "{said}");
+    }
+
+    #[tokio::test]
+    async fn a_refusal_of_a_request_with_its_body_keeps_the_connection() {
+        let (said, seen) = exchange(
+            b"PUT /a HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx\
+              GET /b HTTP/1.1\r\nHost: a\r\n\r\n",
+        )
+        .await;
+        assert_eq!(seen, [Method::PUT, Method::GET], "{said}");
     }
 }
