@@ -105,6 +105,23 @@ fn several_machines_start_one_image_from_its_disk() {
     assert!(desk.machines().is_empty());
 }
 
+#[test]
+fn another_image_than_the_one_that_was_built_fails_at_once() {
+    let desk = desk("");
+    let build = ["ami", "build", "hello", "--local", "--message-format", "json"];
+    let ami = desk.l4re(&build).code(0).message("ami")["id"].as_str().unwrap().to_owned();
+    let built = desk.l4re(&["efiimage", "silent"]).code(0).stdout;
+    let silent = desk.write("silent.efi", fs_err::read(built.trim()).unwrap());
+    let inspected = desk.l4re(&["inspect", silent.as_str(), "--message-format", "json"]).code(0);
+    let sum = inspected.message("inspection")["sha256"].as_str().unwrap().to_owned();
+    // What holds `hello` says that it holds `silent`.
+    let tag = format!("Key=l4re:image,Value={sum}");
+    desk.aws(&["ec2", "create-tags", "--resources", &ami, "--tags", &tag]).code(0);
+    let words = ["test", "silent.efi", "--boot", "disk", "--expect", "Hello World!"];
+    let output = desk.start(&words).wait(BOOTS).code(7);
+    output.prints("another image runs than was built: its ").prints("0 passed, 1 failed");
+}
+
 /// Waits until so many machines run.
 fn machines(desk: &Desk, count: usize) {
     let deadline = Instant::now() + BOOTS;

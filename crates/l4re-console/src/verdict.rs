@@ -1,8 +1,8 @@
 //! How a run ended.
 //!
 //! The binary maps these to exit codes: expected, application reached, left and a closed
-//! stream without open expectations are good; failed, failed tests and a stream that closed
-//! too early are 7, timed out and idle 8, crashed and looping 9, lost 6, interrupted 130.
+//! stream without open expectations are good; failed, failed tests, another image and a stream
+//! that closed too early are 7, timed out and idle 8, crashed and looping 9, lost 6, interrupted 130.
 
 use std::time::Duration;
 
@@ -41,6 +41,15 @@ pub enum Verdict {
         missing: Option<String>,
         /// Why the boot stands there, as far as the console said so, or what to look at.
         hint: Option<String>,
+    },
+    /// Another image runs than was built.
+    WrongImage {
+        /// By what that is known.
+        what: &'static str,
+        /// What the console says.
+        runs: String,
+        /// What the image's file says.
+        built: String,
     },
     /// Nothing was printed for the idle limit.
     Idle {

@@ -12,7 +12,7 @@ use l4re_console::follow::{
     ControlHandle, Event, FollowOptions, Observer, Report, control, follow,
 };
 use l4re_console::log::RawLog;
-use l4re_console::phase::{FaultKind, Phase, hint_for};
+use l4re_console::phase::{FaultKind, ImageInfo, Phase, hint_for};
 use l4re_console::tap::TapVerdict;
 use l4re_console::transport::{Replay, SocketConsole, Transport};
 use l4re_console::verdict::Verdict;
@@ -311,6 +311,39 @@ async fn a_run_can_be_cancelled_and_a_reboot_on_purpose_is_no_loop() {
     machine.write_all(b"L4 Bootstrapper\nMOE: Hello world\nL4 Bootstrapper\n").await.unwrap();
     let (report, _) = following.await.unwrap();
     assert!(matches!(report.verdict, Verdict::Looping { boots: 2, .. }), "{:?}", report.verdict);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_image_than_the_one_that_was_built_ends_a_run() {
+    let meant = |expect: &[&str]| {
+        let mut options = options(expect, &[]);
+        options.image = Some(ImageInfo { sequence: Some("17".into()), ..ImageInfo::default() });
+        options
+    };
+    let banner = b"L4 Bootstrapper\n  L4Image sequence info: #";
+    for (number, kernel, wrong) in [
+        ("16", "Welcome to Fiasco.OC!", true),
+        // Cut off by a gap.
+        ("1", "Welcome to Fiasco.OC!", false),
+        ("17", "Welcome to Fiasco.OC!", false),
+        // The next line may belong to the bootstrapper, too.
+        ("16", "Scanning", false),
+    ] {
+        let (following, handle, mut machine) = attached(meant(&["never"]));
+        machine.write_all(banner).await.unwrap();
+        machine.write_all(format!("{number}\n{kernel}\n").as_bytes()).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        handle.cancel();
+        let (report, _) = following.await.unwrap();
+        let ended = matches!(&report.verdict, Verdict::WrongImage { what: "number", runs, .. } if runs == "16");
+        assert_eq!(ended, wrong, "{number}, {kernel}: {:?}", report.verdict);
+    }
+    // What was expected before the kernel ran does not make it good.
+    let (mut console, mut machine) = played();
+    machine.write_all(banner).await.unwrap();
+    machine.write_all(b"16\nScanning\n").await.unwrap();
+    let (report, _) = run(&mut console, meant(&["Scanning"])).await;
+    assert!(matches!(report.verdict, Verdict::WrongImage { .. }), "{:?}", report.verdict);
 }
 
 #[tokio::test]

@@ -171,6 +171,9 @@ fn sentence(verdict: &Verdict) -> String {
     };
     match verdict {
         Verdict::Failed { pattern, line } => format!("`{pattern}` was seen: {line}"),
+        Verdict::WrongImage { what, runs, built } => {
+            format!("another image runs than was built: its {what} is {runs}, not {built}")
+        }
         Verdict::TimedOut { phase: at, waited, missing, .. } => {
             format!("time-out after {} s{}{}", seconds(*waited), phase(at), still(missing))
         }
@@ -245,6 +248,9 @@ fn verdict(verdict: &Verdict) -> Vec<String> {
         Verdict::Idle { hint, .. } => {
             let longer = "`--idle-timeout TIME` allows for more silence".to_owned();
             hint.iter().cloned().chain([longer]).collect()
+        }
+        Verdict::WrongImage { .. } => {
+            vec!["deploy it again: what booted was made, or uploaded, at another time".to_owned()]
         }
         _ => Vec::new(),
     }

@@ -182,7 +182,7 @@ pub(super) async fn watch(
         }
         None => cancel.abort(),
     }
-    let image = built.map(|built| proof::tell(shell, &report.image, &built, report.boots > 0));
+    let image = built.map(|built| proof::tell(shell, &report, &built));
     let end = json!({ "report": report, "log": console.log_path, "image": image });
     let told = shell.json("console-end", &end);
     // A reader that is gone gets no end, and that is no failure of the run.
@@ -224,6 +224,8 @@ fn options(attachment: Attachment, shell: &Shell) -> Result<FollowOptions, Failu
     options.tap = attachment.tap;
     options.timeout = attachment.timeout;
     options.idle_timeout = attachment.idle_timeout;
+    // Who looks at a machine that has long booted is only told.
+    options.image = attachment.image.filter(|_| attachment.start == Start::Boot);
     options.start = attachment.start;
     options.end_on_fault = attachment.end_on_fault;
     options.escapes = shell.is_interactive();

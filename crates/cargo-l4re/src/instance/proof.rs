@@ -1,7 +1,9 @@
 //! Proof that what runs is what was built: what the image says of itself on the console,
 //! beside what its file says.
 
+use l4re_console::follow::Report;
 use l4re_console::phase::{Agreement, ImageInfo};
+use l4re_console::verdict::Verdict;
 use l4re_image::Image;
 
 use crate::failure::Failure;
@@ -27,9 +29,12 @@ pub fn expected_of(image: &Image) -> Result<ImageInfo, Failure> {
 }
 
 /// Tells whether what ran was what was built, as far as the console said; of a machine that has
-/// not booted nothing.
-pub(super) fn tell(shell: &Shell, runs: &ImageInfo, built: &ImageInfo, booted: bool) -> Agreement {
-    let agreement = runs.agreement_with(built);
+/// not booted nothing, nor of what the verdict says itself.
+pub(super) fn tell(shell: &Shell, report: &Report, built: &ImageInfo) -> Agreement {
+    let agreement = report.image.agreement_with(built);
+    if matches!(report.verdict, Verdict::WrongImage { .. }) {
+        return agreement;
+    }
     match &agreement {
         Agreement::Same { by } => {
             shell
@@ -38,7 +43,7 @@ pub(super) fn tell(shell: &Shell, runs: &ImageInfo, built: &ImageInfo, booted: b
         Agreement::Different { what, runs, built } => shell.warn(format_args!(
             "another image ran than was built: its {what} is {runs}, not {built}"
         )),
-        Agreement::Unknown if booted => {
+        Agreement::Unknown if report.boots > 0 => {
             shell.note("the console does not say which image ran, so nothing is proven");
         }
         Agreement::Unknown => {}

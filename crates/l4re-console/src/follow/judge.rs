@@ -1,6 +1,6 @@
 //! What bytes and deadlines come to: log, output, events and in the end a verdict.
 //!
-//! Invariant: the first verdict stands. A final fault waits a moment for the lines after it,
+//! Invariants: the first verdict stands, and none is good of an image that was not meant. A final fault waits a moment for the lines after it,
 //! in which expectations may still be met: who expects a panic gets it. While tests run, an
 //! exception that nobody handles is often one that a test provoked: it counts only when no
 //! line of TAP comes after it.
@@ -14,7 +14,7 @@ use super::scan::{Scanner, Seen};
 use super::{Event, FollowOptions, Observer, Report};
 use crate::expect::Outcome;
 use crate::log::RawLog;
-use crate::phase::{Fault, FaultKind, HintClock, Sighting};
+use crate::phase::{Agreement, Fault, FaultKind, HintClock, Phase, Sighting};
 use crate::tap::{Progress, TapParser, TapVerdict};
 use crate::text::{Block, Lines};
 use crate::transport::{Chunk, Received, TransportError};
@@ -84,7 +84,19 @@ impl<'a> Judge<'a> {
     }
 
     pub(super) fn conclude(&mut self, verdict: Verdict) {
+        if verdict.is_good() {
+            self.check_image();
+        }
         self.verdict.get_or_insert(verdict);
+    }
+
+    /// Ends the run of another image than the one that is meant.
+    fn check_image(&mut self) {
+        let runs = self.scanner.recogniser.image();
+        let agreement = self.options.image.as_ref().map(|meant| runs.agreement_with(meant));
+        if let Some(Agreement::Different { what, runs, built }) = agreement {
+            self.verdict.get_or_insert(Verdict::WrongImage { what, runs, built });
+        }
     }
 
     pub(super) fn event(&mut self, event: Event) {
@@ -207,6 +219,9 @@ impl<'a> Judge<'a> {
             Sighting::Phase(phase) => {
                 let at = self.scanner.recogniser.phases().at(phase).unwrap_or_default();
                 self.event(Event::PhaseReached { phase, at });
+                if phase >= Phase::Kernel {
+                    self.check_image();
+                }
             }
             Sighting::Boot(number) => self.event(Event::Boot { number }),
             Sighting::Mark(mark) => self.event(Event::Mark(mark)),

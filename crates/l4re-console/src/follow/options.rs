@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::expect::Expectations;
-use crate::phase::Start;
+use crate::phase::{ImageInfo, Start};
 use crate::sanitise::Sequences;
 
 /// How to follow a console.
@@ -20,6 +20,9 @@ pub struct FollowOptions {
     pub tap: bool,
     /// End at the application's first line when there is no expectation.
     pub until_application: bool,
+    /// What the image that boots says of itself. That of another ends the run as soon as the
+    /// bootstrapper has had its say.
+    pub image: Option<ImageInfo>,
     /// Where in the machine's life following starts.
     pub start: Start,
     /// End at final faults. Off for an attached terminal that wants to look around.
@@ -42,6 +45,7 @@ impl Default for FollowOptions {
             idle_timeout: None,
             tap: false,
             until_application: false,
+            image: None,
             start: Start::Boot,
             end_on_fault: true,
             escapes: false,

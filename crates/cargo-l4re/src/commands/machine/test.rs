@@ -286,7 +286,7 @@ impl Bench<'_> {
             return Err(Failure::Interrupted);
         }
         let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let Trial { image, recipe, attachment, .. } = trial;
+        let Trial { image, recipe, mut attachment, .. } = trial;
         let source = image?;
         let machine = idle().pop();
         if let Some(name) = machine {
@@ -298,6 +298,7 @@ impl Bench<'_> {
         self.keeper.launching(&recipe.name)?;
         let launch =
             instance::launch(context, connection, &source, &recipe, self.interrupt).await?;
+        attachment.image = instance::expected_of(&launch.image).ok();
         let machine = &launch.launched.instance;
         let ending =
             instance::attach(context, connection, machine, attachment, self.interrupt).await;
@@ -320,8 +321,9 @@ impl Bench<'_> {
         let interrupt = self.interrupt;
         let redeploy =
             instance::redeploy(context, connection, source, recipe, name, interrupt).await?;
-        let (redeployed, _) = redeploy;
+        let (redeployed, image) = redeploy;
         attachment.since = Some(redeployed.mark);
+        attachment.image = instance::expected_of(&image).ok();
         instance::attach(context, connection, &redeployed.instance, attachment, interrupt).await
     }
 }

@@ -115,18 +115,21 @@ async fn watch(
     keeper: &Keeper,
     source: &Source,
     recipe: &Recipe,
-    attachment: Attachment,
+    mut attachment: Attachment,
     interrupt: &Interrupt,
 ) -> Result<(), Failure> {
     let begin = Instant::now();
     keeper.launching(&recipe.name)?;
     let launch = instance::launch(context, connection, source, recipe, interrupt).await?;
+    attachment.image = instance::expected_of(&launch.image).ok();
     let machine = &launch.launched.instance;
     let ending = instance::attach(context, connection, machine, attachment, interrupt).await;
     run::remove(context, connection, machine, begin).await?;
     keeper.gone(&recipe.name)?;
-    match ending?.report.verdict {
-        Verdict::Interrupted => Err(Failure::Interrupted),
+    let ending = ending?;
+    match ending.report.verdict {
+        // The framework judges what it reads, but knows nothing of images.
+        Verdict::Interrupted | Verdict::WrongImage { .. } => instance::judged(context, ending),
         _ => Ok(()),
     }
 }

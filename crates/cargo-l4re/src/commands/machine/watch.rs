@@ -230,6 +230,7 @@ impl<'a> Rounds<'a> {
         let mut attachment =
             self.arguments.judge.attachment(&self.context, self.source.entry(), false)?;
         attachment.since = Some(redeployed.mark);
+        attachment.image = instance::expected_of(&image).ok();
         if self.arguments.on.is_none() {
             attachment.leaving = Leaving::Ends;
         }
