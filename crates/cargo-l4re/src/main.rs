@@ -35,6 +35,8 @@ mod source;
 mod target;
 mod terminal;
 #[cfg(feature = "cloud")]
+mod twin;
+#[cfg(feature = "cloud")]
 mod watch;
 
 fn main() -> std::process::ExitCode {

@@ -72,11 +72,11 @@ pub fn report(
 /// What the desk has and lacks.
 #[cfg(feature = "cloud")]
 fn desk(context: &Context) -> String {
-    let twin = match super::machine::twin::running(context) {
+    let twin = match crate::twin::running(context) {
         Some(status) => format!("twin {} runs ({})", status.version, status.accel),
         None => "no twin runs".to_owned(),
     };
-    let findings = super::machine::twin::config(context).map(|config| l4re_twin::doctor(&config));
+    let findings = crate::twin::config(context).map(|config| l4re_twin::doctor(&config));
     let missing = match findings {
         Ok(missing) => missing.iter().map(ToString::to_string).collect(),
         Err(failure) => vec![failure.to_string()],

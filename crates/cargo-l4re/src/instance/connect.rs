@@ -11,10 +11,11 @@ use l4re_image::Arch;
 use l4re_twin::Status;
 
 use super::{Prices, narrate};
-use crate::commands::{Context, machine::twin};
+use crate::commands::Context;
 use crate::complete;
 use crate::failure::{Failure, MachineFailure};
 use crate::shell::Shell;
+use crate::twin;
 
 /// How often states are asked for on the desk, where nobody else waits.
 const DESK_POLL: Duration = Duration::from_millis(100);

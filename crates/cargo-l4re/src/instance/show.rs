@@ -9,8 +9,8 @@ use l4re_console::phase::Phase;
 use serde_json::json;
 
 use crate::commands::Context;
-use crate::commands::machine::twin;
 use crate::failure::Failure;
+use crate::twin;
 
 /// What a screen has where none can be asked.
 const USUAL_SCREEN: (u16, u16) = (80, 24);

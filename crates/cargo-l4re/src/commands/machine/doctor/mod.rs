@@ -54,7 +54,7 @@ pub fn doctor(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failu
     }
     let arch = arch(context);
     if arguments.local {
-        let findings = desk::findings(&super::twin::config(context)?);
+        let findings = desk::findings(&crate::twin::config(context)?);
         return report(context, &findings);
     }
     let types = match arguments.types.as_slice() {
