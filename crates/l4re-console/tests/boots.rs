@@ -314,3 +314,45 @@ fn what_ends_a_boot_is_no_fault_of_an_application_that_says_the_same() {
     let (kind, text) = loader.last_fault();
     assert!(kind == FaultKind::BootstrapPanic && text.contains("memory"), "{text}");
 }
+
+#[test]
+fn a_system_without_moe_reaches_its_application() {
+    let mut boot = Boot::new();
+    boot.prints(&["L4 Bootstrapper", "  Scanning fiasco", "  Scanning sigma0"]);
+    boot.prints(&["  Scanning rom/init -v", "  Starting kernel fiasco at 0000000000300930"]);
+    let sigma0 = ["SIGMA0: Hello!", "  KIP @ 600000", "RAM:-----------", "[0:RWX:0;fff]"];
+    boot.prints(&sigma0).stands(Phase::Sigma0, "roottask");
+    boot.prints(&["[init] up"]).stands(Phase::Application, "");
+    let first = boot.recogniser.state().first_application_line().unwrap();
+    assert_eq!(first.text, "[init] up");
+
+    // Moe by another name.
+    let mut boot = Boot::new();
+    boot.prints(&["L4 Bootstrapper", "  Scanning fiasco", "  Scanning sigma0", "  Scanning root"]);
+    boot.prints(&sigma0).prints(&["MOE: Hello world", "  ROMFS: [200000-22b998] [C:108000] l4re"]);
+    boot.stands(Phase::Moe, "moe runs");
+    boot.prints(&["MOE: Starting: rom/hello", "Hello"]).stands(Phase::Application, "");
+}
+
+#[test]
+fn a_prompt_is_the_applications_although_its_line_does_not_end() {
+    let mut boot = Boot::new();
+    boot.prints(&["L4 Bootstrapper", "SIGMA0: Hello!", "MOE: Hello world", "MOE: Starting: rom/x"]);
+    for (begin, phase) in [("MO", Phase::Moe), ("E: loading\r\nlogin: ", Phase::Application)] {
+        boot.bytes(begin.as_bytes());
+        boot.recogniser.settle(Duration::ZERO, &mut |_| ());
+        assert_eq!(boot.recogniser.state().phases().current(), Some(phase));
+    }
+    let first = boot.recogniser.state().first_application_line().unwrap();
+    assert_eq!(first.text, "login:");
+}
+
+#[test]
+fn what_moe_started_is_told_from_what_it_could_not_start() {
+    for (said, why) in [("", "check that its module"), ("usage: x FILE", "the program that moe")] {
+        let mut boot = Boot::new();
+        boot.prints(&["L4 Bootstrapper", "MOE: Hello world", "MOE: Starting: rom/x", said]);
+        boot.prints(&["MOE: task 6600 exited with 3"]);
+        assert!(boot.last_fault().1.contains(why), "{:?}", boot.faults);
+    }
+}

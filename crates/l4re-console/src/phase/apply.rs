@@ -7,7 +7,7 @@
 use super::context::shown;
 use super::line::{self, Meaning};
 use super::recogniser::{ApplicationLine, Boot, LineRecogniser, Look, Sighting, Start};
-use super::rules::{BOOTSTRAP_CAUSES, KEY_WAIT, SHELL};
+use super::rules::{BOOTSTRAP_CAUSES, INIT, INIT_RAN, KEY_WAIT, SHELL};
 use super::{Fault, FaultKind, ImageInfo, Mark, MarkStage, Phase, explain, hint_for};
 
 /// So many starts of a machine that reaches no bootstrapper are a loop.
@@ -43,9 +43,10 @@ impl LineRecogniser {
                 current >= Some(Phase::Ipxe) && current < Some(Phase::Bootstrap)
             }
             Meaning::FirmwareLeft(_) => current < Some(Phase::Bootstrap),
-            Meaning::Sequence(_) | Meaning::Created(_) | Meaning::BootstrapBuilt(_) => {
-                current == Some(Phase::Bootstrap)
-            }
+            Meaning::Sequence(_)
+            | Meaning::Created(_)
+            | Meaning::BootstrapBuilt(_)
+            | Meaning::Scans(_) => current == Some(Phase::Bootstrap),
             Meaning::Mark(_)
             | Meaning::Parked
             | Meaning::BootstrapWaits
@@ -67,7 +68,16 @@ impl LineRecogniser {
             Meaning::Phase(phase @ (Phase::Firmware | Phase::Ipxe)) => {
                 self.reset(phase, look, sink)
             }
-            Meaning::Phase(phase) => self.advance(phase, look.at, sink),
+            Meaning::Phase(phase) => {
+                self.advance(phase, look.at, sink);
+                self.boot.root_task_started = match phase {
+                    // Nothing else tells where it begins.
+                    Phase::Sigma0 => self.boot.has_other_root_task(),
+                    // Under another name.
+                    Phase::Moe if current < Some(phase) => false,
+                    _ => self.boot.root_task_started,
+                };
+            }
             Meaning::FirmwareLoads(option) => self.firmware_loads(option, look, sink),
             Meaning::FirmwareStarts if current >= Some(Phase::Bootstrap) => {
                 self.reset(Phase::Firmware, look, sink);
@@ -88,6 +98,10 @@ impl LineRecogniser {
             Meaning::Sequence(value) => self.image.sequence = Some(value),
             Meaning::Created(value) => self.image.created = Some(value),
             Meaning::BootstrapBuilt(value) => self.image.bootstrap_built = Some(value),
+            Meaning::Scans(program) => {
+                self.boot.programs += 1;
+                self.boot.last_program = program;
+            }
             Meaning::Mark(mark) => self.mark(mark, look, sink),
             Meaning::Parked => {
                 self.boot.parked = true;
@@ -237,6 +251,13 @@ impl LineRecogniser {
             FaultKind::NedScript | FaultKind::ApplicationExit => {
                 let explanation = format!("{explanation}: {}", shown(look.line));
                 self.boot.cause = Some(explanation.clone());
+                return self.fault(kind, &explanation, look, sink);
+            }
+            FaultKind::RootTaskDied if explanation == INIT && self.boot.application.is_some() => {
+                return self.fault(kind, INIT_RAN, look, sink);
+            }
+            FaultKind::UnhandledException => {
+                let explanation = format!("{explanation}: {}", shown(look.line));
                 return self.fault(kind, &explanation, look, sink);
             }
             // Later ones are not shown; a console full of prompts must not cost more than that.

@@ -30,6 +30,8 @@ pub(super) enum Meaning {
     Sequence(String),
     Created(String),
     BootstrapBuilt(String),
+    /// The bootstrapper lays out this program.
+    Scans(String),
     Mark(Mark),
     /// A parked machine waits for its next image.
     Parked,
@@ -162,6 +164,7 @@ fn apply(rule: Rule, line: &[u8], rest: &[u8]) -> Option<Meaning> {
         Rule::Sequence => Meaning::Sequence(text(rest).trim_start_matches('#').to_owned()),
         Rule::Created => Meaning::Created(text(rest)),
         Rule::BootstrapBuilt => Meaning::BootstrapBuilt(text(rest)),
+        Rule::Scans => Meaning::Scans(text(program(rest))),
         Rule::Mark => Meaning::Mark(Mark::parse(line)?),
         Rule::Parked => Meaning::Parked,
         Rule::IpxeError => {
@@ -183,6 +186,12 @@ fn apply(rule: Rule, line: &[u8], rest: &[u8]) -> Option<Meaning> {
         Rule::FaultWith(..) => return None,
         Rule::BootstrapWaits => Meaning::BootstrapWaits,
     })
+}
+
+/// The name of a program in its command line.
+fn program(command_line: &[u8]) -> &[u8] {
+    let path = command_line.split(u8::is_ascii_whitespace).next().unwrap_or_default();
+    path.rsplit(|&byte| byte == b'/').next().unwrap_or_default()
 }
 
 /// `L4Re: rom/x exiting with 1`, `MOE: task 3800 exited with 70`: another code than 0.
@@ -211,27 +220,25 @@ pub(super) fn cut_error(line: &[u8]) -> Option<&[u8]> {
     }
 }
 
+/// Who speaks in a line before its first colon or bracket.
+const SPEAKERS: &[&[u8]] = &[b"MOE", b"Ned", b"SIGMA0", b"KERNEL", b"CPU", b"l4re_itas", b"L4Re"];
+/// How other lines of the system begin.
+const BEGINNINGS: &[&[u8]] = &[
+    b"Ned says",
+    b"l4re:",
+    b"FATAL:",
+    b"jdb",
+    b"lua error: ",
+    b"lua couldn't ",
+    b"terminate called ",
+    b"what: ",
+    b"CPU(s) ",
+];
+
 /// Whether a line after the root task's start comes from the system and not from an
 /// application.
 pub(super) fn from_system(line: &[u8]) -> bool {
-    const SPEAKERS: [&[u8]; 7] =
-        [b"MOE", b"Ned", b"SIGMA0", b"KERNEL", b"CPU", b"l4re_itas", b"L4Re"];
-    const BEGINNINGS: [&[u8]; 9] = [
-        b"Ned says",
-        b"l4re:",
-        b"FATAL:",
-        b"jdb",
-        b"lua error: ",
-        b"lua couldn't ",
-        b"terminate called ",
-        b"what: ",
-        b"CPU(s) ",
-    ];
-    // A log's tag: `name    | text`.
-    let line = match memchr::memchr(b'|', &line[..line.len().min(16)]) {
-        Some(bar) => line[bar + 1..].trim_ascii_start(),
-        None => line,
-    };
+    let line = untagged(line);
     let speaks = |speaker: &&[u8]| {
         let Some(rest) = line.strip_prefix(*speaker) else { return false };
         // `MOE:`, `MOE[rm]:`, `KERNEL2:`, `CPU 0 [ip]:`; `CPUs are plenty` is somebody's prose.
@@ -239,6 +246,38 @@ pub(super) fn from_system(line: &[u8]) -> bool {
         matches!(rest.get(name), Some(b':' | b'['))
     };
     SPEAKERS.iter().any(speaks) || BEGINNINGS.iter().any(|text| line.starts_with(text))
+}
+
+/// What stands behind a log's tag: `name    | text`.
+fn untagged(line: &[u8]) -> &[u8] {
+    match memchr::memchr(b'|', &line[..line.len().min(16)]) {
+        Some(bar) => line[bar + 1..].trim_ascii_start(),
+        None => line,
+    }
+}
+
+/// Whether the beginning of a line, after which nothing came, can be an application's only:
+/// `login: `.
+pub(super) fn is_prompt(line: &[u8]) -> bool {
+    let begins = |text: &[u8]| text.starts_with(line);
+    let known = RULES.iter().any(|(needle, ..)| begins(needle.as_bytes()));
+    let said = untagged(line);
+    let speaks = SPEAKERS.iter().chain(BEGINNINGS).any(|text| text.starts_with(said));
+    !(known || speaks || from_system(line) || from_sigma0(line))
+}
+
+/// Whether a line after sigma0's first one is sigma0's, too: its list of what is where.
+pub(super) fn from_sigma0(line: &[u8]) -> bool {
+    const BEGINNINGS: [&[u8]; 5] =
+        [b"KIP @ ", b"Found Fiasco: ", b"RAM:-----", b"IOMEM:-----", b"IO PORTS-----"];
+    // `[4:R-X:16000;57fff]`
+    let region = || {
+        matches!(line, [b'[', _, b':', rights @ .., b']']
+            if rights.get(3) == Some(&b':') && rights[..3].iter().all(|byte| b"RWX-".contains(byte)))
+    };
+    BEGINNINGS.iter().any(|text| line.starts_with(text))
+        || (line.starts_with(b"allocated ") && line.ends_with(b" for maintenance structures"))
+        || region()
 }
 
 #[cfg(test)]
@@ -271,6 +310,16 @@ mod tests {
     #[cfg(target_arch = "x86_64")]
     fn the_first_look_is_a_fast_one() {
         assert!(WORTH_A_LOOK.packed.is_some(), "too many prefixes for a packed search");
+    }
+
+    #[test]
+    fn a_prompt_is_no_beginning_of_what_the_system_says() {
+        for line in ["login:", "#", "Hello W", "vm | buildroot login:", "MOEbius"] {
+            assert!(is_prompt(line.as_bytes()), "{line}");
+        }
+        for line in ["MO", "vm   |", "vm | l4re_it", "MOE: load", "Ned", "CPU", "[0:RW-:0;fff]"] {
+            assert!(!is_prompt(line.as_bytes()), "{line}");
+        }
     }
 
     #[test]

@@ -106,10 +106,20 @@ pub(super) struct Boot {
     pub(super) banner_seen: bool,
     /// The bootstrapper gave up.
     pub(super) panicked: bool,
+    /// The bootstrapper's programs so far, and the last one's name.
+    pub(super) programs: u32,
+    pub(super) last_program: String,
     pub(super) root_task_started: bool,
     pub(super) application: Option<ApplicationLine>,
     /// Why it stands where it stands, as far as it said so.
     pub(super) cause: Option<String>,
+}
+
+impl Boot {
+    /// The root task, which comes after kernel and sigma0, is another one than moe.
+    pub(super) fn has_other_root_task(&self) -> bool {
+        self.programs > 2 && !self.last_program.starts_with("moe")
+    }
 }
 
 /// The recogniser behind the line cutter, for callers that have one themselves.
@@ -279,6 +289,8 @@ impl LineRecogniser {
             if let Some(known) = meaning.filter(Meaning::holds_for_partial_lines) {
                 self.partial = Some(known.clone());
                 self.apply(known, look, sink);
+            } else if self.application_due() && line::is_prompt(line) {
+                self.application_reached(look, sink);
             }
             return;
         }
@@ -295,6 +307,7 @@ impl LineRecogniser {
                 }
             }
             None if line::from_system(line) => {}
+            None if current == Some(Phase::Sigma0) && line::from_sigma0(line) => {}
             None => self.application_reached(look, sink),
         }
     }

@@ -43,6 +43,8 @@ pub(super) enum Rule {
     Sequence,
     Created,
     BootstrapBuilt,
+    /// The bootstrapper lays out a program: kernel, sigma0 and root task, in this order.
+    Scans,
     Mark,
     Parked,
     IpxeError,
@@ -83,6 +85,7 @@ const EFI_TRAP: &str = "what the firmware had started died of an exception";
 const ROOT: &str = "the root task, the root pager or ned died";
 pub(super) const INIT: &str =
     "what moe was to start ended with an error: check that its module is in the image";
+pub(super) const INIT_RAN: &str = "the program that moe started ended with an error";
 pub(super) const EXIT: &str = "an application ended with an error";
 const THROWN: &str = "a program ended with an error that nobody caught: check that the modules it needs are in the image";
 const PANICKED: &str = "a Rust program panicked";
@@ -132,6 +135,7 @@ pub(super) const RULES: &[(&str, Place, Rule)] = {
         ("L4Image sequence info:", Start, Rule::Sequence),
         ("L4Image creation info:", Start, Rule::Created),
         ("Bootstrap build info:", Start, Rule::BootstrapBuilt),
+        ("Scanning ", Start, Rule::Scans),
         ("No platform found, hangup", Start, Fault(BootstrapPanic, KEY_WAIT)),
         ("Key press reboots...", Anywhere, Rule::BootstrapWaits),
         ("Return reboots...", Whole, Rule::BootstrapWaits),
