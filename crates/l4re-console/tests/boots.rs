@@ -356,3 +356,26 @@ fn what_moe_started_is_told_from_what_it_could_not_start() {
         assert!(boot.last_fault().1.contains(why), "{:?}", boot.faults);
     }
 }
+
+#[test]
+fn a_reboot_that_a_system_makes_itself_is_no_loop_while_it_is_announced() {
+    let system = ["L4 Bootstrapper", "  Starting kernel fiasco", "SIGMA0: Hello!"];
+    for firmware in [None, Some(SEABIOS)] {
+        let mut boot = Boot::new();
+        boot.recogniser.state_mut().reboots_expected(2);
+        for _ in 0..3 {
+            boot.has_no_fault();
+            boot.prints(firmware.as_slice()).prints(&system);
+        }
+        boot.has_no_fault();
+        boot.stands(Phase::Sigma0, "");
+        boot.prints(firmware.as_slice()).prints(&system).loops("without being");
+        assert_eq!(boot.recogniser.state().boots(), 4);
+    }
+    // Firmware that tries again before any system has come is none of them.
+    let mut boot = Boot::new();
+    boot.recogniser.state_mut().reboots_expected(1);
+    boot.prints(&[SEABIOS, INITIALISING, CONFIGURED, SEABIOS, INITIALISING, CONFIGURED]);
+    boot.prints(&system).prints(&[SEABIOS]).prints(&system).has_no_fault();
+    boot.prints(&[SEABIOS]).loops("while its system ran");
+}

@@ -48,6 +48,8 @@ pub struct Attachment {
     pub timeout: Option<Duration>,
     /// Limit for silence.
     pub idle_timeout: Option<Duration>,
+    /// Reboots that the system makes by itself.
+    pub reboots: u32,
     /// Where in the machine's life this starts.
     pub start: Start,
     /// Whether a panic or a reboot loop ends it.
@@ -226,6 +228,7 @@ fn options(attachment: Attachment, shell: &Shell) -> Result<FollowOptions, Failu
     options.idle_timeout = attachment.idle_timeout;
     // Who looks at a machine that has long booted is only told.
     options.image = attachment.image.filter(|_| attachment.start == Start::Boot);
+    options.reboots = attachment.reboots;
     options.start = attachment.start;
     options.end_on_fault = attachment.end_on_fault;
     options.escapes = shell.is_interactive();

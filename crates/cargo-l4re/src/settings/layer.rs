@@ -133,6 +133,10 @@ pub struct Entry {
     /// Time without output that ends the run.
     #[serde(default)]
     pub idle_timeout: Option<Span>,
+    /// Times that the system reboots by itself; a further reboot is a loop.
+    #[serde(default)]
+    #[schemars(extend("x-default" = 0))]
+    pub reboots: Option<u32>,
 }
 
 /// The schema of keys that count only where an entry is declared.

@@ -1,9 +1,9 @@
 //! What bytes and deadlines come to: log, output, events and in the end a verdict.
 //!
-//! Invariants: the first verdict stands, and none is good of an image that was not meant. A final fault waits a moment for the lines after it,
-//! in which expectations may still be met: who expects a panic gets it. While tests run, an
-//! exception that nobody handles is often one that a test provoked: it counts only when no
-//! line of TAP comes after it.
+//! Invariants: the first verdict stands, and none is good of an image that was not meant. A
+//! final fault waits a moment for the lines after it, in which expectations may still be met:
+//! who expects a panic gets it. While tests run, an exception that nobody handles is often one
+//! that a test provoked: it counts only when no line of TAP comes after it.
 
 use std::time::Duration;
 
@@ -61,9 +61,11 @@ impl<'a> Judge<'a> {
     ) -> Self {
         let now = Instant::now();
         let expectations = std::mem::take(&mut options.expectations);
+        let mut scanner = Scanner::new(options.start, expectations, options.tap);
+        scanner.recogniser.reboots_expected(options.reboots);
         Self {
             keeper: Keeper::new(log, observer, options.undouble, options.sequences),
-            scanner: Scanner::new(options.start, expectations, options.tap),
+            scanner,
             tested: None,
             options,
             start: now,
@@ -219,7 +221,8 @@ impl<'a> Judge<'a> {
             Sighting::Phase(phase) => {
                 let at = self.scanner.recogniser.phases().at(phase).unwrap_or_default();
                 self.event(Event::PhaseReached { phase, at });
-                if phase >= Phase::Kernel {
+                // What boots after a fault is not what has failed.
+                if phase >= Phase::Kernel && self.fatal.is_none() {
                     self.check_image();
                 }
             }

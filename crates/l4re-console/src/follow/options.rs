@@ -23,6 +23,8 @@ pub struct FollowOptions {
     /// What the image that boots says of itself. That of another ends the run as soon as the
     /// bootstrapper has had its say.
     pub image: Option<ImageInfo>,
+    /// Reboots that the system makes by itself: only a further one is a loop.
+    pub reboots: u32,
     /// Where in the machine's life following starts.
     pub start: Start,
     /// End at final faults. Off for an attached terminal that wants to look around.
@@ -46,6 +48,7 @@ impl Default for FollowOptions {
             tap: false,
             until_application: false,
             image: None,
+            reboots: 0,
             start: Start::Boot,
             end_on_fault: true,
             escapes: false,

@@ -157,6 +157,10 @@ impl LineRecogniser {
 
     fn banner(&mut self, look: Look<'_>, sink: &mut dyn FnMut(Sighting)) {
         self.boots += 1;
+        // That of a reset which was seen is allowed already.
+        if self.boots > self.boots_allowed && self.takes_expected_reboot() {
+            self.boots_allowed = self.boots;
+        }
         let loops = self.boots > self.boots_allowed && !std::mem::take(&mut self.loop_told);
         if loops {
             self.context.last_words(look.before);
@@ -368,7 +372,9 @@ impl LineRecogniser {
         // What a boot lacks the next one may lack as well.
         let cause = self.boot.cause.take().filter(|_| !ran);
         // Who is in the debugger may reboot there.
-        let asked = std::mem::take(&mut self.reboot_requested) || self.debugger_requested;
+        let asked = std::mem::take(&mut self.reboot_requested)
+            || self.debugger_requested
+            || ((ran || silent) && self.takes_expected_reboot());
         if asked {
             self.boots_allowed = self.boots_allowed.max(self.boots + 1);
         }
@@ -387,6 +393,12 @@ impl LineRecogniser {
             () => {}
         }
         self.context.forget_last_words();
+    }
+
+    fn takes_expected_reboot(&mut self) -> bool {
+        let left = self.reboots_left.checked_sub(1);
+        self.reboots_left = left.unwrap_or_default();
+        left.is_some()
     }
 
     /// Tells of a loop, with what the system before said last.

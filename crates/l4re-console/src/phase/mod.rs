@@ -14,6 +14,7 @@ mod line;
 mod mark;
 mod recogniser;
 mod rules;
+mod speaker;
 mod stage;
 
 pub use fault::{Fault, FaultKind};

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::context::Context;
 use super::line::{self, Meaning, WORTH_A_LOOK};
-use super::{Fault, ImageInfo, Mark, Phase, PhaseTimes};
+use super::{Fault, ImageInfo, Mark, Phase, PhaseTimes, speaker};
 use crate::text::{Block, BlockEnd, Lines, split_line, undouble};
 
 /// Bytes of a line that are looked at: what L4Re and iPXE print is shorter.
@@ -84,7 +84,7 @@ impl Recogniser {
         &self.core
     }
 
-    /// For [`LineRecogniser::reboot_requested`] and [`LineRecogniser::debugger_requested`].
+    /// For [`LineRecogniser::reboot_requested`] and the like.
     pub fn state_mut(&mut self) -> &mut LineRecogniser {
         &mut self.core
     }
@@ -135,6 +135,8 @@ pub struct LineRecogniser {
     pub(super) boots_allowed: u32,
     /// The next reset is no loop.
     pub(super) reboot_requested: bool,
+    /// So many resets that nobody asked for may still come.
+    pub(super) reboots_left: u32,
     /// Resets before any bootstrapper was reached.
     pub(super) restarts: u32,
     /// The present boot was told to be a loop.
@@ -173,6 +175,7 @@ impl LineRecogniser {
             // Who comes to a machine that runs does not know who has asked it for what.
             boots_allowed: if start == Start::Attached { 2 } else { 1 },
             reboot_requested: start == Start::Attached,
+            reboots_left: 0,
             restarts: 0,
             loop_told: false,
             debugger_requested: false,
@@ -187,6 +190,11 @@ impl LineRecogniser {
     /// The kernel debugger was asked for: its prompt is no fault from now on.
     pub fn debugger_requested(&mut self) {
         self.debugger_requested = true;
+    }
+
+    /// The system reboots by itself so many times: only a further reboot is a loop.
+    pub fn reboots_expected(&mut self, reboots: u32) {
+        self.reboots_left = reboots;
     }
 
     /// The phases of the present boot.
@@ -289,7 +297,7 @@ impl LineRecogniser {
             if let Some(known) = meaning.filter(Meaning::holds_for_partial_lines) {
                 self.partial = Some(known.clone());
                 self.apply(known, look, sink);
-            } else if self.application_due() && line::is_prompt(line) {
+            } else if self.application_due() && speaker::is_prompt(line) {
                 self.application_reached(look, sink);
             }
             return;
@@ -306,8 +314,8 @@ impl LineRecogniser {
                     self.advance(Phase::Firmware, look.at, sink);
                 }
             }
-            None if line::from_system(line) => {}
-            None if current == Some(Phase::Sigma0) && line::from_sigma0(line) => {}
+            None if speaker::from_system(line) => {}
+            None if current == Some(Phase::Sigma0) && speaker::from_sigma0(line) => {}
             None => self.application_reached(look, sink),
         }
     }

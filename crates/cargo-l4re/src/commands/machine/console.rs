@@ -32,7 +32,7 @@ pub struct Arguments {
     #[arg(long, value_name = "PLACE", conflicts_with_all = ["names", "kept", "local"])]
     from: Option<String>,
     /// Print what EC2 has kept of it, and leave
-    #[arg(long, conflicts_with_all = ["expect", "fail_on", "timeout", "idle_timeout", "tap", "log"])]
+    #[arg(long, conflicts_with_all = ["expect", "fail_on", "timeout", "idle_timeout", "reboots", "tap", "log"])]
     kept: bool,
     #[command(flatten)]
     end: Where,

@@ -60,7 +60,7 @@ pub struct Arguments {
     #[arg(long)]
     make_bucket: bool,
     /// Leave at once when the launch is accepted
-    #[arg(long, conflicts_with_all = ["expect", "fail_on", "timeout", "idle_timeout", "tap", "rm"])]
+    #[arg(long, conflicts_with_all = ["expect", "fail_on", "timeout", "idle_timeout", "reboots", "tap", "rm"])]
     detach: bool,
     /// Terminate the instance at the end
     #[arg(long)]

@@ -64,6 +64,9 @@ pub struct JudgeFlags {
     /// Time without output that ends the run
     #[arg(long, value_name = "TIME")]
     pub idle_timeout: Option<Span>,
+    /// Times that the system reboots by itself; a further reboot is a loop [default: 0]
+    #[arg(long, value_name = "N")]
+    pub reboots: Option<u32>,
     /// Read the tests' results (TAP) on the console, and end with them
     #[arg(long)]
     pub tap: bool,
@@ -149,6 +152,7 @@ impl JudgeFlags {
         Ok(Attachment {
             timeout: asked.or((tap || !expect.is_empty()).then_some(limit(metal))),
             idle_timeout: idle.map(|span| span.0),
+            reboots: self.reboots.or(set.and_then(|entry| entry.reboots)).unwrap_or_default(),
             tap,
             expect,
             fail_on,
