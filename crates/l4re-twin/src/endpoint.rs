@@ -9,7 +9,6 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
-use hyper::body::Incoming;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
@@ -46,7 +45,7 @@ impl Endpoint {
         connection::serve(stream, answer).await;
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Result<Answer, Dropped> {
+    async fn answer(&self, request: Request<s3s::Body>) -> Result<Answer, Dropped> {
         if [STOP_PATH, FREE_PATH].contains(&request.uri().path()) {
             return Ok(self.control(&request).await);
         }
@@ -62,7 +61,7 @@ impl Endpoint {
         }
     }
 
-    async fn control(&self, request: &Request<Incoming>) -> Answer {
+    async fn control(&self, request: &Request<s3s::Body>) -> Answer {
         let token = request.headers().get(TOKEN_HEADER);
         let known =
             token.is_some_and(|token| sigv4::same(token.as_bytes(), self.control_token.as_bytes()));
@@ -94,7 +93,7 @@ impl Endpoint {
         }
     }
 
-    async fn object_store(&self, request: Request<Incoming>) -> Answer {
+    async fn object_store(&self, request: Request<s3s::Body>) -> Answer {
         if let Some(region) = s3_region(&request)
             && region != self.twin.config.region
         {
@@ -106,7 +105,7 @@ impl Endpoint {
         object_store(&self.s3, request).await
     }
 
-    async fn call(&self, kind: Kind, request: Request<Incoming>) -> Result<Answer, Dropped> {
+    async fn call(&self, kind: Kind, request: Request<s3s::Body>) -> Result<Answer, Dropped> {
         let (parts, body) = request.into_parts();
         let parts = Arc::new(parts);
         let room = match kind.moves_blocks() {
@@ -167,12 +166,12 @@ impl Endpoint {
 }
 
 /// Passes a request to the object store, for clients and for guests.
-pub(crate) async fn object_store(s3: &S3Endpoint, mut request: Request<Incoming>) -> Answer {
+pub(crate) async fn object_store(s3: &S3Endpoint, mut request: Request<s3s::Body>) -> Answer {
     if let Some(refusal) = refuse_signature(&request) {
         return refusal;
     }
     drop_odd_range(&mut request);
-    match hyper::service::Service::call(s3, request).await {
+    match s3.call(request).await {
         Ok(answer) => complete(answer).await,
         Err(error) => {
             tracing::error!("the object store failed: {error:?}");

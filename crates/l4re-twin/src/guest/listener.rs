@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, Response};
-use hyper::body::Incoming;
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
@@ -93,7 +92,7 @@ impl Guests {
         &self,
         service: Service,
         instance: &str,
-        request: Request<Incoming>,
+        request: Request<s3s::Body>,
     ) -> Result<Response<s3s::Body>, Dropped> {
         let faults = &self.twin.faults;
         match service {

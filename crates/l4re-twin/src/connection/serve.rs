@@ -7,32 +7,47 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 
+use crate::connection::lent_body::LentBody;
+use crate::connection::parting::Parting;
 use crate::faults::Dropped;
 
 /// Carries each request of a connection to `answer`, until the other end has enough of it.
-pub(crate) async fn serve<F>(stream: TcpStream, answer: impl Fn(Request<Incoming>) -> F)
+pub(crate) async fn serve<F>(stream: TcpStream, answer: impl Fn(Request<s3s::Body>) -> F)
 where
     F: Future<Output = Result<Response<s3s::Body>, Dropped>>,
 {
     let answer = &answer;
-    let whole = |request: Request<Incoming>| async move {
-        let asks_first = request.headers().contains_key(EXPECT);
-        let mut response = answer(request).await?;
-        // A client that asks before it sends a body, and is refused, need not send it: what
-        // comes next may be that body or another request, and only a new connection tells.
-        if asks_first && !response.status().is_success() {
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        Ok::<_, Dropped>(response)
-    };
     let result = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .half_close(true)
-        .serve_connection(TokioIo::new(stream), service_fn(whole))
+        .serve_connection(
+            TokioIo::new(Parting::new(stream)),
+            service_fn(|request| answered(request, answer)),
+        )
         .await;
     if let Err(error) = result {
         tracing::debug!("a connection broke: {error}");
     }
+}
+
+/// A request and its answer, which says so where the connection ends with it: what comes after a
+/// body that was not read may be that body or another request, and only a new connection tells.
+async fn answered<F>(
+    request: Request<Incoming>,
+    answer: impl Fn(Request<s3s::Body>) -> F,
+) -> Result<Response<s3s::Body>, Dropped>
+where
+    F: Future<Output = Result<Response<s3s::Body>, Dropped>>,
+{
+    let asks_first = request.headers().contains_key(EXPECT);
+    let (parts, body) = request.into_parts();
+    let body = LentBody::new(body);
+    let lent = s3s::Body::http_body(body.clone());
+    let mut response = answer(Request::from_parts(parts, lent)).await?;
+    if !body.is_over(asks_first).await {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response)
 }
 
 #[cfg(test)]
@@ -51,7 +66,7 @@ mod tests {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Mutex::new(Vec::new());
-        let answer = |request: Request<Incoming>| {
+        let answer = |request: Request<s3s::Body>| {
             seen.lock().unwrap().push(request.method().clone());
             async {
                 let status = match *request.method() {
@@ -85,6 +100,43 @@ mod tests {
         .await;
         assert_eq!(seen, [Method::PUT], "{said}");
         assert!(said.starts_with("HTTP/1.1 412") && said.contains("connection: close"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn a_body_that_nobody_reads_may_be_sent_to_its_end_and_its_refusal_read() {
+        const LENGTH: usize = 32 * 1024 * 1024;
+        for more in ["", "Expect: 100-continue\r\n", "Connection: close\r\n"] {
+            let head =
+                format!("PUT /a HTTP/1.1\r\nHost: a\r\nContent-Length: {LENGTH}\r\n{more}\r\n");
+            let mut sent = head.into_bytes();
+            sent.resize(sent.len() + LENGTH, b'x');
+            sent.extend(b"GET /b HTTP/1.1\r\nHost: a\r\n\r\n");
+            let (said, seen) = exchange(&sent).await;
+            assert_eq!(seen, [Method::PUT], "{said}");
+            assert!(
+                said.starts_with("HTTP/1.1 412") && said.contains("connection: close"),
+                "{said}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_head_that_never_ends_is_refused_in_words() {
+        let sent = [&b"GET /a HTTP/1.1\r\nX: "[..], &vec![b'x'; 32 * 1024 * 1024]].concat();
+        let (said, seen) = exchange(&sent).await;
+        assert!(said.starts_with("HTTP/1.1 431") && seen.is_empty(), "{said}");
+    }
+
+    #[tokio::test]
+    async fn a_little_that_nobody_reads_keeps_the_connection() {
+        let (said, seen) = exchange(
+            b"PUT /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
+              1\r\nx\r\n1\r\ny\r\n0\r\nTrailer: z\r\n\r\n\
+              GET /b HTTP/1.1\r\nHost: a\r\n\r\n",
+        )
+        .await;
+        assert_eq!(seen, [Method::PUT, Method::GET], "{said}");
+        assert!(!said.contains("connection: close"), "{said}");
     }
 
     #[tokio::test]
