@@ -102,6 +102,9 @@ impl Moto {
             timeouts: Timeouts {
                 poll: Duration::from_millis(50),
                 attempts: 2,
+                // Not what is tried here: moto takes what the machine gives it.
+                attempt: Duration::from_secs(120),
+                operation: Duration::from_secs(300),
                 ..Timeouts::default()
             },
             events: Arc::new(|_| {}),

@@ -37,7 +37,7 @@ impl LentBody {
 
     /// Whether all of it was read, be it here: a little that is on its way is passed over. A
     /// client that asked first, and was not told to go on, may send none of it.
-    pub(super) async fn is_over(mut self, asked_first: bool) -> bool {
+    pub(super) async fn finish(mut self, asked_first: bool) -> bool {
         let (begun, over, left) = {
             let lent = self.lent();
             (lent.begun, lent.over, lent.body.size_hint().lower())

@@ -44,7 +44,7 @@ where
     let body = LentBody::new(body);
     let lent = s3s::Body::http_body(body.clone());
     let mut response = answer(Request::from_parts(parts, lent)).await?;
-    if !body.is_over(asks_first).await {
+    if !body.finish(asks_first).await {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response)
