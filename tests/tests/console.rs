@@ -212,3 +212,28 @@ fn a_recorded_console_is_judged_as_a_live_one() {
     desk.l4re(&words).code(1).says("/no/such/folder/x");
     from(&log, &["--gdb"]).code(2).says("on the twin");
 }
+
+#[test]
+fn what_is_read_is_never_written_over() {
+    let desk = Desk::new();
+    let text = "L4 Bootstrapper\r\nMOE: Hello world\r\n";
+    let log = desk.write("boot.log", text);
+    fs_err::os::unix::fs::symlink(&log, desk.dir().join("link")).unwrap();
+    let from = |more: &[&str]| desk.l4re(&[&["console", "--from", "boot.log"], more].concat());
+    from(&["--log", "boot.log"]).code(2).says("`--from` and `--log` are the same file");
+    from(&["--record", "./link"]).code(2).says("`--from` and `--record` are the same file");
+    from(&["--log", "new", "--record", "new"]).code(2).says("`--log` and `--record`");
+    assert_eq!(fs_err::read_to_string(&log).unwrap(), text);
+    from(&["--log", "/dev/null", "--record", "/dev/null"]).code(0);
+    desk.write("boot.log.gz", b"\x1f\x8b\x08\0");
+    desk.l4re(&["console", "--from", "boot.log.gz"]).code(2).says("zcat boot.log.gz | cargo l4re");
+    desk.l4re(&["console", "--from", "."]).code(2).says("is a folder");
+    desk.l4re(&["console", "--from", "[::1]:1"]).code(1).says("[::1]:1: connection refused");
+    // What follows a console's unfinished line begins one of its own where both go to one place.
+    desk.write("prompt.log", format!("{text}login: "));
+    let call = "\"$0\" l4re console --from prompt.log 2>&1";
+    let binary = given("L4RE_TEST_BINARY");
+    let words = ["-c", call, binary.as_str()];
+    let output = desk.start_program("/bin/sh".into(), &words).wait(SOON).code(0);
+    assert!(output.stdout.contains("login: \n      Phases "), "{output:?}");
+}

@@ -34,3 +34,18 @@ fn bars_are_for_terminals_and_fit_them() {
     let piped = desk.l4re(&words).code(0);
     assert!(!piped.stderr.contains("s hello") && !piped.stderr.contains('\r'), "{piped:?}");
 }
+
+#[test]
+fn what_a_console_did_to_a_terminal_is_taken_back() {
+    let desk = Desk::new();
+    desk.write("x.log", "L4 Bootstrapper\r\nMOE: Hello world\r\n\x1b[?25l\x1b[41;8mred\x1b[3J");
+    let mut terminal = desk.terminal();
+    terminal.prompts(LIMIT);
+    terminal.keys("stty cols 40\n\"$L4RE\" l4re console --from x.log\n");
+    terminal.shows("\x1b[?25l\x1b[41;8mred\x1b[0m\x1b[?25h", LIMIT);
+    terminal.shows("Phases", LIMIT);
+    terminal.prompts(LIMIT);
+    let all = terminal.all();
+    let (_, table) = all.rsplit_once("Phases").unwrap();
+    assert!(table.contains("at") && !table.contains("took"), "{table}");
+}

@@ -27,7 +27,7 @@ impl Interrupt {
         let mut int = signal(SignalKind::interrupt())?;
         let mut term = signal(SignalKind::terminate())?;
         let mut hup = signal(SignalKind::hangup())?;
-        watch_stops()?;
+        watch_stops(shell.clone())?;
         let (tell, asked) = watch::channel(false);
         tokio::spawn(async move {
             let mut first: Option<Instant> = None;
@@ -43,7 +43,7 @@ impl Interrupt {
                         tell.send_replace(true);
                         shell.status("Interrupted", "once more to leave at once");
                     }
-                    Some(at) if may_leave && at.elapsed() > SAME_WISH => leave(),
+                    Some(at) if may_leave && at.elapsed() > SAME_WISH => leave(&shell),
                     Some(_) => {}
                 }
             }
@@ -67,14 +67,17 @@ impl Interrupt {
 }
 
 /// Ctrl-Z stops the process with the terminal put back; `fg` lets keys through again.
-fn watch_stops() -> std::io::Result<()> {
+fn watch_stops(shell: Arc<Shell>) -> std::io::Result<()> {
     use rustix::process::Signal;
     let mut stop = signal(SignalKind::from_raw(Signal::TSTP.as_raw()))?;
     let mut resume = signal(SignalKind::from_raw(Signal::CONT.as_raw()))?;
     tokio::spawn(async move {
         loop {
             tokio::select! {
-                _ = stop.recv() => crate::terminal::stop(),
+                _ = stop.recv() => {
+                    shell.untint();
+                    crate::terminal::stop();
+                }
                 _ = resume.recv() => crate::terminal::resume(),
             }
         }
@@ -83,7 +86,8 @@ fn watch_stops() -> std::io::Result<()> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the user asked twice: guards had their chance")]
-fn leave() -> ! {
+fn leave(shell: &Shell) -> ! {
+    shell.untint();
     crate::terminal::restore();
     std::process::exit(i32::from(INTERRUPTED))
 }

@@ -295,6 +295,24 @@ async fn typed_bytes_reach_the_machine_and_escapes_do_not() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_machine_that_takes_nothing_holds_nobody_and_is_told_once() {
+    let mut options = FollowOptions::default();
+    options.escapes = true;
+    let (following, handle, machine) = attached(options);
+    for _ in 0..4000 {
+        handle.typed(vec![b'x'; 1024]);
+    }
+    handle.typed(b"\r~.".to_vec());
+    let began = tokio::time::Instant::now();
+    let (report, events) = following.await.unwrap();
+    assert_eq!(report.verdict, Verdict::Left);
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    let told = events.iter().filter(|event| event.contains("takes nothing")).count();
+    assert_eq!(told, 1, "{events:?}");
+    drop(machine);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_run_can_be_cancelled_and_a_reboot_on_purpose_is_no_loop() {
     let (following, handle, mut machine) = attached(FollowOptions::default());
     machine.write_all(b"L4 Bootstrapper\nMOE: Hello world\n").await.unwrap();

@@ -191,6 +191,20 @@ async fn a_session_carries_bytes_and_a_break_both_ways() {
 }
 
 #[tokio::test]
+async fn a_large_paste_comes_back_whole() {
+    const PIECE: &[u8] = &[b'x'; 1000];
+    let place = serve(Manner::Echo).await;
+    let mut console = connect(&target(&place), &place.key).await.unwrap();
+    for _ in 0..900 {
+        console.write(PIECE).await.unwrap();
+    }
+    console.write(b">").await.unwrap();
+    let (text, error) = read_to(&mut console, ">").await;
+    assert!(error.is_none(), "{error:?}");
+    assert_eq!(text.matches('x').count(), 900 * PIECE.len());
+}
+
+#[tokio::test]
 async fn a_session_that_is_closed_in_order_ends() {
     let place = serve(Manner::Goodbye).await;
     let mut console = connect(&target(&place), &place.key).await.unwrap();

@@ -1,5 +1,6 @@
 //! Consoles that are no instance's: recorded logs, sockets, pipes.
 
+use std::io::Read as _;
 use std::os::unix::fs::FileTypeExt as _;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -29,6 +30,16 @@ enum Place {
     Tcp(String, u16),
 }
 
+/// Refuses to write over the recorded console that is to be read.
+pub fn keeps_source(
+    context: &Context,
+    from: &str,
+    written: [(&str, Option<&Utf8Path>); 2],
+) -> Result<(), Failure> {
+    let source = ("--from", Some(Utf8Path::new(from)).filter(|_| from != "-"));
+    written.into_iter().try_for_each(|place| log_file::are_apart(context, [source, place]))
+}
+
 /// Shows a local console as that of an instance is shown.
 pub async fn attach_local(
     context: &Context,
@@ -36,11 +47,10 @@ pub async fn attach_local(
     mut attachment: Attachment,
     interrupt: &Interrupt,
 ) -> Result<Ending, Failure> {
-    if context.environment.folder().join(from).is_dir() {
-        let text = format!("`{from}` is a folder: name a recorded console, a socket or a pipe");
-        return Err(Failure::Usage(text));
-    }
     let place = place(context, from);
+    if let Some(wrong) = unreadable(from, &place) {
+        return Err(Failure::Usage(wrong));
+    }
     let transport = tokio::select! {
         opened = open(&place) => opened.map_err(std::io::Error::other)?,
         () = interrupt.asked() => return Err(Failure::Interrupted),
@@ -63,6 +73,35 @@ pub async fn attach_local(
     watch(context, console, attachment, interrupt).await
 }
 
+/// Why a place shows no console although it can be opened.
+fn unreadable(from: &str, place: &Place) -> Option<String> {
+    const INSTEAD: &str = "name a recorded console, a socket or a pipe";
+    match place {
+        _ if from.is_empty() => Some(format!("`--from` names nothing: {INSTEAD}")),
+        Place::Recorded(path) => {
+            let reader = reader_of(path)?;
+            Some(format!(
+                "`{from}` is compressed: `{reader} {from} | cargo l4re console --from -` reads it"
+            ))
+        }
+        Place::Device(path) if path.is_dir() => Some(format!("`{from}` is a folder: {INSTEAD}")),
+        _ => None,
+    }
+}
+
+/// What reads a file that is compressed, by its first bytes.
+fn reader_of(path: &Utf8Path) -> Option<&'static str> {
+    let mut start = Vec::new();
+    // What cannot be read is said when it is opened.
+    fs_err::File::open(path).ok()?.take(6).read_to_end(&mut start).ok()?;
+    match start.as_slice() {
+        [0x1f, 0x8b, ..] => Some("zcat"),
+        [0xfd, b'7', b'z', b'X', b'Z', 0] => Some("xzcat"),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Some("zstdcat"),
+        _ => None,
+    }
+}
+
 fn place(context: &Context, from: &str) -> Place {
     if from == "-" {
         return Place::Stdin;
@@ -80,7 +119,8 @@ fn place(context: &Context, from: &str) -> Place {
 
 fn host_and_port(text: &str) -> Option<(String, u16)> {
     let (host, port) = text.rsplit_once(':')?;
-    Some((host.trim_matches(['[', ']']).to_owned(), port.parse().ok()?))
+    let host = host.trim_matches(['[', ']']);
+    Some((host.to_owned(), port.parse().ok()?)).filter(|_| !host.is_empty())
 }
 
 fn io(path: &Utf8Path) -> impl FnOnce(std::io::Error) -> TransportError {
@@ -113,10 +153,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_compressed_is_no_console() {
+        let dir = camino_tempfile::tempdir().unwrap();
+        let path = dir.path().join("x");
+        for (start, reader) in [
+            (&b"\x1f\x8b\x08"[..], Some("zcat")),
+            (b"\xfd7zXZ\0\0", Some("xzcat")),
+            (b"\x28\xb5\x2f\xfd ", Some("zstdcat")),
+            (b"L4 Bootstrapper", None),
+            (b"", None),
+        ] {
+            fs_err::write(&path, start).unwrap();
+            assert_eq!(reader_of(&path), reader, "{start:?}");
+        }
+    }
+
+    #[test]
     fn hosts_have_ports() {
         assert_eq!(host_and_port("localhost:1"), Some(("localhost".into(), 1)));
         assert_eq!(host_and_port("[::1]:65535"), Some(("::1".into(), 65535)));
-        for other in ["file.log", "a:b", "a:65536", ":"] {
+        for other in ["file.log", "a:b", "a:65536", ":", ":1", "[]:1"] {
             assert_eq!(host_and_port(other), None, "{other}");
         }
     }

@@ -1,5 +1,7 @@
 //! The files that a console is kept in.
 
+use std::os::unix::fs::MetadataExt as _;
+
 use camino::{Utf8Path, Utf8PathBuf};
 use l4re_console::log::RawLog;
 
@@ -22,6 +24,24 @@ pub fn check_log(context: &Context, path: Option<&Utf8Path>) -> Result<(), Failu
         }
     }
     Ok(())
+}
+
+/// Refuses two places that are one file, of which the second would spoil what the first has.
+/// What is written to a device is not kept, and may go to the same one.
+pub(super) fn are_apart(
+    context: &Context,
+    [(one, first), (other, second)]: [(&str, Option<&Utf8Path>); 2],
+) -> Result<(), Failure> {
+    let (Some(first), Some(second)) = (first, second) else { return Ok(()) };
+    let [a, b] = [first, second].map(|path| context.environment.folder().join(path));
+    let same = match [&a, &b].map(|path| fs_err::metadata(path).ok()) {
+        [Some(a), Some(b)] => a.is_file() && (a.dev(), a.ino()) == (b.dev(), b.ino()),
+        _ => a == b,
+    };
+    match same {
+        true => Err(Failure::Usage(format!("`{one}` and `{other}` are the same file, {second}"))),
+        false => Ok(()),
+    }
 }
 
 /// The folder of logs that nobody gave a place.

@@ -25,7 +25,7 @@ pub use self::attach::{Attachment, Ending, attach, judged, show_kept};
 pub use self::connect::{Account, Connection, Elsewhere, Where, connect, connect_to};
 pub use self::keeper::{Keeper, detach, keep};
 pub use self::launch::{Launches, Recipe, build, dry_run, image, launch, planned_upload, upload};
-pub use self::local::attach_local;
+pub use self::local::{attach_local, keeps_source};
 pub use self::log_file::check_log;
 pub use self::money::{Money, Prices};
 pub use self::names::{names, profiles, regions};

@@ -2,12 +2,13 @@
 
 use std::time::Instant;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use clap::Args;
 use l4re_console::asciicast::{RecordError, Recording, Screen};
 use l4re_console::phase::Phase;
 use serde_json::json;
 
+use super::log_file;
 use crate::commands::Context;
 use crate::failure::Failure;
 use crate::twin;
@@ -36,12 +37,19 @@ pub struct Show {
 
 impl Show {
     /// Makes sure before a machine is launched that a recording can be written, and a debugger
-    /// attached.
-    pub fn check(&self, context: &Context, twin: bool) -> Result<(), Failure> {
+    /// attached. `log` is the file of the raw console, if one was named.
+    pub fn check(
+        &self,
+        context: &Context,
+        twin: bool,
+        log: Option<&Utf8Path>,
+    ) -> Result<(), Failure> {
         if self.gdb && !twin {
             let text = "--gdb is for machines on the twin: EC2's cannot be debugged from outside";
             return Err(Failure::Usage(text.to_owned()));
         }
+        let recorded = self.record.as_deref();
+        log_file::are_apart(context, [("--log", log), ("--record", recorded)])?;
         drop(self.recording(context, None)?);
         Ok(())
     }

@@ -10,6 +10,9 @@ use super::connect::Connection;
 use crate::commands::Context;
 use crate::target::masked;
 
+/// Columns of the phase table.
+const TABLE: u16 = 45;
+
 /// The phase table, on stderr. Times count from when EC2 said that the instance runs; what
 /// passes before the first output is `start`.
 pub fn phases(context: &Context, ending: &Ending) {
@@ -17,11 +20,16 @@ pub fn phases(context: &Context, ending: &Ending) {
     shell.detail("Log", &ending.log);
     let Some(first) = report.phases.as_slice().first() else { return };
     let mut begin = Duration::ZERO;
+    let has_room = shell.width() >= TABLE;
+    let line = |verb: &str, name: &str, at: String, took: String| {
+        let took = if has_room { format!(" {took:>9}") } else { String::new() };
+        shell.status(verb, format_args!("{name:<12} {at:>9}{took}"));
+    };
     let mut row = |name: &str, took: Duration| {
-        shell.status("", format_args!("{name:<12} {:>9} {:>9}", seconds(begin), seconds(took)));
+        line("", name, seconds(begin), seconds(took));
         begin += took;
     };
-    shell.status("Phases", format_args!("{:<12} {:>9} {:>9}", "", "at", "took"));
+    line("Phases", "", "at".to_owned(), "took".to_owned());
     row("start", first.at);
     for (phase, took) in report.phases.lasting(report.elapsed) {
         row(phase.name(), took);

@@ -85,7 +85,12 @@ struct Streams {
     stderr: Mutex<AutoStream<std::io::Stderr>>,
     stdout: Mutex<AutoStream<std::io::Stdout>>,
     json_started: AtomicBool,
+    /// The console stopped in the middle of a line.
     midline: AtomicBool,
+    /// The console may have changed colours, or hidden the cursor.
+    tinted: AtomicBool,
+    /// stdout and stderr are one file: a pipe, or the log of a CI job.
+    joined: bool,
 }
 
 impl Shell {
@@ -102,6 +107,8 @@ impl Shell {
                 stdout: Mutex::new(AutoStream::new(std::io::stdout(), options.color)),
                 json_started: AtomicBool::new(false),
                 midline: AtomicBool::new(false),
+                tinted: AtomicBool::new(false),
+                joined: is_same_file(rustix::stdio::stdout(), rustix::stdio::stderr()),
             }),
             progress: Progress::new(
                 draws,
@@ -314,6 +321,9 @@ impl Shell {
         if let Some(last) = bytes.last() {
             self.streams.midline.store(*last != b'\n', Ordering::Relaxed);
         }
+        if !self.streams.tinted.load(Ordering::Relaxed) && bytes.contains(&b'\x1b') {
+            self.streams.tinted.store(true, Ordering::Relaxed);
+        }
         // In one piece, past the stream that would look at each byte for colours.
         self.on_stdout(|stdout| stdout.as_inner().write_all(bytes))
     }
@@ -335,8 +345,24 @@ impl Shell {
             Some(_) => Ok(()),
             None => {
                 self.progress.resume();
-                Ok(())
+                match self.streams.tinted.swap(false, Ordering::Relaxed) {
+                    true => self.on_stdout(|stdout| stdout.as_inner().write_all(UNTINTED)),
+                    false => Ok(()),
+                }
             }
+        }
+    }
+
+    /// Takes back what a console did to the terminal, before others use it. Waits for nobody:
+    /// what stdout is busy with may never end.
+    pub fn untint(&self) {
+        if self.streams.tinted.load(Ordering::Relaxed)
+            && self.stdout_is_terminal()
+            && let Ok(stdout) = self.streams.stdout.try_lock()
+        {
+            let mut stdout = stdout.as_inner();
+            // A terminal that is gone has nothing to be taken back.
+            let _ = stdout.write_all(UNTINTED).and_then(|()| stdout.flush());
         }
     }
 
@@ -389,10 +415,25 @@ impl Shell {
 
     /// A console that stopped in the middle of a line must not swallow the next status line.
     fn end_console_line(&self) {
-        if self.streams.midline.swap(false, Ordering::Relaxed) && self.stdout_is_terminal() {
-            let _ = self.on_stdout(|stdout| stdout.write_all(b"\r\n"));
+        if !self.streams.midline.swap(false, Ordering::Relaxed) {
+            return;
         }
+        let end = match self.stdout_is_terminal() {
+            true => "\r\n",
+            false if self.streams.joined => "\n",
+            false => return,
+        };
+        let _ = self.on_stdout(|stdout| stdout.write_all(end.as_bytes()));
     }
+}
+
+/// Colours off, the cursor shown.
+const UNTINTED: &[u8] = b"\x1b[0m\x1b[?25h";
+
+/// Whether what is written to the two lands in the same place.
+fn is_same_file(one: impl std::os::fd::AsFd, other: impl std::os::fd::AsFd) -> bool {
+    let place = |stream| rustix::fs::fstat(stream).map(|file| (file.st_dev, file.st_ino));
+    matches!((place(one.as_fd()), place(other.as_fd())), (Ok(one), Ok(other)) if one == other)
 }
 
 /// Columns of a stream, if it is a terminal.

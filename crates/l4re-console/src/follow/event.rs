@@ -51,7 +51,7 @@ pub enum Event {
     },
     /// The log could not be written; following goes on without it.
     LogFailed(LogError),
-    /// Typed bytes did not reach the machine.
+    /// Typed bytes did not reach the machine. Told once, until some do.
     InputLost {
         /// Why.
         reason: String,

@@ -54,7 +54,8 @@ pub async fn follow(
     observer: &mut dyn Observer,
     mut control: Control,
 ) -> Report {
-    let mut escapes = options.escapes.then(EscapeMachine::default);
+    let mut typing =
+        Typing { escapes: options.escapes.then(EscapeMachine::default), in_vain: false };
     let mut judge = Judge::new(options, log, observer);
     let mut orders_come = true;
     let mut pace = Pace(Instant::now());
@@ -76,7 +77,7 @@ pub async fn follow(
             }
             Step::Received(Err(error)) => judge.lost(&error),
             Step::Order(Some(order)) => {
-                carry_out(order, transport, &mut judge, escapes.as_mut()).await;
+                typing.carry_out(order, transport, &mut judge).await;
             }
             Step::Order(None) => orders_come = false,
             Step::Deadline => {}
@@ -89,46 +90,67 @@ pub async fn follow(
     judge.report()
 }
 
-async fn carry_out(
-    order: Order,
-    transport: &mut dyn Transport,
-    judge: &mut Judge<'_>,
-    escapes: Option<&mut EscapeMachine>,
-) {
-    match order {
-        Order::Typed(bytes) => match escapes {
-            Some(machine) => {
-                for typed in machine.push(&bytes) {
-                    type_in(typed, transport, judge).await;
-                }
-            }
-            None => type_in(Typed::Send(bytes), transport, judge).await,
-        },
-        Order::Break => type_in(Typed::Break, transport, judge).await,
-        Order::RebootRequested => judge.reboot_requested(),
-        Order::Cancel => judge.conclude(Verdict::Interrupted),
-    }
+/// What becomes of what is typed.
+struct Typing {
+    escapes: Option<EscapeMachine>,
+    /// The last bytes did not reach the machine, which was told.
+    in_vain: bool,
 }
 
-async fn type_in(typed: Typed, transport: &mut dyn Transport, judge: &mut Judge<'_>) {
-    let sent = match typed {
-        Typed::Send(bytes) => {
-            if bytes.contains(&0x1b) {
-                judge.debugger_requested();
+impl Typing {
+    async fn carry_out(
+        &mut self,
+        order: Order,
+        transport: &mut dyn Transport,
+        judge: &mut Judge<'_>,
+    ) {
+        match order {
+            Order::Typed(bytes) => {
+                let typed = match &mut self.escapes {
+                    Some(machine) => machine.push(&bytes),
+                    None => vec![Typed::Send(bytes)],
+                };
+                for typed in typed {
+                    self.type_in(typed, transport, judge).await;
+                }
             }
-            timeout(TYPED_LIMIT, transport.write(&bytes)).await
+            Order::Break => self.type_in(Typed::Break, transport, judge).await,
+            Order::RebootRequested => judge.reboot_requested(),
+            Order::Cancel => judge.conclude(Verdict::Interrupted),
         }
-        Typed::Break => {
-            judge.debugger_requested();
-            timeout(TYPED_LIMIT, transport.send_break()).await
+    }
+
+    async fn type_in(
+        &mut self,
+        typed: Typed,
+        transport: &mut dyn Transport,
+        judge: &mut Judge<'_>,
+    ) {
+        let sent = match typed {
+            Typed::Send(bytes) => {
+                if bytes.contains(&0x1b) {
+                    judge.debugger_requested();
+                }
+                timeout(TYPED_LIMIT, transport.write(&bytes)).await
+            }
+            Typed::Break => {
+                judge.debugger_requested();
+                // Each one that fails is told.
+                self.in_vain = false;
+                timeout(TYPED_LIMIT, transport.send_break()).await
+            }
+            Typed::Help => return judge.event(Event::HelpWanted),
+            Typed::Leave => return judge.conclude(Verdict::Left),
+        };
+        let reason = match sent {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some(format!("the console took nothing for {} s", TYPED_LIMIT.as_secs())),
+        };
+        // Of many keys in a row the first one says it for all.
+        let told = std::mem::replace(&mut self.in_vain, reason.is_some());
+        if let Some(reason) = reason.filter(|_| !told) {
+            judge.event(Event::InputLost { reason });
         }
-        Typed::Help => return judge.event(Event::HelpWanted),
-        Typed::Leave => return judge.conclude(Verdict::Left),
-    };
-    let reason = match sent {
-        Ok(Ok(())) => return,
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("the console took nothing for {} s", TYPED_LIMIT.as_secs()),
-    };
-    judge.event(Event::InputLost { reason });
+    }
 }

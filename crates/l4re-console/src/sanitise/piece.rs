@@ -28,9 +28,9 @@ pub(super) fn passes(sequence: &[u8], sequences: Sequences) -> bool {
     let only = |allowed: fn(&u8) -> bool| parameters.iter().all(allowed);
     match last {
         b'm' => only(|byte| byte.is_ascii_digit() || matches!(byte, b';' | b':')),
-        b'A'..=b'H' | b'J' | b'K' | b'd' | b'f' => {
-            only(|byte| byte.is_ascii_digit() || *byte == b';')
-        }
+        // What a terminal keeps to be scrolled back to is not the machine's to erase (3).
+        b'J' => matches!(parameters, b"" | b"0" | b"1" | b"2"),
+        b'A'..=b'H' | b'K' | b'd' | b'f' => only(|byte| byte.is_ascii_digit() || *byte == b';'),
         b's' | b'u' => parameters.is_empty(),
         b'h' | b'l' => parameters == b"?25",
         _ => false,

@@ -214,6 +214,12 @@ pub enum TransportError {
         /// The cause as far as it is known.
         detail: String,
     },
+    /// The machine reads none of what is typed.
+    #[error("{address}: the machine takes nothing, and what was typed before still waits")]
+    Stuck {
+        /// Host and port, or the socket's path.
+        address: String,
+    },
     /// The transport cannot take input.
     #[error("{what} cannot be written to")]
     ReadOnly {

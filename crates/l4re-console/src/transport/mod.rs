@@ -15,6 +15,7 @@ mod serial_ssh;
 mod since;
 mod socket;
 mod ssh_key;
+mod typist;
 
 pub use channel::{BoxFuture, Chunk, ChunkKind, Gap, Notice, Received, Transport, TransportError};
 pub use host_key::{Fingerprint, HostKeyError, HostKeyPolicy};

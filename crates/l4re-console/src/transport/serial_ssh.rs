@@ -15,6 +15,7 @@ use russh::{ChannelMsg, ChannelOpenFailure, ChannelReadHalf, ChannelWriteHalf, D
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
+use super::typist::{NotTaken, ToSend, Typist};
 use super::{
     BoxFuture, Chunk, ChunkKind, Fingerprint, HostKeyError, HostKeyPolicy, Key, Received,
     Transport, TransportError,
@@ -60,7 +61,8 @@ pub struct SerialSsh {
     address: String,
     session: client::Handle<Client>,
     reader: ChannelReadHalf,
-    writer: ChannelWriteHalf<Msg>,
+    writer: Arc<ChannelWriteHalf<Msg>>,
+    typist: Typist,
     /// Bytes that came before the shell was confirmed.
     early: VecDeque<Bytes>,
     state: End,
@@ -168,8 +170,11 @@ impl SerialSsh {
         Ok(Received::End)
     }
 
-    fn lost(&self, _: russh::Error) -> TransportError {
-        dropped(&self.address, &self.farewell)
+    fn send(&mut self, bytes: &[u8]) -> Result<(), TransportError> {
+        self.typist.send(bytes).map_err(|error| match error {
+            NotTaken::Full => TransportError::Stuck { address: self.address.clone() },
+            NotTaken::Gone => dropped(&self.address, &self.farewell),
+        })
     }
 }
 
@@ -220,7 +225,18 @@ async fn open(
 
     *doing = "opening the console";
     let (reader, writer, early) = shell(&session, &address).await?;
-    Ok(SerialSsh { address, session, reader, writer, early, state: End::Open, farewell })
+    let writer = Arc::new(writer);
+    let typist = Typist::new(|typed| send(Arc::clone(&writer), typed));
+    Ok(SerialSsh { address, session, reader, writer, typist, early, state: End::Open, farewell })
+}
+
+/// Sends what is typed, as the other side's window allows, to its end or that of the session.
+async fn send(writer: Arc<ChannelWriteHalf<Msg>>, mut typed: ToSend) {
+    while let Some(bytes) = typed.next().await {
+        if writer.data_bytes(bytes).await.is_err() {
+            return;
+        }
+    }
 }
 
 type Shell = (ChannelReadHalf, ChannelWriteHalf<Msg>, VecDeque<Bytes>);
@@ -281,18 +297,17 @@ impl Transport for SerialSsh {
     }
 
     fn write<'a>(&'a mut self, bytes: &'a [u8]) -> BoxFuture<'a, Result<(), TransportError>> {
-        async {
-            let sent = self.writer.data_bytes(Bytes::copy_from_slice(bytes)).await;
-            sent.map_err(|error| self.lost(error))
-        }
-        .boxed()
+        let sent = self.send(bytes);
+        async { sent }.boxed()
     }
 
     /// Sends a signal named `BREAK`: russh has no way to send RFC 4335's request.
     fn send_break(&mut self) -> BoxFuture<'_, Result<(), TransportError>> {
         async {
+            // What was typed before it comes before it.
+            self.typist.catch_up().await;
             let sent = self.writer.signal(Sig::Custom("BREAK".to_owned())).await;
-            sent.map_err(|error| self.lost(error))
+            sent.map_err(|_| dropped(&self.address, &self.farewell))
         }
         .boxed()
     }
@@ -301,6 +316,7 @@ impl Transport for SerialSsh {
         async {
             self.state = End::Closed;
             self.early.clear();
+            self.typist.finish().await;
             // The other side may be gone already; then there is nothing left to close.
             drop(self.writer.close().await);
             drop(self.session.disconnect(Disconnect::ByApplication, "", "en").await);

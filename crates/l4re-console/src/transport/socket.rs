@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout};
 
+use super::typist::{NotTaken, ToSend, Typist};
 use super::{BoxFuture, Chunk, ChunkKind, Received, Transport, TransportError};
 
 const BLOCK: usize = 64 * 1024;
@@ -19,7 +20,7 @@ const CONNECT: Duration = Duration::from_secs(10);
 pub struct SocketConsole {
     address: String,
     reader: Box<dyn AsyncRead + Send + Unpin>,
-    writer: Option<Box<dyn AsyncWrite + Send + Unpin>>,
+    typist: Option<Typist>,
     block: BytesMut,
     ended: bool,
 }
@@ -35,7 +36,10 @@ impl SocketConsole {
 
     /// Connects to a TCP port.
     pub async fn tcp(host: &str, port: u16) -> Result<Self, TransportError> {
-        let address = format!("{host}:{port}");
+        let address = match host.contains(':') {
+            true => format!("[{host}]:{port}"),
+            false => format!("{host}:{port}"),
+        };
         let stream = connected(TcpStream::connect((host, port)), &address).await?;
         let (reader, writer) = stream.into_split();
         Ok(Self::over(address, Box::new(reader), Some(Box::new(writer))))
@@ -48,7 +52,8 @@ impl SocketConsole {
         reader: Box<dyn AsyncRead + Send + Unpin>,
         writer: Option<Box<dyn AsyncWrite + Send + Unpin>>,
     ) -> Self {
-        Self { address, reader, writer, block: BytesMut::new(), ended: false }
+        let typist = writer.map(|writer| Typist::new(|typed| send(writer, typed)));
+        Self { address, reader, typist, block: BytesMut::new(), ended: false }
     }
 
     async fn next_block(&mut self) -> Result<Received, TransportError> {
@@ -75,16 +80,30 @@ impl SocketConsole {
         }
     }
 
-    async fn send(&mut self, bytes: &[u8]) -> Result<(), TransportError> {
-        let Some(writer) = &mut self.writer else {
+    fn send(&mut self, bytes: &[u8]) -> Result<(), TransportError> {
+        let Some(typist) = &mut self.typist else {
             return Err(TransportError::ReadOnly { what: "this console" });
         };
-        let sent = async {
-            writer.write_all(bytes).await?;
-            writer.flush().await
-        };
-        sent.await.map_err(|source| TransportError::Io { address: self.address.clone(), source })
+        let address = || self.address.clone();
+        typist.send(bytes).map_err(|error| match error {
+            NotTaken::Full => TransportError::Stuck { address: address() },
+            NotTaken::Gone => {
+                let source = io::ErrorKind::BrokenPipe.into();
+                TransportError::Io { address: address(), source }
+            }
+        })
     }
+}
+
+/// Sends what is typed, to its end or that of the other side, of which readers are told.
+async fn send(mut writer: Box<dyn AsyncWrite + Send + Unpin>, mut typed: ToSend) {
+    while let Some(bytes) = typed.next().await {
+        if writer.write_all(&bytes).await.is_err() || writer.flush().await.is_err() {
+            return;
+        }
+    }
+    // The other side may be gone already; then there is nothing left to close.
+    drop(writer.shutdown().await);
 }
 
 async fn connected<S>(
@@ -108,7 +127,8 @@ impl Transport for SocketConsole {
     }
 
     fn write<'a>(&'a mut self, bytes: &'a [u8]) -> BoxFuture<'a, Result<(), TransportError>> {
-        self.send(bytes).boxed()
+        let sent = self.send(bytes);
+        async { sent }.boxed()
     }
 
     fn send_break(&mut self) -> BoxFuture<'_, Result<(), TransportError>> {
@@ -118,9 +138,8 @@ impl Transport for SocketConsole {
     fn close(&mut self) -> BoxFuture<'_, Result<(), TransportError>> {
         self.ended = true;
         async {
-            if let Some(mut writer) = self.writer.take() {
-                // The other side may be gone already; then there is nothing left to close.
-                drop(writer.shutdown().await);
+            if let Some(mut typist) = self.typist.take() {
+                typist.finish().await;
             }
             Ok(())
         }
@@ -148,6 +167,44 @@ mod tests {
         assert_eq!(&typed, b"typed");
         drop(peer);
         assert_eq!(console.read().await.unwrap(), Received::End);
+    }
+
+    /// A guest that echoes what it takes, and waits until its echo is read.
+    #[tokio::test]
+    async fn a_paste_and_its_echo_do_not_wait_for_each_other() {
+        const PASTE: usize = 900_000;
+        let dir = camino_tempfile::tempdir().unwrap();
+        let path = dir.path().join("console.sock");
+        let listener = tokio::net::UnixListener::bind(&path).unwrap();
+        let mut console = SocketConsole::unix(&path).await.unwrap();
+        let (peer, _) = listener.accept().await.unwrap();
+        let (mut reads, mut writes) = peer.into_split();
+        tokio::spawn(async move { tokio::io::copy(&mut reads, &mut writes).await });
+        for piece in vec![b'x'; PASTE].chunks(1024) {
+            console.write(piece).await.unwrap();
+        }
+        let mut echoed = 0;
+        while echoed < PASTE {
+            let Received::Chunk(chunk) = console.read().await.unwrap() else { panic!("the end") };
+            echoed += chunk.bytes.len();
+        }
+        assert_eq!(echoed, PASTE);
+    }
+
+    #[tokio::test]
+    async fn a_machine_that_takes_nothing_is_said_and_holds_nothing_up() {
+        let (console, machine) = tokio::io::duplex(16);
+        let (reader, writer) = tokio::io::split(console);
+        let mut console =
+            SocketConsole::over("here".into(), Box::new(reader), Some(Box::new(writer)));
+        let error = loop {
+            if let Err(error) = console.write(&[b'x'; 1024]).await {
+                break error;
+            }
+        };
+        assert!(error.to_string().contains("takes nothing"), "{error}");
+        console.close().await.unwrap();
+        drop(machine);
     }
 
     #[tokio::test]

@@ -28,7 +28,7 @@ pub struct Arguments {
     #[arg(value_name = "NAME", required_unless_present = "from",
         add = ArgValueCompleter::new(complete::instances))]
     names: Vec<String>,
-    /// Follow a recorded log, a pipe, a Unix socket, HOST:PORT or `-` (stdin) instead
+    /// Follow a pipe, a Unix socket, HOST:PORT or `-` (stdin) instead, or read a recorded log
     #[arg(long, value_name = "PLACE", conflicts_with_all = ["names", "kept", "local"])]
     from: Option<String>,
     /// Print what EC2 has kept of it, and leave
@@ -64,7 +64,7 @@ pub fn console(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Fail
             let machines = try_join_all(found).await?;
             // What is no expression, and a log that cannot be made, are said once.
             arguments.judge.attachment(context, None, false)?;
-            arguments.show.check(context, connection.local)?;
+            arguments.show.check(context, connection.local, arguments.judge.log.as_deref())?;
             let visit = Visit { context, connection, arguments, interrupt };
             match machines.as_slice() {
                 [machine] => visit.one(context, machine).await,
@@ -151,9 +151,11 @@ impl Visit<'_> {
 /// A console that is no instance's.
 fn local(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failure> {
     let from = arguments.from.as_deref().unwrap_or_default();
+    let (log, record) = (arguments.judge.log.as_deref(), arguments.show.record.as_deref());
+    instance::keeps_source(context, from, [("--log", log), ("--record", record)])?;
     context.with_runtime(|runtime, interrupt| {
         let mut attachment = arguments.judge.attachment(context, None, false)?;
-        arguments.show.check(context, false)?;
+        arguments.show.check(context, false, log)?;
         attachment.show = arguments.show.clone();
         attachment.end_on_fault = !context.shell.is_interactive();
         let ending =

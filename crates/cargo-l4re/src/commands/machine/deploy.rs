@@ -133,7 +133,7 @@ async fn to_console(
     // longest counts for the limit.
     let metal = arguments.on.is_some() || recipe.types.iter().any(|name| instance::is_metal(name));
     let mut attachment = arguments.judge.attachment(context, source.entry(), metal)?;
-    arguments.show.check(context, connection.local)?;
+    arguments.show.check(context, connection.local, arguments.judge.log.as_deref())?;
     attachment.show = arguments.show.clone();
     if arguments.rm {
         attachment.leaving = Leaving::Ends;

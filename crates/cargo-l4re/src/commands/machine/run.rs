@@ -52,7 +52,7 @@ pub fn on_desk(
     context.with_runtime(|runtime, interrupt| {
         let source = image.source(context, interrupt)?;
         let mut attachment = judge.attachment(context, source.entry(), false)?;
-        show.check(context, true)?;
+        show.check(context, true, judge.log.as_deref())?;
         attachment.show = show.clone();
         attachment.leaving = Leaving::Ends;
         let recipe = machine.recipe(context, &source, image.kind)?;

@@ -25,7 +25,7 @@ fn text_colours_and_movement_pass() {
         "Hello World!\r\n\t",
         "\x1b[1;32mWelcome\x1b[0m",
         "\x1b[38;5;196mx\x1b[38:2::1:2:3mx",
-        "\x1b[2J\x1b[01;01H\x1b[10A\x1b[K",
+        "\x1b[2J\x1b[01;01H\x1b[10A\x1b[K\x1b[J\x1b[0J\x1b[1J",
         "\x1b7\x1b8\x1b[s\x1b[u\x1b[?25l\x1b[?25h",
         "naïve — 日本 🦀",
         "10%\u{8}\u{8}\u{8}",
@@ -63,6 +63,9 @@ fn titles_clipboard_queries_and_modes_do_not() {
         "\x1b[>c",
         "\x1b[6n",
         "\x1b[21t",
+        "\x1b[3J",
+        "\x1b[03J",
+        "\x1b[0;3J",
         "\x1b[?1049h",
         "\x1b[?1000h",
         "\x1b[=3h",
@@ -113,7 +116,7 @@ fn what_never_ends_hides_one_line_at_most() {
 /// An independent reading of what may come out.
 fn check(out: &str) -> Result<(), String> {
     let allowed = regex::Regex::new(
-        r"^(?s:[\n\r\t\x08]|[^\x00-\x1f\x7f-\x{9f}]|\x1b(?:[78]|\[(?:[0-9;:]*m|[0-9;]*[A-HJKdf]|[su]|\?25[hl])))*$",
+        r"^(?s:[\n\r\t\x08]|[^\x00-\x1f\x7f-\x{9f}]|\x1b(?:[78]|\[(?:[0-9;:]*m|[0-9;]*[A-HKdf]|[012]?J|[su]|\?25[hl])))*$",
     );
     if allowed.unwrap().is_match(out) { Ok(()) } else { Err(format!("{out:?}")) }
 }
