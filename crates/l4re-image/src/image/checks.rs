@@ -116,6 +116,11 @@ fn elf_sizes(layout: &Layout) -> Option<String> {
 fn parts(contents: Option<&Contents>) -> Check {
     let Some(contents) = contents else { return no_l4re(CheckName::Parts) };
     let count = |kind| contents.modules.iter().filter(|module| module.kind == kind).count();
+    let alone = count(ModuleKind::Sigma0) + count(ModuleKind::Roottask) == 0;
+    if alone && count(ModuleKind::Kernel) == 1 {
+        let detail = "a kernel alone, as in its unit tests: no sigma0, no roottask";
+        return check(CheckName::Parts, Verdict::Warn, detail);
+    }
     let wanted = [
         (ModuleKind::Kernel, "kernel"),
         (ModuleKind::Sigma0, "sigma0"),

@@ -163,7 +163,8 @@ pub enum CheckName {
     Overlap,
     /// Sections and segments are within the file, and the sizes in the headers fit.
     Sizes,
-    /// There is exactly one kernel, one sigma0 and one roottask.
+    /// There is exactly one kernel, one sigma0 and one roottask; or a kernel alone, which is what
+    /// its unit tests are.
     Parts,
     /// Modules start at page boundaries, in order, one after the other.
     Alignment,

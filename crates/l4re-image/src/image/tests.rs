@@ -229,6 +229,12 @@ fn missing_parts_and_wrong_sums_are_verdicts() {
     let seen = bench.inspect(&sample.pe(0x8664)).unwrap();
     assert_eq!(seen.failed().next().unwrap().detail, "no sigma0");
 
+    sample.modules.retain(|module| module.1 == "fiasco");
+    let seen = bench.inspect(&sample.pe(0x8664)).unwrap();
+    assert!(seen.failed().next().is_none());
+    let parts = seen.checks.iter().find(|check| check.name == CheckName::Parts).unwrap();
+    assert_eq!(parts.verdict, Verdict::Warn, "{}", parts.detail);
+
     let mut bytes = Sample::new(1).pe(0x8664);
     *bytes.last_mut().unwrap() ^= 1;
     let seen = bench.inspect(&bytes).unwrap();
