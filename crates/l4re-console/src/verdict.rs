@@ -32,14 +32,15 @@ pub enum Verdict {
     },
     /// The time limit of the whole run passed.
     TimedOut {
-        /// The phase that the boot was in.
+        /// The phase that the boot was in, if that is known.
         phase: Option<Phase>,
         /// The limit.
         #[serde(rename = "waited_s", serialize_with = "stage_seconds")]
         waited: Duration,
         /// The expectation that was still open.
         missing: Option<String>,
-        /// Why the boot stands there, as far as the console said so, or what to look at.
+        /// Why the boot stands there, as far as the console said so, or what to look at. None
+        /// without a phase: something was printed, and nothing of it tells a phase.
         hint: Option<String>,
     },
     /// Another image runs than was built.
@@ -53,14 +54,15 @@ pub enum Verdict {
     },
     /// Nothing was printed for the idle limit.
     Idle {
-        /// The phase that the boot was in.
+        /// The phase that the boot was in, if that is known.
         phase: Option<Phase>,
         /// The limit.
         #[serde(rename = "waited_s", serialize_with = "stage_seconds")]
         waited: Duration,
         /// The expectation that was still open.
         missing: Option<String>,
-        /// Why the boot stands there, as far as the console said so, or what to look at.
+        /// Why the boot stands there, as far as the console said so, or what to look at. None
+        /// without a phase: something was printed, and nothing of it tells a phase.
         hint: Option<String>,
     },
     /// Kernel, bootstrapper or an application died.

@@ -12,9 +12,12 @@ use l4re_console::follow::{
     ControlHandle, Event, FollowOptions, Observer, Report, control, follow,
 };
 use l4re_console::log::RawLog;
-use l4re_console::phase::{FaultKind, ImageInfo, Phase, hint_for};
+use l4re_console::phase::{FaultKind, ImageInfo, Phase, Start, hint_for};
 use l4re_console::tap::TapVerdict;
-use l4re_console::transport::{Replay, SocketConsole, Transport};
+use l4re_console::transport::{
+    BoxFuture, Chunk, ChunkKind, Gap, Missing, Received, Replay, SocketConsole, Transport,
+    TransportError,
+};
 use l4re_console::verdict::Verdict;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
@@ -178,6 +181,61 @@ async fn a_whole_run_and_silence_have_limits() {
     let waited = Duration::from_secs(30);
     let hint = Some(hint_for(None).to_owned());
     assert_eq!(report.verdict, Verdict::Idle { phase: None, waited, missing: None, hint });
+}
+
+/// A machine whose console is polled: text, `~` for more than a window that was not seen, and
+/// then silence.
+struct Polled(&'static str);
+
+impl Transport for Polled {
+    fn read(&mut self) -> BoxFuture<'_, Result<Received, TransportError>> {
+        let Some(first) = self.0.chars().next() else { return Box::pin(std::future::pending()) };
+        let (now, later) = self.0.split_at(self.0.find('~').unwrap_or(self.0.len()).max(1));
+        self.0 = later;
+        let received = match first {
+            '~' => {
+                let missing = Missing::Overrun { printed: 65536 };
+                Received::Gap(Gap { missing, within: None })
+            }
+            _ => Received::Chunk(Chunk {
+                bytes: now.into(),
+                at: tokio::time::Instant::now(),
+                kind: ChunkKind::Backlog,
+            }),
+        };
+        Box::pin(async { Ok(received) })
+    }
+
+    fn write<'a>(&'a mut self, _: &'a [u8]) -> BoxFuture<'a, Result<(), TransportError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn send_break(&mut self) -> BoxFuture<'_, Result<(), TransportError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn close(&mut self) -> BoxFuture<'_, Result<(), TransportError>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_machine_does_that_was_met_running_is_not_guessed() {
+    for (text, start, known) in [
+        ("thing: 17\r\n", Start::Attached, None),
+        ("L4 Bootstrapper\r\n~thing: 17\r\n", Start::Attached, None),
+        ("L4 Bootstrapper\r\n~MOE: Hello world\r\n", Start::Attached, Some(Phase::Moe)),
+        ("L4 Bootstrapper\r\n", Start::Attached, Some(Phase::Bootstrap)),
+        ("thing: 17\r\n", Start::Boot, Some(Phase::Firmware)),
+    ] {
+        let mut limited = FollowOptions::default();
+        limited.start = start;
+        limited.timeout = Some(Duration::from_secs(100));
+        let (report, seen) = run(&mut Polled(text), limited).await;
+        let Verdict::TimedOut { phase, hint, .. } = &report.verdict else { panic!("{report:?}") };
+        assert_eq!((*phase, hint.is_some()), (known, known.is_some()), "{text}");
+        assert_eq!(seen.has("Hint"), known.is_some(), "{text}: {:?}", seen.events);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,6 +7,7 @@ use l4re_cloud::CloudError;
 use l4re_console::asciicast::RecordError;
 use l4re_console::expect::PatternError;
 use l4re_console::log::LogError;
+use l4re_console::phase::Phase;
 use l4re_console::tap::TapVerdict;
 use l4re_console::verdict::Verdict;
 use l4re_twin::TwinError;
@@ -165,23 +166,24 @@ fn sentence(verdict: &Verdict) -> String {
         Some(pattern) => format!("; `{pattern}` was not seen"),
         None => String::new(),
     };
-    let phase = |phase: &Option<l4re_console::phase::Phase>| match phase {
-        Some(phase) => format!(" in {phase}"),
-        None => " without any output".to_owned(),
+    let place = |phase: &Option<Phase>, hint: &Option<String>| match (phase, hint) {
+        (Some(phase), _) => format!(" in {phase}"),
+        (None, Some(_)) => " without any output".to_owned(),
+        (None, None) => String::new(),
     };
     match verdict {
         Verdict::Failed { pattern, line } => format!("`{pattern}` was seen: {line}"),
         Verdict::WrongImage { what, runs, built } => {
             format!("another image runs than was built: its {what} is {runs}, not {built}")
         }
-        Verdict::TimedOut { phase: at, waited, missing, .. } => {
-            format!("time-out after {} s{}{}", seconds(*waited), phase(at), still(missing))
+        Verdict::TimedOut { phase, waited, missing, hint } => {
+            format!("time-out after {} s{}{}", seconds(*waited), place(phase, hint), still(missing))
         }
-        Verdict::Idle { phase: at, waited, missing, .. } => {
+        Verdict::Idle { phase, waited, missing, hint } => {
             let (seconds, still) = (seconds(*waited), still(missing));
-            match at {
-                Some(_) => format!("no output for {seconds} s{}{still}", phase(at)),
-                None => format!("no output at all for {seconds} s{still}"),
+            match (phase, hint) {
+                (None, Some(_)) => format!("no output at all for {seconds} s{still}"),
+                _ => format!("no output for {seconds} s{}{still}", place(phase, hint)),
             }
         }
         Verdict::Crashed { cause, explanation, .. } => format!("{}: {explanation}", cause.name()),

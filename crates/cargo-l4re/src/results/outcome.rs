@@ -176,7 +176,7 @@ pub(super) mod tests {
             phase: None,
             waited,
             missing: Some("login:".into()),
-            hint: None,
+            hint: Some("nothing was printed".into()),
         })
     }
 

@@ -14,10 +14,10 @@ use super::scan::{Scanner, Seen};
 use super::{Event, FollowOptions, Observer, Report};
 use crate::expect::Outcome;
 use crate::log::RawLog;
-use crate::phase::{Agreement, Fault, FaultKind, HintClock, Phase, Sighting};
+use crate::phase::{Agreement, Fault, FaultKind, HintClock, Phase, Sighting, Start};
 use crate::tap::{Progress, TapParser, TapVerdict};
 use crate::text::{Block, Lines};
-use crate::transport::{Chunk, Received, TransportError};
+use crate::transport::{Chunk, Missing, Received, TransportError};
 use crate::verdict::Verdict;
 
 /// Silence after which an unfinished line is looked at.
@@ -43,6 +43,8 @@ pub(super) struct Judge<'a> {
     /// The unfinished line was looked at.
     settled: bool,
     hints: HintClock,
+    /// The phase that was seen last is that of long ago.
+    outdated: bool,
     /// What the tests came to.
     tested: Option<TapVerdict>,
     /// A final fault and when its verdict is due.
@@ -73,6 +75,7 @@ impl<'a> Judge<'a> {
             last_byte: now,
             settled: true,
             hints: HintClock::default(),
+            outdated: false,
             fatal: None,
             verdict: None,
             bytes: 0,
@@ -118,6 +121,9 @@ impl<'a> Judge<'a> {
             Received::Chunk(chunk) => self.chunk(&chunk),
             Received::Gap(gap) => {
                 self.gaps += 1;
+                let phase = self.scanner.recogniser.phases().current();
+                let much = matches!(gap.missing, Missing::Overrun { .. });
+                self.outdated |= much && phase < Some(Phase::Application);
                 // What follows does not continue the line before.
                 self.finish_line();
                 if let Some(tap) = &mut self.scanner.tap {
@@ -219,6 +225,7 @@ impl<'a> Judge<'a> {
     fn sighting(&mut self, sighting: Sighting) {
         match sighting {
             Sighting::Phase(phase) => {
+                self.outdated = false;
                 let at = self.scanner.recogniser.phases().at(phase).unwrap_or_default();
                 self.event(Event::PhaseReached { phase, at });
                 // What boots after a fault is not what has failed.
@@ -310,8 +317,25 @@ impl<'a> Judge<'a> {
         deadlines.into_iter().flatten().min()
     }
 
+    /// Whether nobody can tell where the machine stands: of one that was met running nothing has
+    /// told it yet, or what told it was printed long before what came last.
+    fn is_elsewhere(&self) -> bool {
+        let unknown = self.scanner.recogniser.phases().current().is_none() && self.bytes > 0;
+        self.outdated || (unknown && self.options.start == Start::Attached)
+    }
+
+    /// The phase that the boot stands in, and why, as far as that is known.
+    fn standing(&self) -> (Option<Phase>, Option<String>) {
+        let recogniser = &self.scanner.recogniser;
+        match self.is_elsewhere() {
+            true => (None, None),
+            false => (recogniser.phases().current(), recogniser.stuck()),
+        }
+    }
+
     fn hint_due(&self) -> Option<Instant> {
-        self.options.hints.then(|| self.hints.due_at()).flatten().map(|at| self.start + at)
+        let hints = self.options.hints && !self.is_elsewhere();
+        hints.then(|| self.hints.due_at()).flatten().map(|at| self.start + at)
     }
 
     /// Puts off all that is due: for so long nothing could be read.
@@ -336,26 +360,25 @@ impl<'a> Judge<'a> {
         if self.fatal.as_ref().is_some_and(|(_, due)| *due <= now) {
             self.fatal_verdict();
         }
-        let phase = self.scanner.recogniser.phases().current();
         if let Some(waited) = self.options.timeout
             && self.start + self.stopped + waited <= now
         {
             self.fatal_verdict();
-            let (missing, hint) = (self.missing(), self.scanner.recogniser.stuck());
+            let (missing, (phase, hint)) = (self.missing(), self.standing());
             self.conclude(Verdict::TimedOut { phase, waited, missing, hint });
         }
         if let Some(waited) = self.options.idle_timeout
             && self.last_byte + waited <= now
         {
             self.fatal_verdict();
-            let (missing, hint) = (self.missing(), self.scanner.recogniser.stuck());
+            let (missing, (phase, hint)) = (self.missing(), self.standing());
             self.conclude(Verdict::Idle { phase, waited, missing, hint });
         }
         if self.verdict.is_none() && self.hint_due().is_some_and(|due| due <= now) {
             let at = now.saturating_duration_since(self.start);
             if let Some(waited) = self.hints.take(at) {
-                let text = self.scanner.recogniser.stuck().unwrap_or_default();
-                self.event(Event::Hint { phase, waited, text });
+                let (phase, text) = self.standing();
+                self.event(Event::Hint { phase, waited, text: text.unwrap_or_default() });
             }
         }
     }
