@@ -41,8 +41,8 @@ pub enum Agreement {
 impl ImageInfo {
     /// Compares what the console said with what the image's file says.
     ///
-    /// A sum is shown in part, and stands for the whole. What else is shown in part only proves
-    /// nothing.
+    /// A sum is shown in part, and stands for the whole. What else is shown in part only, or has
+    /// something in it that does not belong there, proves nothing.
     #[must_use]
     pub fn agreement_with(&self, built: &Self) -> Agreement {
         let facts = [
@@ -66,6 +66,7 @@ impl ImageInfo {
                 _ if runs == built => {}
                 // Cut off, as by a gap.
                 _ if built.starts_with(runs.as_str()) => continue,
+                _ if what != "sum" && !same_shape(runs, built) => continue,
                 _ => {
                     let (runs, built) = (runs.clone(), built.clone());
                     return Agreement::Different { what, runs, built };
@@ -74,6 +75,17 @@ impl ImageInfo {
             by.push(what);
         }
         if by.is_empty() { Agreement::Unknown } else { Agreement::Same { by } }
+    }
+}
+
+/// Whether both are numbers, or have their digits in the same places: other shapes come of
+/// bytes that were lost or that something else printed meanwhile.
+fn same_shape(runs: &str, built: &str) -> bool {
+    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let shape = |text: &str| text.replace(|digit: char| digit.is_ascii_digit(), "0");
+    match is_number(built) {
+        true => is_number(runs),
+        false => shape(runs) == shape(built),
     }
 }
 
@@ -98,6 +110,16 @@ mod tests {
         assert_eq!(info("unknown", "17").agreement_with(&built), same(&["number"]));
         assert_eq!(info("", "").agreement_with(&built), Agreement::Unknown);
         assert_eq!(info("", "1").agreement_with(&built), Agreement::Unknown, "cut off");
+        for mangled in ["1x7", "17BdsDxe: loading", "17 17"] {
+            assert_eq!(info("", mangled).agreement_with(&built), Agreement::Unknown, "{mangled}");
+        }
+        let dated = |text: &str| ImageInfo { created: Some(text.into()), ..ImageInfo::default() };
+        let dates = ["2026-11-24 00:43:51 UTC+0000", "2026-11-24 00:43:52 UTC+0000"].map(dated);
+        assert!(matches!(dates[0].agreement_with(&dates[1]), Agreement::Different { .. }));
+        let lost = dated("2026-11-24 0:43:52 UTC+0000");
+        assert_eq!(lost.agreement_with(&dates[1]), Agreement::Unknown);
+        let other = info("", "170").agreement_with(&built);
+        assert!(matches!(other, Agreement::Different { .. }), "longer: {other:?}");
         let other = info(&sum[..32], "16").agreement_with(&built);
         let want = Agreement::Different { what: "number", runs: "16".into(), built: "17".into() };
         assert_eq!(other, want);
