@@ -183,6 +183,24 @@ async fn a_whole_run_and_silence_have_limits() {
     assert_eq!(report.verdict, Verdict::Idle { phase: None, waited, missing: None, hint });
 }
 
+#[tokio::test(start_paused = true)]
+async fn firmware_may_be_silent_for_longer_than_a_system() {
+    for (printed, waited) in [("", 1200), ("MOE: Hello world\r\n", 30)] {
+        let (mut console, mut machine) = played();
+        let mut limited = FollowOptions::default();
+        limited.idle_timeout = Some(Duration::from_secs(30));
+        limited.first_output = Duration::from_secs(1200);
+        machine.write_all(printed.as_bytes()).await.unwrap();
+        let (report, _) = run(&mut console, limited).await;
+        let limit = Duration::from_secs(waited);
+        assert!(
+            matches!(report.verdict, Verdict::Idle { waited, .. } if waited == limit),
+            "{:?}",
+            report.verdict
+        );
+    }
+}
+
 /// A machine whose console is polled: text, `~` for more than a window that was not seen, and
 /// then silence.
 struct Polled(&'static str);

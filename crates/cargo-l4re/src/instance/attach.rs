@@ -48,6 +48,8 @@ pub struct Attachment {
     pub timeout: Option<Duration>,
     /// Limit for silence.
     pub idle_timeout: Option<Duration>,
+    /// The same before a machine that is being started has printed anything.
+    pub first_output: Duration,
     /// Reboots that the system makes by itself.
     pub reboots: u32,
     /// Where in the machine's life this starts.
@@ -228,6 +230,9 @@ fn options(attachment: Attachment, shell: &Shell) -> Result<FollowOptions, Failu
     options.idle_timeout = attachment.idle_timeout;
     // Who looks at a machine that has long booted is only told.
     options.image = attachment.image.filter(|_| attachment.start == Start::Boot);
+    if attachment.start == Start::Boot {
+        options.first_output = attachment.first_output;
+    }
     options.reboots = attachment.reboots;
     options.start = attachment.start;
     options.end_on_fault = attachment.end_on_fault;

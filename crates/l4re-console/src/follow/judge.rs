@@ -309,7 +309,7 @@ impl<'a> Judge<'a> {
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         let deadlines = [
             self.options.timeout.map(|limit| self.start + self.stopped + limit),
-            self.options.idle_timeout.map(|limit| self.last_byte + limit),
+            self.silence_limit().map(|limit| self.last_byte + limit),
             (!self.settled).then(|| self.last_byte + SETTLE),
             self.fatal.as_ref().map(|(_, due)| *due),
             self.hint_due(),
@@ -331,6 +331,11 @@ impl<'a> Judge<'a> {
             true => (None, None),
             false => (recogniser.phases().current(), recogniser.stuck()),
         }
+    }
+
+    fn silence_limit(&self) -> Option<Duration> {
+        let first = if self.bytes == 0 { self.options.first_output } else { Duration::ZERO };
+        self.options.idle_timeout.map(|limit| limit.max(first))
     }
 
     fn hint_due(&self) -> Option<Instant> {
@@ -367,7 +372,7 @@ impl<'a> Judge<'a> {
             let (missing, (phase, hint)) = (self.missing(), self.standing());
             self.conclude(Verdict::TimedOut { phase, waited, missing, hint });
         }
-        if let Some(waited) = self.options.idle_timeout
+        if let Some(waited) = self.silence_limit()
             && self.last_byte + waited <= now
         {
             self.fatal_verdict();

@@ -16,6 +16,8 @@ pub struct FollowOptions {
     pub timeout: Option<Duration>,
     /// Limit for silence.
     pub idle_timeout: Option<Duration>,
+    /// The same before the first byte, if that is longer: firmware may be silent for long.
+    pub first_output: Duration,
     /// Read TAP, and end when the tests have come to their end.
     pub tap: bool,
     /// End at the application's first line when there is no expectation.
@@ -45,6 +47,7 @@ impl Default for FollowOptions {
             expectations: Expectations::default(),
             timeout: None,
             idle_timeout: None,
+            first_output: Duration::ZERO,
             tap: false,
             until_application: false,
             image: None,

@@ -5,6 +5,7 @@
 //! name, and none takes keys.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
@@ -158,6 +159,8 @@ fn local(context: &Arc<Context>, arguments: &Arguments) -> Result<(), Failure> {
         arguments.show.check(context, false, log)?;
         attachment.show = arguments.show.clone();
         attachment.end_on_fault = !context.shell.is_interactive();
+        // No machine is being started.
+        attachment.first_output = Duration::ZERO;
         let ending =
             runtime.block_on(instance::attach_local(context, from, attachment, interrupt))?;
         instance::phases(context, &ending);

@@ -152,6 +152,7 @@ impl JudgeFlags {
         Ok(Attachment {
             timeout: asked.or((tap || !expect.is_empty()).then_some(limit(metal))),
             idle_timeout: idle.map(|span| span.0),
+            first_output: limit(metal),
             reboots: self.reboots.or(set.and_then(|entry| entry.reboots)).unwrap_or_default(),
             tap,
             expect,

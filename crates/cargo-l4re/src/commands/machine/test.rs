@@ -34,6 +34,7 @@ use crate::interrupt::Interrupt;
 use crate::results::{self, Outcome, Tally};
 use crate::shell::count;
 use crate::source::Source;
+use crate::twin;
 
 /// Arguments of `test`.
 #[derive(Debug, Args)]
@@ -239,7 +240,7 @@ impl Bench<'_> {
     /// started any more is not among them.
     async fn run(&self, trials: Vec<Trial>) -> Vec<Outcome> {
         let jobs = match self.arguments.on.len() {
-            0 => self.arguments.jobs.get(),
+            0 => self.jobs(trials.len()),
             machines => machines,
         };
         let width = trials.iter().map(|trial| trial.run.len()).max().unwrap_or_default();
@@ -252,6 +253,18 @@ impl Bench<'_> {
             futures::stream::iter(all).buffer_unordered(jobs).collect().await;
         outcomes.sort_by_key(|(at, _)| *at);
         outcomes.into_iter().filter_map(|(_, outcome)| outcome).collect()
+    }
+
+    /// So many machines are to run at once: on the desk no more than it has memory for.
+    fn jobs(&self, trials: usize) -> usize {
+        let asked = self.arguments.jobs.get();
+        let config = twin::config(self.context).ok().filter(|_| self.connection.local);
+        let Some(room) = config.and_then(|config| twin::machines(&config)) else { return asked };
+        if room < asked.min(trials) {
+            let shell = &self.context.shell;
+            shell.note(format_args!("this desk has free memory for {room} of {asked} machines"));
+        }
+        asked.min(room)
     }
 
     /// Runs one and tells what it came to.
