@@ -117,6 +117,24 @@ fn what_would_be_lost_or_fail_later_is_an_error_where_it_stands() {
 }
 
 #[test]
+fn what_an_entry_cannot_have_is_an_error_where_it_is_declared() {
+    let desk = Desk::new();
+    let tree = given("L4RE_TEST_TREE_AMD64");
+    for (name, keys, code, line, said) in [
+        ("a", "modules = [\"l4re\", { file = \"none\" }]", 3, 5, "no file"),
+        ("a", "modules = [\"l4re\"]\nroottask = \"moe # x\"", 3, 6, "begins a comment"),
+        ("hello", "modules = [\"l4re\"]", 3, 4, "in settings and in"),
+        ("a", "modules = [\"l4re\", \"nowhere -v\"]", 4, 5, "module `nowhere` is in none of"),
+        ("a", "modules = [\"l4re\"]\nkernel = \"fiascoo\"", 4, 6, "kernel `fiascoo` is in none"),
+    ] {
+        let tree = format!("[tree.amd64]\nbuild = \"{tree}\"\n");
+        let file = desk.write("l4re.toml", format!("{tree}[[entry]]\nname = \"{name}\"\n{keys}\n"));
+        let output = desk.l4re(&["efiimage", name]).code(code);
+        output.says(&format!("--> {file}:{line}:1")).says(said);
+    }
+}
+
+#[test]
 fn the_schema_is_printed_whatever_the_settings_say() {
     let desk = Desk::new();
     desk.write("l4re.toml", "no TOML");

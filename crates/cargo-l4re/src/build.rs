@@ -93,14 +93,14 @@ impl Workplace {
         };
         if let Some(both) = declared.iter().find(|d| listed.iter().any(|l| l.name == d.name)) {
             let (name, list) = (both.name.clone(), self.tree.modules_list());
-            return Err(EntryError::Twice { name, list }.into());
+            return Err(entry::placed(context, EntryError::Twice { name, list }));
         }
-        let ours = |entry: &&settings::Entry| Entry {
-            name: entry.name.clone(),
-            archs: Vec::new(),
-            file: context.settings.place_of(entry),
-            line: None,
-            comment: None,
+        let ours = |entry: &&settings::Entry| {
+            let (file, line) = match context.settings.place_in_entry(&entry.name, "name") {
+                Some(settings::Place::File { path, line, .. }) => (path.clone(), Some(*line)),
+                _ => (Utf8PathBuf::new(), None),
+            };
+            Entry { name: entry.name.clone(), archs: Vec::new(), file, line, comment: None }
         };
         Ok(declared.iter().map(ours).chain(listed).collect())
     }
@@ -157,7 +157,8 @@ impl Workplace {
         let declared = declared.find(|known| known.name.eq_ignore_ascii_case(name));
         // A list that the user names says all.
         if let (Some(declared), None) = (declared, self.list_options(variables).modules_list) {
-            let list = entry::write_list(context, &self.tree, declared)?;
+            let list = entry::write_list(context, &self.tree, declared)
+                .map_err(|failure| entry::placed(context, failure))?;
             request.vars.push(("MODULES_LIST".to_owned(), list.to_string()));
         }
         request.verbose = context.shell.is_verbose();
@@ -315,6 +316,7 @@ fn make(
     ended_by(interrupt, cancel, || {
         l4re_image::make(request, cancel, &mut |bytes| output.push(bytes))
     })
+    .map_err(|failure| entry::blamed(context, request, failure))
 }
 
 /// Builds a package of the tree by make.

@@ -5,11 +5,13 @@
 //! is kept in the build tree, under `.cargo-l4re/entries`.
 
 mod artifact;
+mod blame;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use l4re_image::BuildTree;
 
 pub use self::artifact::ArtifactError;
+pub use self::blame::{blamed, placed};
 use crate::commands::Context;
 use crate::failure::Failure;
 use crate::settings::{Entry, Module, ModuleTable};
@@ -44,6 +46,18 @@ pub enum EntryError {
         entry: String,
         /// The file.
         path: Utf8PathBuf,
+    },
+    /// A module that is nowhere.
+    #[error("entry `{entry}`: {part} `{file}` is in none of {folders} folders")]
+    NoModule {
+        /// The entry.
+        entry: String,
+        /// What it is there: `module`, `kernel`.
+        part: &'static str,
+        /// How it is named.
+        file: String,
+        /// In how many folders it was looked for.
+        folders: usize,
     },
     /// The list cannot be written.
     #[error("cannot write {path}")]

@@ -3,6 +3,7 @@
 use l4re_image::{Cause, ImageError, MakeError, TreeError};
 
 use super::Failure;
+use crate::entry::EntryError;
 
 /// The hints for a failure, most useful first.
 pub(super) fn of(failure: &Failure, end: &str) -> Vec<String> {
@@ -17,6 +18,9 @@ pub(super) fn of(failure: &Failure, end: &str) -> Vec<String> {
         Failure::NoEntry { nearest, .. } => nearest_entries(nearest),
         Failure::Tree(error) => tree(error),
         Failure::Make(error) => make(error),
+        Failure::Entry { source: EntryError::NoModule { file, .. }, .. } => {
+            vec![module_to_build(file)]
+        }
         Failure::Image(error) => image(error),
         #[cfg(feature = "cloud")]
         Failure::Machine(failure) => failure.hints(end),
@@ -72,16 +76,20 @@ fn make(error: &MakeError) -> Vec<String> {
                  Linux: build it for L4Re (`target = \"x86_64-unknown-l4re-uclibc\"`)"
             )]
         }
-        Cause::MissingModule { file, .. } => vec![format!(
-            "build {file}, or name its folder: `--kernel DIR` for the kernel, \
-             `MODULE_SEARCH_PATH=DIR` for others"
-        )],
+        Cause::MissingModule { file, .. } => vec![module_to_build(file)],
         Cause::UnknownPlatform { available, .. } if !available.is_empty() => {
             vec![format!("platforms: {}", available.join(", "))]
         }
         Cause::MissingTool { name } => vec![format!("install {name}")],
         _ => Vec::new(),
     }
+}
+
+fn module_to_build(file: &str) -> String {
+    format!(
+        "build {file}, or name its folder: `--kernel DIR` for the kernel, \
+         `MODULE_SEARCH_PATH=DIR` for others"
+    )
 }
 
 fn image(error: &ImageError) -> Vec<String> {

@@ -16,7 +16,7 @@ use l4re_image::{AssembleError, DiskError, ExtractError, ImageError, MakeError, 
 use crate::download::DownloadError;
 use crate::editor::EditError;
 use crate::entry::{ArtifactError, EntryError};
-use crate::settings::SettingsError;
+use crate::settings::{Place, SettingsError};
 use crate::shell::{Diagnostic, count};
 use crate::target::TooMany;
 
@@ -116,8 +116,13 @@ pub enum Failure {
         nearest: Vec<String>,
     },
     /// An entry of the settings that cannot be.
-    #[error(transparent)]
-    Entry(#[from] EntryError),
+    #[error("{source}")]
+    Entry {
+        /// Where the settings say so.
+        place: Option<Place>,
+        /// What cannot be.
+        source: EntryError,
+    },
     /// A module that Cargo was to build.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
@@ -162,6 +167,12 @@ pub enum Failure {
     Io(#[from] std::io::Error),
 }
 
+impl From<EntryError> for Failure {
+    fn from(source: EntryError) -> Self {
+        Self::Entry { place: None, source }
+    }
+}
+
 impl Failure {
     /// Whether stdout was closed by its reader, on which to end quietly.
     pub fn is_closed_pipe(&self) -> bool {
@@ -178,8 +189,9 @@ impl Failure {
         match self {
             Self::TooMany(_) | Self::Usage(_) => code::USAGE,
             Self::Settings(SettingsError::Metadata(_)) | Self::Artifact(_) => code::CARGO,
+            Self::Entry { source: EntryError::NoModule { .. }, .. } => code::BUILD,
             Self::Settings(_)
-            | Self::Entry(_)
+            | Self::Entry { .. }
             | Self::Edit { .. }
             | Self::NoTree { .. }
             | Self::NoTreeFor { .. }

@@ -5,7 +5,7 @@ use l4re_image::{AssembleError, ImageError, MakeError};
 
 use super::Failure;
 use crate::editor::EditError;
-use crate::settings::SettingsError;
+use crate::settings::{self, SettingsError};
 use crate::shell::Place;
 
 /// The place of a failure that has one.
@@ -15,19 +15,29 @@ pub(super) fn of(failure: &Failure) -> Option<Place> {
             Some(span) => text_of(place, text, span.clone()),
             None => Place::Named(place.clone()),
         }),
+        Failure::Entry { place: Some(place), .. } => Some(of_setting(place)),
         Failure::Edit { path, source } => Some(match source {
             EditError::Json { text, span, .. } | EditError::Toml { text, span: Some(span), .. } => {
                 text_of(path.as_str(), text, span.clone())
             }
-            _ => Place::File(path.to_string()),
+            _ => Place::whole(path),
         }),
         Failure::Image(error)
         | Failure::Make(MakeError::Image(error))
         | Failure::Assemble(AssembleError::Image(error)) => {
-            content(error).map(|path| Place::File(path.to_string()))
+            content(error).map(|path| Place::whole(path))
         }
-        Failure::ImageChecks { path, .. } => Some(Place::File(path.to_string())),
+        Failure::ImageChecks { path, .. } => Some(Place::whole(path)),
         _ => None,
+    }
+}
+
+fn of_setting(place: &settings::Place) -> Place {
+    match place {
+        settings::Place::File { path, line, column } => {
+            Place::File { name: path.to_string(), line: *line, column: *column }
+        }
+        named => Place::Named(named.to_string()),
     }
 }
 

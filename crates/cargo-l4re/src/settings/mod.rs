@@ -185,15 +185,11 @@ impl Settings {
         found
     }
 
-    /// The file that declares an entry; empty when it is no file.
-    pub fn place_of(&self, entry: &Entry) -> Utf8PathBuf {
-        let has = |source: &&Source| source.layer.entry.iter().any(|e| std::ptr::eq(e, entry));
-        match self.sources.iter().find(has).map(|source| &source.origin) {
-            Some(Origin::File(path) | Origin::Package(path) | Origin::Workspace(path)) => {
-                path.clone()
-            }
-            _ => Utf8PathBuf::new(),
-        }
+    /// Where it is said what holds for a key of an entry; none where no text says it.
+    pub fn place_in_entry(&self, name: &str, key: &str) -> Option<&Place> {
+        let has = |source: &&Source| source.layer.entry.iter().any(|entry| entry.name == name);
+        let places = &self.sources.iter().find(has)?.places;
+        places.get(&schema::canonical(["entry", name, key].into_iter()))
     }
 
     /// The bucket, if one is set.

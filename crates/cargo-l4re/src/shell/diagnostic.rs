@@ -7,6 +7,7 @@ use std::error::Error;
 use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+use camino::Utf8Path;
 use serde::Serialize;
 
 use super::harmless::harmless;
@@ -39,10 +40,24 @@ pub enum Place {
         /// Bytes of it that are meant.
         span: Range<usize>,
     },
-    /// A file that has no lines, or none that is meant: editors are led to its beginning.
-    File(String),
+    /// A place in a file that is not shown.
+    File {
+        /// Path of the file.
+        name: String,
+        /// The line, from 1.
+        line: usize,
+        /// The column, from 1.
+        column: usize,
+    },
     /// A flag or variable.
     Named(String),
+}
+
+impl Place {
+    /// A file that has no lines, or none that is meant: editors are led to its beginning.
+    pub fn whole(path: &Utf8Path) -> Self {
+        Self::File { name: path.to_string(), line: 1, column: 1 }
+    }
 }
 
 impl Diagnostic {
@@ -73,8 +88,8 @@ impl Diagnostic {
                     Snippet::source(text).path(name).annotation(AnnotationKind::Primary.span(span));
                 title.element(snippet)
             }
-            Some(Place::File(name)) => {
-                title.element(Origin::path(name.as_str()).line(1).char_column(1))
+            Some(Place::File { name, line, column }) => {
+                title.element(Origin::path(name.as_str()).line(*line).char_column(*column))
             }
             Some(Place::Named(name)) => {
                 Group::with_title(title).element(Level::NOTE.message(format!("in {name}")))
@@ -134,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_file_without_lines_is_clickable_too() {
-        let place = Some(Place::File("/x/a.efi".into()));
+        let place = Some(Place::whole("/x/a.efi".into()));
         let diagnostic = Diagnostic { message: "cut".into(), place, ..Diagnostic::default() };
         let text = plain(&diagnostic);
         assert!(text.lines().any(|line| line.trim() == "--> /x/a.efi:1:1"), "{text}");
