@@ -24,9 +24,7 @@ pub(super) fn of(failure: &Failure) -> Option<Place> {
         }),
         Failure::Image(error)
         | Failure::Make(MakeError::Image(error))
-        | Failure::Assemble(AssembleError::Image(error)) => {
-            content(error).map(|path| Place::whole(path))
-        }
+        | Failure::Assemble(AssembleError::Image(error)) => content(error).map(Place::whole),
         Failure::ImageChecks { path, .. } => Some(Place::whole(path)),
         _ => None,
     }
