@@ -410,7 +410,9 @@ impl Observer for Screen {
             }
             Event::Fault(fault) if !fault.kind.is_final() => shell.warn(fault.explanation),
             Event::LogFailed(error) => shell.warn(error),
-            Event::InputLost { reason } => shell.warn(format_args!("typed in vain: {reason}")),
+            Event::InputLost { reason } | Event::Notice(Notice::InputLost { reason }) => {
+                shell.warn(format_args!("typed in vain: {reason}"));
+            }
             Event::HelpWanted => {
                 let _ = self.kept(shell.console(help(self.leaving).as_bytes()));
             }

@@ -96,6 +96,11 @@ pub enum Notice {
         /// So many bytes are missing.
         bytes: u64,
     },
+    /// What was typed for a session that was to come did not reach the machine.
+    InputLost {
+        /// Why.
+        reason: String,
+    },
     /// No live session can be had now; bytes come from polling.
     PolledOnly {
         /// Why there is no session.

@@ -2,8 +2,9 @@
 //!
 //! First the kept output is fetched, then a session is opened; whenever one begins, windows
 //! are polled until they join its bytes to what came before. Without a session the console is
-//! polled, and sessions are tried again with growing pauses. Invariant: a host key that is not
-//! trusted ends the console at once, whatever else could go on.
+//! polled, and sessions are tried again with growing pauses. What is typed while one is under
+//! way waits for it, as `ssh` has it; where none comes it is lost, and that is said. Invariant: a
+//! host key that is not trusted ends the console at once, whatever else could go on.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -47,6 +48,12 @@ impl Default for JoinOptions {
     }
 }
 
+/// Why nothing can be typed without a session.
+const NOT_LIVE: TransportError = TransportError::ReadOnly { what: "polled console output" };
+
+/// Typed bytes that wait for a session at most.
+const MAX_TYPED: usize = 64 * 1024;
+
 /// A session that lasted this long was one: after it the next try comes soon.
 const STEADY: Duration = Duration::from_secs(10);
 
@@ -87,6 +94,8 @@ pub struct Joined {
     waits_for_window: bool,
     /// The reason that was told for having no session.
     told: Option<String>,
+    /// What was typed for the session that is under way.
+    typed: Vec<u8>,
     ready: VecDeque<Received>,
     closed: bool,
 }
@@ -115,6 +124,7 @@ impl Joined {
             had_session: false,
             waits_for_window: false,
             told: None,
+            typed: Vec::new(),
             ready: VecDeque::new(),
             closed: false,
         }
@@ -132,7 +142,7 @@ impl Joined {
                 Event::Windows(Ok(windows)) => self.windows(&windows),
                 Event::Windows(Err(error)) => self.no_windows(error)?,
                 Event::RetryDue => self.retry(),
-                Event::Connected(Ok(session)) => self.connected(session),
+                Event::Connected(Ok(session)) => self.connected(session).await,
                 Event::Connected(Err(error)) => self.not_connected(error)?,
                 Event::Live(Ok(Received::Chunk(chunk))) => self.live(chunk),
                 Event::Live(Ok(Received::End)) => self.session_over("the session was closed"),
@@ -243,7 +253,7 @@ impl Joined {
         }
     }
 
-    fn connected(&mut self, session: Box<dyn Transport>) {
+    async fn connected(&mut self, session: Box<dyn Transport>) {
         self.session = Session::Open(session, Instant::now());
         self.had_session = true;
         self.told = None;
@@ -252,6 +262,17 @@ impl Joined {
             poller.hurry(Duration::ZERO);
         }
         self.ready.push_back(Received::Notice(Notice::Connected));
+        let typed = std::mem::take(&mut self.typed);
+        if !typed.is_empty()
+            && let Err(error) = self.write(&typed).await
+        {
+            self.input_lost(&error);
+        }
+    }
+
+    fn input_lost(&mut self, error: &TransportError) {
+        let reason = error.to_string();
+        self.ready.push_back(Received::Notice(Notice::InputLost { reason }));
     }
 
     fn not_connected(&mut self, error: TransportError) -> Result<(), TransportError> {
@@ -272,6 +293,9 @@ impl Joined {
             if lasting && !self.worth_another_key(&error) { Session::Never } else { self.pause() };
         if self.poller.is_some() && self.told.as_ref() != Some(&reason) {
             self.ready.push_back(Received::Notice(Notice::PolledOnly { reason: reason.clone() }));
+            if !std::mem::take(&mut self.typed).is_empty() {
+                self.input_lost(&NOT_LIVE);
+            }
             self.told = Some(reason);
         }
         Ok(())
@@ -338,7 +362,13 @@ impl Transport for Joined {
     fn write<'a>(&'a mut self, bytes: &'a [u8]) -> BoxFuture<'a, Result<(), TransportError>> {
         match &mut self.session {
             Session::Open(session, _) => session.write(bytes),
-            _ => async { Err(TransportError::ReadOnly { what: "polled console output" }) }.boxed(),
+            Session::Waiting(_) | Session::Connecting(_)
+                if self.told.is_none() && self.typed.len() + bytes.len() <= MAX_TYPED =>
+            {
+                self.typed.extend_from_slice(bytes);
+                async { Ok(()) }.boxed()
+            }
+            _ => async { Err(NOT_LIVE) }.boxed(),
         }
     }
 

@@ -213,3 +213,68 @@ async fn a_closed_console_is_at_its_end() {
     console.close().await.unwrap();
     assert_eq!(console.read().await.unwrap(), Received::End);
 }
+
+/// Notes what is typed into it.
+struct Typed(Arc<Mutex<Vec<u8>>>);
+
+impl Transport for Typed {
+    fn read(&mut self) -> BoxFuture<'_, Result<Received, TransportError>> {
+        std::future::pending().boxed()
+    }
+
+    fn write<'a>(&'a mut self, bytes: &'a [u8]) -> BoxFuture<'a, Result<(), TransportError>> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        async { Ok(()) }.boxed()
+    }
+
+    fn send_break(&mut self) -> BoxFuture<'_, Result<(), TransportError>> {
+        async { Ok(()) }.boxed()
+    }
+
+    fn close(&mut self) -> BoxFuture<'_, Result<(), TransportError>> {
+        async { Ok(()) }.boxed()
+    }
+}
+
+/// One session, after this time, or none.
+struct Slow(Option<Arc<Mutex<Vec<u8>>>>);
+
+impl Connector for Slow {
+    fn connect(&self) -> Connecting {
+        let typed = self.0.clone();
+        async move {
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            typed.map(|typed| Box::new(Typed(typed)) as Box<dyn Transport>).ok_or_else(broken)
+        }
+        .boxed()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_typed_waits_for_the_session_that_is_under_way() {
+    let typed = Arc::new(Mutex::new(Vec::new()));
+    for session in [Some(Arc::clone(&typed)), None] {
+        let comes = session.is_some();
+        let (machine, connector) = (Machine::start(1), Box::new(Slow(session)));
+        let options = JoinOptions::default();
+        let mut console = Joined::new(Some(connector), Some(Box::new(machine)), options);
+        read(&mut console, 10).await;
+        for key in [&b"ls"[..], b"\r"] {
+            console.write(key).await.unwrap();
+        }
+        let mut notices = Vec::new();
+        while notices.len() < 1 + usize::from(!comes) {
+            if let Received::Notice(notice) = console.read().await.unwrap() {
+                notices.push(notice);
+            }
+        }
+        if comes {
+            assert_eq!(notices, [Notice::Connected]);
+            assert_eq!(*typed.lock().unwrap(), b"ls\r");
+        } else {
+            assert!(matches!(notices[0], Notice::PolledOnly { .. }), "{notices:?}");
+            assert!(matches!(notices[1], Notice::InputLost { .. }), "{notices:?}");
+        }
+        assert_eq!(console.write(b"more").await.is_ok(), comes);
+    }
+}
