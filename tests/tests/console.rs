@@ -51,12 +51,13 @@ fn a_gap_is_told_with_its_size(desk: &Desk) {
         terminal.shows("Hello World!", SOON);
     }
     let late = json!({ "delay": { "milliseconds": 6000 } });
-    faults(desk, &json!([{ "on": "GetConsoleOutput", "times": 3, "effect": late }]));
+    // Each of them until there is a gap, however many are asked for before.
+    faults(desk, &json!([{ "on": "GetConsoleOutput", "effect": late }]));
     terminal.shows("is missing here, of unknown size", SOON);
+    faults(desk, &json!([]));
     terminal.shows("missing at the gap above: ", SOON);
     terminal.keys("\r~.");
     terminal.prompts(SOON);
-    faults(desk, &json!([]));
 }
 
 /// Each line carries its machine's name, and what is for one console is refused.
