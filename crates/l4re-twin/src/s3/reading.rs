@@ -200,6 +200,10 @@ fn sums_for(object: &Object, mode: Option<&ChecksumMode>, whole: bool) -> Sums {
 fn range_of(object: &Object, range: Option<Range>) -> S3Result<(u64, u64, Option<String>)> {
     let Some(range) = range else { return Ok((0, object.size, None)) };
     let range = range.check(object.size)?;
+    // The last bytes of nothing: no header could say where they are.
+    if range.is_empty() {
+        return Err(s3_error!(InvalidRange));
+    }
     let header = format!("bytes {}-{}/{}", range.start, range.end - 1, object.size);
     Ok((range.start, range.end - range.start, Some(header)))
 }
@@ -271,6 +275,22 @@ mod tests {
         assert_eq!(code(both), "none");
         assert_eq!(code(Conditions { if_match: Some(&other), ..both }), "PreconditionFailed");
         assert_eq!(code(Conditions { if_none_match: Some(&same), ..both }), "NotModified");
+    }
+
+    #[test]
+    fn ranges_lie_within_their_object_and_none_in_an_empty_one() {
+        let of = |size: u64, range: Range| {
+            range_of(&Object { size, ..object() }, Some(range))
+                .map(|(start, length, header)| (start, length, header.unwrap_or_default()))
+        };
+        let last = |length: u64| Range::Suffix { length };
+        let first = Range::Int { first: 0, last: None };
+        assert_eq!(of(10, last(3)).unwrap(), (7, 3, "bytes 7-9/10".to_owned()));
+        assert_eq!(of(10, last(30)).unwrap(), (0, 10, "bytes 0-9/10".to_owned()));
+        assert_eq!(of(10, first).unwrap(), (0, 10, "bytes 0-9/10".to_owned()));
+        for refused in [of(0, last(3)), of(0, first), of(10, last(0))] {
+            assert_eq!(refused.unwrap_err().code().as_str(), "InvalidRange");
+        }
     }
 
     #[test]
