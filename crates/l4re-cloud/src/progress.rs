@@ -68,6 +68,8 @@ impl Progress {
         self.bodies.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&sent));
         for _ in 0..SENDINGS {
             tokio::select! {
+                // First what may move: after a pause of the whole machine both are due at once.
+                biased;
                 answer = Box::pin(send(body(bytes, &sent))) => return Ok(answer),
                 () = still(&sent, stall) => sent.store(0, Ordering::Relaxed),
             }
