@@ -13,7 +13,8 @@ use crate::shell;
 /// What the small build does not have.
 const LEFT_OUT: [&str; 5] = ["aws-", "russh", "l4re-cloud", "l4re-console", "l4re-twin"];
 /// The end-to-end tests that need no machine.
-const TESTS: [&str; 4] = ["test", "--package=l4re-tests", "--locked", "--test=images"];
+const TESTS: [&str; 6] =
+    ["test", "--package=l4re-tests", "--locked", "--test=end_to_end", "--", "images::"];
 
 /// Builds it and runs the tests of images with it.
 ///

@@ -12,6 +12,8 @@ use super::Finding;
 const LARGEST_FIXTURE: u64 = 1 << 20;
 /// A name that says nothing about what is inside.
 const EMPTY_NAMES: [&str; 5] = ["utils", "util", "helpers", "common", "manager"];
+/// The program of the end-to-end tests, whose modules are the files beside it.
+const END_TO_END: &str = "tests/tests/main.rs";
 /// What a checkout must have.
 const NEEDED: [&str; 9] = [
     "Cargo.lock",
@@ -78,6 +80,7 @@ pub(super) fn list(root: &Utf8Path) -> Result<Vec<File>> {
 pub(super) fn check(files: &[File]) -> Vec<Finding> {
     let mut findings: Vec<Finding> = files.iter().filter_map(too_large).collect();
     findings.extend(files.iter().filter_map(empty_name));
+    findings.extend(left_out(files));
     for needed in NEEDED {
         if !files.iter().any(|file| file.path == needed) {
             findings.push(Finding::new(Utf8Path::new(needed), 1, "this file is missing"));
@@ -111,9 +114,39 @@ fn empty_name(file: &File) -> Option<Finding> {
     Some(Finding::new(&file.path, 1, format!("`{name}` says nothing about what is inside")))
 }
 
+/// Files of end-to-end tests that nobody would run.
+fn left_out(files: &[File]) -> Vec<Finding> {
+    let program = files.iter().find(|file| file.path == END_TO_END);
+    let modules = program.map_or("", |file| &file.text);
+    let folder = Utf8Path::new(END_TO_END).parent();
+    let beside = files.iter().filter(|file| {
+        file.path.parent() == folder
+            && file.path != END_TO_END
+            && file.path.extension() == Some("rs")
+    });
+    let unnamed = beside.filter(|file| {
+        let module = format!("mod {};", file.path.file_stem().unwrap_or_default());
+        !modules.lines().any(|line| line == module)
+    });
+    let message = format!("nobody runs these tests: no module of {END_TO_END}");
+    unnamed.map(|file| Finding::new(&file.path, 1, message.clone())).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn end_to_end_tests_that_nobody_runs_are_found() {
+        let program = File::of(END_TO_END, "//! All.\n\nmod desk;\n");
+        let desk = File::of("tests/tests/desk.rs", "");
+        assert_eq!(left_out(&[program, desk]), []);
+        let program = File::of(END_TO_END, "//! All.\n\nmod desks;\n");
+        let files = [program, File::of("tests/tests/desk.rs", ""), File::of("tests/src/a.rs", "")];
+        let found = left_out(&files);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].path, "tests/tests/desk.rs");
+    }
 
     fn file(path: &str, size: u64) -> File {
         File { path: path.into(), size, text: String::new() }
