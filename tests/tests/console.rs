@@ -68,6 +68,11 @@ fn several_at_once(desk: &Desk, tree: &str) {
     let both = ["console", "--local", "hello", "second"];
     desk.l4re(&[&both[..], &["--record", "cast"]].concat()).code(2).says("for one console");
     desk.l4re(&["console", "--local", "hello", "nobody"]).code(6).says("`nobody`");
+    let piped = "\"$0\" l4re console --local hello second | head -n 1";
+    let binary = given("L4RE_TEST_BINARY");
+    let words = ["-c", piped, binary.as_str()];
+    let output = desk.start_program("/bin/sh".into(), &words).wait(SOON).code(0);
+    assert!(!output.stderr.contains("Broken pipe"), "{output:?}");
     let words = [&both[..], &["--expect", "Hello World!", "--timeout", "3m"]].concat();
     let output = desk.start(&words).wait(BOOT).code(0);
     assert!(!output.stdout.contains('\x1b'), "{output:?}");

@@ -134,12 +134,15 @@ impl Visit<'_> {
             let result = self.one(&context, machine).await;
             if let Err(failure) = &result
                 && !failure.is_told()
+                && !failure.is_closed_pipe()
             {
                 context.shell.note(failure);
             }
             result.err()
         });
-        let mut failures: Vec<Failure> = join_all(each).await.into_iter().flatten().collect();
+        // Who reads no further wants no word of it.
+        let failed = join_all(each).await.into_iter().flatten();
+        let mut failures: Vec<Failure> = failed.filter(|one| !one.is_closed_pipe()).collect();
         failures.sort_by_key(|failure| results::weight(failure.exit_code()));
         let weightiest = failures.pop();
         for failure in failures.iter().filter(|failure| !failure.is_told()) {
