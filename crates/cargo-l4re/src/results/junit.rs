@@ -28,10 +28,12 @@ pub fn write(path: &Utf8Path, outcomes: &[Outcome], elapsed: Duration) -> std::i
 }
 
 /// Takes away what an earlier run wrote, which must not pass for this one's if it never gets to
-/// its end.
+/// its end. A link stays, its file is emptied; a pipe or a device has nothing of an earlier run.
 pub fn forget(path: &Utf8Path) -> std::io::Result<()> {
-    match fs_err::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+    match (fs_err::symlink_metadata(path), fs_err::metadata(path)) {
+        (Ok(named), _) if named.is_file() => fs_err::remove_file(path),
+        (Ok(_), Ok(meant)) if meant.is_file() => fs_err::write(path, b""),
+        (Err(error), _) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
 }
@@ -137,6 +139,24 @@ mod tests {
 
     use super::super::outcome::tests::{failed, followed, outcome, timed_out};
     use super::*;
+
+    #[test]
+    fn only_a_file_of_an_earlier_run_is_taken_away() {
+        let dir = camino_tempfile::tempdir().unwrap();
+        let [file, link, socket] = ["file", "link", "socket"].map(|name| dir.path().join(name));
+        fs_err::write(&file, b"old").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        let _listening = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        forget(&link).unwrap();
+        assert!(link.is_symlink() && fs_err::read(&file).unwrap().is_empty());
+        forget(&file).unwrap();
+        assert!(!file.exists());
+        for kept in [&link, &socket] {
+            forget(kept).unwrap();
+            assert!(fs_err::symlink_metadata(kept).is_ok(), "{kept}");
+        }
+        forget(&file).unwrap();
+    }
 
     #[test]
     fn every_run_has_a_case_and_each_is_counted() {

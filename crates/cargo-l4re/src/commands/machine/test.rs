@@ -350,11 +350,11 @@ fn tell(
     elapsed: Duration,
 ) -> Result<(), Failure> {
     let shell = &context.shell;
-    if let Some(path) = &arguments.junit {
+    // What the runs came to is told even if it cannot be written.
+    let written = arguments.junit.as_ref().map(|path| {
         let path = context.environment.folder().join(path);
-        results::write_junit(&path, outcomes, elapsed)?;
-        shell.detail("Wrote", path);
-    }
+        results::write_junit(&path, outcomes, elapsed).inspect(|()| shell.detail("Wrote", path))
+    });
     for text in outcomes.iter().filter_map(results::details) {
         shell.result(text)?;
     }
@@ -365,5 +365,12 @@ fn tell(
         "\n{passed} passed, {failed} failed, {skipped} skipped{stopped} in {seconds:.1} s"
     ))?;
     let sum = json!({ "tally": tally, "elapsed_s": seconds, "junit": arguments.junit });
-    Ok(shell.json("tests", &sum)?)
+    shell.json("tests", &sum)?;
+    match written {
+        // That runs failed is the error then, and this is said beside it.
+        Some(Err(error)) if tally.failed > 0 => shell.warn(error),
+        Some(written) => written?,
+        None => {}
+    }
+    Ok(())
 }
