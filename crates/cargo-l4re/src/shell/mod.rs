@@ -321,8 +321,10 @@ impl Shell {
         if let Some(last) = bytes.last() {
             self.streams.midline.store(*last != b'\n', Ordering::Relaxed);
         }
-        if !self.streams.tinted.load(Ordering::Relaxed) && bytes.contains(&b'\x1b') {
-            self.streams.tinted.store(true, Ordering::Relaxed);
+        // Without colours no sequence comes so far: nothing is to be looked for.
+        let tinted = &self.streams.tinted;
+        if !tinted.load(Ordering::Relaxed) && self.shows_colours() && bytes.contains(&b'\x1b') {
+            tinted.store(true, Ordering::Relaxed);
         }
         // In one piece, past the stream that would look at each byte for colours.
         self.on_stdout(|stdout| stdout.as_inner().write_all(bytes))
