@@ -104,9 +104,14 @@ pub async fn remove(
     machine: &Instance,
     begin: Instant,
 ) -> Result<(), Failure> {
+    let name = machine.name.as_deref().unwrap_or(&machine.id);
     match connection.cloud.terminate(machine).await {
-        // A twin that is gone has taken its instances with it.
-        Err(CloudError::NetworkUnreachable { .. }) if connection.local => {}
+        // A twin that was stopped has taken its instances with it; the next one finds others.
+        Err(CloudError::NetworkUnreachable { .. }) if connection.local => {
+            let text = format!("the twin is gone: if it was killed, {name} runs on");
+            context.shell.warn(format_args!("{text}, and `cargo l4re rm --local {name}` ends it"));
+            return Ok(());
+        }
         Err(error) => return Err(error.into()),
         Ok(_) if connection.local => {
             let gone = InstanceState::Terminated;
@@ -114,7 +119,6 @@ pub async fn remove(
         }
         Ok(_) => {}
     }
-    let name = machine.name.as_deref().unwrap_or(&machine.id);
     let after = begin.elapsed().as_secs_f64();
     context.shell.status("Stopped", format_args!("{name} ({}) after {after:.1} s", machine.id));
     Ok(())
