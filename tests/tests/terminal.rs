@@ -35,6 +35,30 @@ fn bars_are_for_terminals_and_fit_them() {
     assert!(!piped.stderr.contains("s hello") && !piped.stderr.contains('\r'), "{piped:?}");
 }
 
+/// Runs its arguments on a terminal, closes that once the system runs, and gives the exit code.
+const CLOSED: &str = "
+import os, pty, sys
+process, terminal = pty.fork()
+if process == 0:
+    os.execv(sys.argv[1], sys.argv[1:])
+shown = b''
+while b'Hello World!' not in shown:
+    shown += os.read(terminal, 4096)
+os.close(terminal)
+print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]))
+";
+
+#[test]
+fn a_terminal_that_is_closed_ends_a_run() {
+    let desk = Desk::new();
+    let python = given("L4RE_TEST_VENV").join("bin/python");
+    let (binary, tree) = (given("L4RE_TEST_BINARY"), given("L4RE_TEST_TREE_AMD64"));
+    let run = ["run", "hello", "--boot", "disk", "--tree", tree.as_str()];
+    let words = [&["-c", CLOSED, binary.as_str(), "l4re"][..], &run].concat();
+    desk.start_program(&python, &words).wait(LIMIT).code(0).prints("130");
+    desk.l4re(&["ps", "--local"]).code(0).says("no instances");
+}
+
 #[test]
 fn what_a_console_did_to_a_terminal_is_taken_back() {
     let desk = Desk::new();

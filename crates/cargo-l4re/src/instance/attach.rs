@@ -17,6 +17,7 @@ use l4re_console::sanitise::{Sanitiser, Sequences};
 use l4re_console::transport::{BoxFuture, Notice, Since, Transport};
 use l4re_console::verdict::Verdict;
 use serde_json::json;
+use tokio::time::timeout;
 
 use super::connect::Connection;
 use super::end_watch::EndWatch;
@@ -34,6 +35,9 @@ use crate::terminal::Attached;
 
 /// Limit for an instance to run, as EC2 means it: its firmware may start much later.
 const RUNNING_LIMIT: Duration = Duration::from_secs(20 * 60);
+
+/// How long after a terminal that takes nothing any more SIGHUP may come.
+const HANG_UP: Duration = Duration::from_millis(500);
 
 /// What to watch a console for.
 #[derive(Debug, Default)]
@@ -169,11 +173,18 @@ pub(super) async fn watch(
     screen.kept(shell.console_over()).ok();
     let missing = report.missing.clone();
     let mut over = false;
+    // Of a terminal that is gone SIGHUP tells as well, now or in a moment.
+    let may_hang_up = screen.broken.as_ref().is_some_and(|e| e.kind() != ErrorKind::BrokenPipe);
+    let hung_up = may_hang_up && timeout(HANG_UP, interrupt.asked()).await.is_ok();
     match screen.broken {
         // Who reads no further has not seen that what was expected came.
         Some(error) if missing.is_some() && error.kind() == ErrorKind::BrokenPipe => {
             cancel.abort();
             report.verdict = Verdict::Closed { reason: "stdout was closed".to_owned(), missing };
+        }
+        Some(_) if hung_up => {
+            cancel.abort();
+            report.verdict = Verdict::Interrupted;
         }
         Some(error) => {
             cancel.abort();
