@@ -17,7 +17,9 @@ const PRICES: &[u8] = b"AWSPriceListService.";
 /// Where time stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hold {
-    /// At which request, counted from 1 in the order of arrival.
+    /// How the requests begin that are counted; all if empty.
+    pub begins: &'static str,
+    /// At which of them, counted from 1 in the order of arrival.
     pub request: usize,
     /// Whether the cloud has carried it out.
     pub after: bool,
@@ -35,6 +37,8 @@ struct Shared {
     upstream: String,
     hold: Option<Hold>,
     requests: AtomicUsize,
+    /// Those that the hold counts.
+    counted: AtomicUsize,
     held: Mutex<bool>,
     told: Condvar,
 }
@@ -51,6 +55,7 @@ impl Proxy {
             upstream: upstream.trim_start_matches("http://").to_owned(),
             hold,
             requests: AtomicUsize::new(0),
+            counted: AtomicUsize::new(0),
             held: Mutex::new(false),
             told: Condvar::new(),
         });
@@ -98,8 +103,12 @@ impl Shared {
     fn pass(&self, mut client: TcpStream) -> std::io::Result<()> {
         let Some(request) = read_request(&mut client)? else { return Ok(()) };
         let counts = !is_aside(&request);
-        let number = self.requests.fetch_add(usize::from(counts), Ordering::SeqCst) + 1;
-        let held = self.hold.filter(|hold| counts && hold.request == number);
+        self.requests.fetch_add(usize::from(counts), Ordering::SeqCst);
+        let held = self.hold.filter(|hold| {
+            counts
+                && request.starts_with(hold.begins.as_bytes())
+                && self.counted.fetch_add(1, Ordering::SeqCst) + 1 == hold.request
+        });
         if held.is_some_and(|hold| !hold.after) {
             return self.hold(&mut client);
         }
