@@ -173,22 +173,15 @@ pub(super) async fn watch(
     screen.kept(shell.console_over()).ok();
     let missing = report.missing.clone();
     let mut over = false;
-    // Of a terminal that is gone SIGHUP tells as well, now or in a moment.
-    let may_hang_up = screen.broken.as_ref().is_some_and(|e| e.kind() != ErrorKind::BrokenPipe);
-    let hung_up = may_hang_up && timeout(HANG_UP, interrupt.asked()).await.is_ok();
     match screen.broken {
         // Who reads no further has not seen that what was expected came.
         Some(error) if missing.is_some() && error.kind() == ErrorKind::BrokenPipe => {
             cancel.abort();
             report.verdict = Verdict::Closed { reason: "stdout was closed".to_owned(), missing };
         }
-        Some(_) if hung_up => {
-            cancel.abort();
-            report.verdict = Verdict::Interrupted;
-        }
         Some(error) => {
             cancel.abort();
-            return Err(Failure::Io(error));
+            report.verdict = hung_up(error, interrupt).await?;
         }
         None if report.verdict == Verdict::Interrupted && !interrupt.is_asked() => {
             let reason = cancel.await.ok().flatten().unwrap_or_default();
@@ -205,6 +198,16 @@ pub(super) async fn watch(
         told?;
     }
     Ok(Ending { report, log: console.log_path, over })
+}
+
+/// What it comes to that nothing can be written: of a terminal that is gone SIGHUP tells as
+/// well, now or in a moment.
+async fn hung_up(error: std::io::Error, interrupt: &Interrupt) -> Result<Verdict, Failure> {
+    let closed = error.kind() == ErrorKind::BrokenPipe;
+    match !closed && timeout(HANG_UP, interrupt.asked()).await.is_ok() {
+        true => Ok(Verdict::Interrupted),
+        false => Err(Failure::Io(error)),
+    }
 }
 
 /// Waits until EC2 says that the instance runs: before that it has no serial console.
