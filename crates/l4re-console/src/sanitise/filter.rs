@@ -1,10 +1,10 @@
 //! Takes from console bytes what could harm a terminal.
 //!
 //! Passes: text, valid UTF-8, tab, newline, carriage return, backspace, and of the sequences
-//! those in [`Sequences`] that are asked for. Everything else
-//! is dropped or made visible: titles, clipboard and other strings (OSC, DCS, SOS, PM, APC),
-//! queries (DA, DSR, DECRQSS, ENQ), modes, character sets, resets, repeats, C1 controls in
-//! both forms, erasing what was scrolled away. Other controls become their pictures (`␅`), other bytes `\xNN`.
+//! those in [`Sequences`] that are asked for. Everything else is dropped or made visible:
+//! titles, clipboard and other strings (OSC, DCS, SOS, PM, APC), queries (DA, DSR, DECRQSS,
+//! ENQ), modes, character sets, resets, repeats, erasing what was scrolled away, C1 controls
+//! in both forms. Other controls become their pictures (`␅`), other bytes `\xNN`.
 //!
 //! Invariants: the result does not depend on how the bytes are cut; a newline ends every
 //! sequence, so that noise hides at most the rest of its line; a sequence is held back until
