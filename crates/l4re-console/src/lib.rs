@@ -12,6 +12,9 @@ pub mod asciicast;
 pub mod escape;
 pub mod expect;
 pub mod follow;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod log;
 pub mod phase;
 pub mod sanitise;

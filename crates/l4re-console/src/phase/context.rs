@@ -60,9 +60,8 @@ impl Context {
             return;
         }
         self.faulted = true;
-        self.remember(before);
         if self.around.is_empty() {
-            self.around = self.recent.iter().map(|line| shown(line)).collect();
+            self.around = self.latest(before);
         }
         self.around.push(shown(line));
         self.after_left = if reset { 0 } else { AFTER };
@@ -115,20 +114,12 @@ impl Context {
     /// Takes the last lines of `text` that are not blank.
     fn remember(&mut self, text: &[u8]) {
         let mut found = Vec::new();
-        let mut rest = text;
-        // Blank lines cost a step each; a block of nothing else must not cost more.
-        for _ in 0..4 * BEFORE {
+        let mut rest = text.trim_ascii_end();
+        while !rest.is_empty() && found.len() < BEFORE {
             let start = memchr::memrchr(b'\n', rest).map_or(0, |newline| newline + 1);
-            let line = rest[start..].trim_ascii_end();
-            if !line.trim_ascii().is_empty() {
-                found.push(line[..line.len().min(LOOKED_AT)].to_vec());
-            }
-            if found.len() == BEFORE {
-                self.recent.clear();
-                break;
-            }
-            let Some(before) = start.checked_sub(1) else { break };
-            rest = &rest[..before];
+            let line = &rest[start..];
+            found.push(line[..line.len().min(LOOKED_AT)].to_vec());
+            rest = rest[..start].trim_ascii_end();
         }
         self.recent.extend(found.into_iter().rev());
         let excess = self.recent.len().saturating_sub(BEFORE);
@@ -153,6 +144,14 @@ mod tests {
         context.note(block("three\nPanic\nfour\n"));
         context.note(block("five\n\n"));
         assert_eq!(context.around(), ["one", "two", "three", "Panic", "four", "five"]);
+    }
+
+    #[test]
+    fn lines_before_a_fault_do_not_depend_on_blank_ones_and_earlier_faults() {
+        let mut context = Context::default();
+        context.fault(b"old\n", b"Panic", b"", false);
+        context.note(block(&format!("old\nPanic\n{}new\n", "\n".repeat(100))));
+        assert_eq!(context.latest(b"x\n\n"), ["old", "Panic", "new", "x"]);
     }
 
     #[test]
